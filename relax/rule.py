@@ -1,0 +1,180 @@
+"""What an update rule is: a frozen dataclass of hyper-parameters with two pure methods.
+
+``init(x)`` makes a state, ``update(state, point)`` turns what one force call said into a displacement
+and the next state.  Every array anywhere has the rows on axis 0, and every structure of a batch owns
+a run of rows, so one ``Atoms`` is a batch of one::
+
+    rule = MaxStep(CoRe(), 0.2)
+    state = rule.init(x)
+    while not done:
+        dx, state = rule.update(state, Point(x, g, e, seg))
+        x = x + dx
+
+A rule that only looks at its own row never touches ``point.seg``; a rule that needs products over a
+structure asks ``seg.dot`` and reads like the textbook.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from relax.segments import Array, Segments
+from relax.state import State
+
+__all__ = ["Bounds", "Param", "Point", "Rule", "choice", "param", "parameters"]
+
+R = TypeVar("R", bound="Rule")
+
+
+class Point(NamedTuple):
+    """What one force call says about every structure of a batch; R rows in all."""
+
+    x: Array  # (R, 3) coordinates, A
+    g: Array  # (R, 3) gradient dE/dx, eV/A: minus the force
+    e: Array  # (R, 1) energy of the structure that owns the row, eV
+    seg: Segments  # which rows belong together
+
+
+class Rule(ABC):
+    """An update rule.  Subclasses are frozen dataclasses whose numbers are declared by :func:`param`."""
+
+    def __post_init__(self) -> None:
+        for name, declared in parameters(type(self)).items():
+            declared.check(f"{type(self).__name__}: {name}", getattr(self, name))
+
+    @abstractmethod
+    def init(self, x: Array) -> State:
+        """Return the state before the first step of structures at ``x`` (R, 3), in A."""
+
+    @abstractmethod
+    def update(self, state: State, point: Point) -> tuple[Array, State]:
+        """Return the displacement (R, 3) in A to add to ``point.x``, and the next state.
+
+        Pure: neither ``state`` nor ``point`` is changed.
+        """
+
+    @classmethod
+    def from_settings(cls: type[R], settings: Mapping[str, Any]) -> R:
+        """Build the rule from named settings, refusing a name it does not have.
+
+        Raises
+        ------
+        TypeError
+            A name is unknown; the message suggests the nearest one.
+        ValueError
+            A value is of the wrong kind or out of its bounds.
+        """
+        known = parameters(cls)
+        for name in settings:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise TypeError(
+                    f"{cls.__name__} has no parameter {name!r}{hint} (it has: {', '.join(known)})"
+                )
+        return cls(**settings)
+
+    def settings(self) -> dict[str, Any]:
+        """Return every field by name, rules inside rules as nested dictionaries."""
+        return {
+            f.name: value.settings() | {"rule": type(value).__name__}
+            if isinstance(value := getattr(self, f.name), Rule)
+            else value
+            for f in dataclasses.fields(self)  # type: ignore[arg-type]
+        }
+
+
+class Bounds(NamedTuple):
+    """An interval such as ``(0, 1]``."""
+
+    text: str
+    low: float
+    high: float
+
+    @classmethod
+    def parse(cls, text: str) -> Bounds:
+        """Read ``"[0, inf)"`` and its like."""
+        low, high = text[1:-1].split(",")
+        return cls(text, float(low), float(high))
+
+    def __contains__(self, value: float) -> bool:
+        above = value >= self.low if self.text[0] == "[" else value > self.low
+        below = value <= self.high if self.text[-1] == "]" else value < self.high
+        return above and below
+
+
+@dataclass(frozen=True)
+class Param:
+    """The declaration of one hyper-parameter, read by the checks, the command line and the tables."""
+
+    default: Any
+    bounds: Bounds | None
+    choices: tuple[str, ...]
+    unit: str
+    doc: str
+
+    @property
+    def allowed(self) -> str:
+        """The bounds or the choices, as text."""
+        return self.bounds.text if self.bounds else " | ".join(self.choices) or "true | false"
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise ValueError, naming ``name``, where ``value`` is not allowed."""
+        if self.bounds is not None:
+            good = (
+                isinstance(value, int | float)
+                and not isinstance(value, bool)
+                and not math.isnan(value)
+                and not (isinstance(self.default, int) and value != int(value))
+                and value in self.bounds
+            )
+        elif self.choices:
+            good = value in self.choices
+        else:
+            good = isinstance(value, bool)
+        if not good:
+            kind = "a whole number" if self.bounds and isinstance(self.default, int) else "one"
+            raise ValueError(f"{name} = {value!r} is not allowed; give {kind} in {self.allowed}")
+
+    def parse(self, name: str, text: str) -> Any:
+        """Turn a word from a command line into a value.  Raises ValueError where it cannot."""
+        if self.choices:
+            value: Any = text
+        elif self.bounds is None:
+            words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+            value = words.get(text.lower(), text)
+        else:
+            try:
+                value = float(text)
+            except ValueError:
+                raise ValueError(f"{name} = {text!r} is not a number") from None
+            if isinstance(self.default, int) and value == value // 1:
+                value = int(value)
+        self.check(name, value)
+        return value
+
+
+def param(default: float | bool, bounds: str = "", unit: str = "", doc: str = "") -> Any:
+    """Declare a number (with its ``bounds``) or, without bounds, a switch.
+
+    A default written as an ``int`` makes a whole number of it.
+    """
+    declared = Param(default, Bounds.parse(bounds) if bounds else None, (), unit, doc)
+    return dataclasses.field(default=default, metadata={"param": declared})
+
+
+def choice(default: str, choices: tuple[str, ...], doc: str = "") -> Any:
+    """Declare a word that must be one of ``choices``."""
+    return dataclasses.field(default=default, metadata={"param": Param(default, None, choices, "", doc)})
+
+
+def parameters(rule: type[Rule] | Rule | Callable[..., Any]) -> dict[str, Param]:
+    """Return the declared hyper-parameters of a rule class by name, in order of declaration."""
+    fields = dataclasses.fields(rule)  # type: ignore[arg-type]
+    return {f.name: f.metadata["param"] for f in fields if "param" in f.metadata}

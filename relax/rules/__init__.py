@@ -1,0 +1,16 @@
+"""The update rules, by class and by name."""
+
+from relax.rule import Rule
+from relax.rules.descent import NAG, SGD, Momentum
+from relax.rules.fire import FIRE
+from relax.rules.frankenstein import Frankenstein
+from relax.rules.lbfgs import LBFGS
+from relax.rules.moments import AdaDelta, AdaGrad, Adam, AdaMax, RMSprop
+from relax.rules.resilient import RPROP, CoRe
+
+RULES: dict[str, type[Rule]] = {
+    rule.__name__.lower(): rule
+    for rule in (
+        SGD, Momentum, NAG, AdaGrad, AdaDelta, RMSprop, Adam, AdaMax, RPROP, CoRe, Frankenstein, FIRE, LBFGS,
+    )
+}  # fmt: skip

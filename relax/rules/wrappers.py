@@ -1,0 +1,154 @@
+"""Rules that hold a rule.  What is nested outermost acts last on the step and first on the gradient."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from array_api_compat import array_namespace
+
+from relax import state as states
+from relax.memory import column, safe
+from relax.rule import Point, Rule, choice, param
+from relax.segments import Array, row_dot
+from relax.state import State
+
+__all__ = ["Ascent", "Centred", "ClipGradient", "MaxStep", "Restart", "Scheduled", "Wrapper"]
+
+NORMS = ("component", "atom", "structure")
+
+
+@dataclass(frozen=True)
+class Wrapper(Rule):
+    """A rule that holds a rule and, unless it says otherwise, hands it its own state."""
+
+    rule: Rule
+
+    def init(self, x: Array) -> State:
+        return self.rule.init(x)
+
+    @abstractmethod
+    def update(self, state: State, point: Point) -> tuple[Array, State]: ...
+
+
+@dataclass(frozen=True)
+class MaxStep(Wrapper):
+    """Trust radius: no step is longer than ``maxstep``, in the norm named.
+
+    ``"component"`` cuts each Cartesian component (pele's FIRE); ``"atom"`` scales a structure's whole
+    step so that its longest row is ``maxstep`` (ASE's BFGS and LBFGS); ``"structure"`` scales it so
+    that its norm over all rows is ``maxstep`` (ASE's FIRE).
+    """
+
+    maxstep: float = param(0.2, "(0, inf)", "A", "longest step")
+    norm: str = choice("atom", NORMS, "what the longest step is measured on")
+
+    def update(self, state: State, point: Point) -> tuple[Array, State]:
+        xp = array_namespace(point.g)
+        dx, state = self.rule.update(state, point)
+        if self.norm == "component":
+            return xp.clip(dx, -self.maxstep, self.maxstep), state
+        length = point.seg.longest(dx) if self.norm == "atom" else xp.sqrt(point.seg.dot(dx, dx))
+        return xp.where(length > self.maxstep, dx * (self.maxstep / safe(length)), dx), state
+
+
+@dataclass(frozen=True)
+class ClipGradient(Wrapper):
+    """Show the rule no gradient above ``limit``, in the norm named.
+
+    ``"component"`` cuts each Cartesian component, ``"atom"`` shortens each row of its own, and
+    ``"structure"`` scales the gradient of a structure, where its norm is above ``limit``.
+    """
+
+    limit: float = param(10.0, "(0, inf)", "eV/A", "largest gradient")
+    norm: str = choice("atom", NORMS, "what the largest gradient is measured on")
+
+    def update(self, state: State, point: Point) -> tuple[Array, State]:
+        xp, g = array_namespace(point.g), point.g
+        if self.norm == "component":
+            g = xp.clip(g, -self.limit, self.limit)
+        else:
+            squared = row_dot(g, g) if self.norm == "atom" else point.seg.dot(g, g)
+            length = xp.sqrt(squared)
+            g = xp.where(length > self.limit, g * (self.limit / safe(length)), g)
+        return self.rule.update(state, point._replace(g=g))
+
+
+@dataclass(frozen=True)
+class Scheduled(Wrapper):
+    """Multiply the step by ``schedule(t)``, any callable of the step number ``t`` = 0, 1, ...
+
+    ``t`` is a column (R, 1), since structures of different age share a batch; the schedule returns a
+    column or a number.  :mod:`relax.schedules` has the usual ones.
+    """
+
+    schedule: Callable[[Array], Array | float]
+
+    def init(self, x: Array) -> State:
+        return {"rule": self.rule.init(x), "t": column(x)}
+
+    def update(self, state: State, point: Point) -> tuple[Array, State]:
+        dx, inner = self.rule.update(state["rule"], point)
+        return dx * self.schedule(state["t"]), {"rule": inner, "t": state["t"] + 1}
+
+
+@dataclass(frozen=True)
+class Restart(Wrapper):
+    """Give the rule a fresh state, structure by structure, when its last step went wrong.
+
+    ``"energy"``: the energy rose.  ``"power"``: the step ended uphill, G.dx > 0; it does not see the
+    noise that a float32 model has in its energies.  ``"stall"``: no lower energy for ``patience`` steps.
+    """
+
+    when: str = choice("power", ("energy", "power", "stall"), "what calls for a restart")
+    patience: int = param(20, "[1, inf)", "steps", "steps without a lower energy that are a stall")
+
+    def init(self, x: Array) -> State:
+        blank = {"dx": x * 0.0, "e": column(x), "t": column(x)}
+        return {"rule": self.rule.init(x)} | blank
+
+    def update(self, state: State, point: Point) -> tuple[Array, State]:
+        xp = array_namespace(point.g)
+        e, t = state["e"], state["t"]  # for a stall: lowest energy, and steps since then
+        if self.when == "power":
+            again = point.seg.dot(point.g, state["dx"]) > 0
+        elif self.when == "energy":
+            again = (t > 0) & (point.e > e)
+        else:
+            again = t >= self.patience
+        inner = states.where(again, self.rule.init(point.x), state["rule"])
+        dx, inner = self.rule.update(inner, point)
+        if self.when == "stall":
+            lower = (t == 0) | (point.e < e) | again
+            e, t = xp.where(lower, point.e, e), xp.where(lower, xp.ones_like(t), t + 1)
+        else:
+            e, t = point.e, t + 1
+        return dx, {"rule": inner, "dx": dx, "e": e, "t": t}
+
+
+@dataclass(frozen=True)
+class Ascent(Wrapper):
+    """Climb: the rule sees the energy upside down."""
+
+    def update(self, state: State, point: Point) -> tuple[Array, State]:
+        return self.rule.update(state, point._replace(g=-point.g, e=-point.e))
+
+
+@dataclass(frozen=True)
+class Centred(Wrapper):
+    """Keep the centroid where it is, wherever the forces do.
+
+    Rules that scale atom by atom drift, although the forces on a free structure sum to zero.  Where
+    they do, to ``tolerance`` of the sum of their lengths, the mean step is taken out; where they do
+    not (atoms held fixed, an external field, cell rows), the step is left as it is.
+    """
+
+    tolerance: float = param(1e-6, "[0, inf)", "", "net force, as a share of all, that counts as none")
+
+    def update(self, state: State, point: Point) -> tuple[Array, State]:
+        xp, seg = array_namespace(point.g), point.seg
+        dx, state = self.rule.update(state, point)
+        net, lengths = seg.sum(point.g), xp.sqrt(row_dot(point.g, point.g))
+        free = xp.sqrt(row_dot(net, net)) <= self.tolerance * seg.sum(lengths)
+        return xp.where(free, dx - seg.mean(dx), dx), state

@@ -1,0 +1,97 @@
+"""Sums, products and maxima over the rows of each structure of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+Array = Any
+
+__all__ = ["Array", "Segments"]
+
+
+class Segments:
+    """The rows of a batch, cut into structures: structure ``i`` owns ``lengths[i]`` rows in a run.
+
+    Every reduction hands its result back on all rows of its structure, so that it meets row arrays
+    without any indexing.  The order of summation depends on the structure alone: a structure's
+    result in a batch is, to the last bit, its result alone (numpy), and repeats from run to run.
+
+    Parameters
+    ----------
+    lengths
+        Rows of each structure, each at least 1.
+
+    Raises
+    ------
+    ValueError
+        No structures, or one without rows.
+    """
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.lengths = tuple(int(n) for n in lengths)
+        if not self.lengths or min(self.lengths) < 1:
+            raise ValueError(f"every structure needs at least one row, got lengths {self.lengths}")
+        self.rows = sum(self.lengths)
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """First row of each structure, (S,)."""
+        return np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
+
+    @cached_property
+    def owner(self) -> np.ndarray:
+        """Structure that owns each row, (R,)."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+    def each(self, fn: Callable[[Array], Array], a: Array) -> Array:
+        """Apply ``fn`` to the rows of one structure after the other, and join what it returns."""
+        xp = array_api_compat.array_namespace(a)
+        cuts = [(int(i), int(i) + n) for i, n in zip(self.starts, self.lengths, strict=True)]
+        return xp.concat([fn(a[i:j, ...]) for i, j in cuts], axis=0)
+
+    def _reduce(self, a: Array, numpy_ufunc: np.ufunc, torch_name: str, name: str) -> Array:
+        if array_api_compat.is_numpy_array(a):
+            reduced = numpy_ufunc.reduceat(a, self.starts, axis=0)
+            return reduced[self.owner] if len(self.lengths) > 1 else np.broadcast_to(reduced, a.shape)
+        if array_api_compat.is_torch_array(a):
+            import torch
+
+            lengths = torch.tensor(self.lengths, device=a.device)
+            reduced = torch.segment_reduce(a, torch_name, lengths=lengths, axis=0)
+            return torch.repeat_interleave(reduced, lengths, dim=0)
+        xp = array_api_compat.array_namespace(a)
+        reduce = getattr(xp, name)
+        return self.each(lambda rows: xp.broadcast_to(reduce(rows, axis=0, keepdims=True), rows.shape), a)
+
+    def sum(self, a: Array) -> Array:
+        """Sum ``a`` (R, k) over the rows of each structure -> (R, k)."""
+        return self._reduce(a, np.add, "sum", "sum")
+
+    def max(self, a: Array) -> Array:
+        """Largest entry of ``a`` (R, k) among the rows of each structure -> (R, k)."""
+        return self._reduce(a, np.maximum, "max", "max")
+
+    def dot(self, a: Array, b: Array) -> Array:
+        """Inner product of ``a`` and ``b`` (R, 3) within each structure -> (R, 1)."""
+        return self.sum(row_dot(a, b))
+
+    def longest(self, a: Array) -> Array:
+        """Length of the longest row of ``a`` (R, 3) in each structure -> (R, 1)."""
+        xp = array_api_compat.array_namespace(a)
+        return xp.sqrt(self.max(row_dot(a, a)))
+
+    def mean(self, a: Array) -> Array:
+        """Mean of the rows of ``a`` (R, k) of each structure -> (R, k)."""
+        xp = array_api_compat.array_namespace(a)
+        return self.sum(a) / self.sum(xp.ones_like(a))
+
+
+def row_dot(a: Array, b: Array) -> Array:
+    """Inner product of each row of ``a`` with that of ``b``, (R, 3) -> (R, 1)."""
+    product = a * b
+    return product[:, 0:1] + product[:, 1:2] + product[:, 2:3]
