@@ -92,6 +92,14 @@ class GradientMemory:
             "t": memory["t"] + 1,
         }
 
+    def faded(self, memory: State, limit: Array) -> State:
+        """Return the moments cut back to what a gradient of ``limit`` (R, 1), eV/A, could have left."""
+        xp = array_namespace(limit)
+        g, h = memory["g"], memory["h"]
+        length = self.owner.size(g)
+        g = xp.where(length > limit, g * (limit / safe(length)), g)
+        return memory | {"g": g, "h": xp.minimum(h, 0 * h + limit * limit)}
+
     def magnitude(self, memory: State, unbiased: bool) -> Array:
         """Root of the second moment, eV/A; ``unbiased`` corrects for the start from zero."""
         xp = array_namespace(memory["h"])

@@ -59,6 +59,8 @@ class Frankenstein(Adaptive):
     decoupled: bool = param(False, doc="apply the weight decay to x instead of the gradient")
     unit: float = param(6.0, "(0, inf)", "eV/A", "unit of the gradient")
     forget: float = param(0.8, "(0, 1]", "", "what is kept of v before the maximum")
+    fade: float = param(math.inf, "[1, inf]", "", "most sqrt(v) may exceed the structure's largest gradient")
+    judge: str = choice("energy", ("energy", "power"), "what tells a fall from a rise")
     lr_up: float = param(1.2, "[1, inf)", "", "growth of lr while the energy falls")
     lr_down: float = param(0.5, "(0, 1]", "", "cut of lr when it rises")
     lr_min: float = param(1e-5, "(0, inf)", "A", "smallest lr")
@@ -84,6 +86,7 @@ class Frankenstein(Adaptive):
     def init(self, x: Array) -> State:
         return {
             "m": x * 0.0,
+            "dx": x * 0.0,
             "v": self.scales(x),
             "x": self.scales(x, self.lr),
             "lr": column(x, self.lr),
@@ -103,7 +106,10 @@ class Frankenstein(Adaptive):
             beta1 = 1 - xp.clip((1 - self.beta) * xp.sqrt(lr / 1e-3), 0.05, 0.99)
         P = xp.acos(xp.tanh(self.product(state["m"], G))) / math.pi
         x = self.product(G, G) + self.eps
-        v = xp.maximum(self.forget * state["v"], x)
+        v = self.forget * state["v"]
+        if self.fade < math.inf:
+            v = xp.minimum(v, 0 * v + (self.fade * point.seg.longest(G)) ** 2)
+        v = xp.maximum(v, x)
         if self.form == "paper":
             rho = xp.log(xp.clip(E + 0.5 - P + xp.sqrt(x), E**0.8, E**1.05))
             ratio, top = x / state["x"], 1 + E**-0.5
@@ -118,11 +124,15 @@ class Frankenstein(Adaptive):
             dx = dx - lr * self.weight_decay * point.x
         beta2 = 1 - ratio * xp.abs(0.5 - P)
         v = beta2 * v + (1 - beta2) * x
-        return dx, {"m": m, "v": v, "x": x, "lr": lr, "e": point.e, "t": state["t"] + 1}
+        return dx, {"m": m, "dx": dx, "v": v, "x": x, "lr": lr, "e": point.e, "t": state["t"] + 1}
 
     def step_size(self, state: State, point: Point) -> Array:
         """The step of each structure after a force call that told its energy."""
         xp = array_namespace(point.g)
         lr = state["lr"]
-        changed = xp.where(point.e > state["e"], self.lr_down * lr, self.lr_up * lr)
+        if self.judge == "energy":
+            rises = point.e > state["e"]
+        else:
+            rises = point.seg.dot(point.g, state["dx"]) > 0
+        changed = xp.where(rises, self.lr_down * lr, self.lr_up * lr)
         return xp.clip(xp.where(state["t"] > 0, changed, lr), self.lr_min, self.lr_max)

@@ -5,6 +5,7 @@ CoRe is RPROP's step sizes along Adam's direction, so the two stand side by side
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -111,6 +112,7 @@ class CoRe(Resilient):
     beta2: float = param(0.8, "(-inf, 1)", "", "decay of the second moment; below 0: none, u = sgn(g)")
     eps: float = param(1e-8, "[0, inf)", "eV/A", "added to the denominator")
     weight_decay: float = param(0.0, "[0, inf)", "1/A", "pull towards the origin")
+    fade: float = param(math.inf, "[1, inf]", "", "most the memory may exceed the structure's largest gradient")
     t_hist: int = param(250, "[0, inf)", "steps", "length of the importance history; 0: none")
     frozen: float = param(0.0, "[0, 1]", "", "share that importance freezes")
 
@@ -138,6 +140,8 @@ class CoRe(Resilient):
         xp = array_namespace(point.g)
         beta1 = self.beta1b + (self.beta1a - self.beta1b) * xp.exp(-((state["t"] / self.beta1c) ** 2))
         memory = self.memory.update(state, point.g, beta1)
+        if self.fade < math.inf:
+            memory = self.memory.faded(memory, self.fade * point.seg.longest(point.g))
         g = memory["g"]
         if self.beta2 >= 0:
             u = self.memory.normalised(memory, beta1, self.eps)

@@ -1,0 +1,59 @@
+"""All clusters of a rule advanced together: one update of a batch for each round of force calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from relax.rule import Point, Rule
+from relax.segments import Segments
+from relax.state import take
+
+Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+class Ends(NamedTuple):
+    """Where n runs ended."""
+
+    x: np.ndarray  # (n, atoms, 3)
+    energies: np.ndarray  # (n,)
+    calls: np.ndarray  # (n,) force calls, the first included
+    converged: np.ndarray  # (n,) bool
+
+
+def advance(rule: Rule, starts: np.ndarray, evaluate: Evaluate, stop: float, cap: int) -> Ends:
+    """Run ``rule`` from every start (n, atoms, 3) until the L2 norm of all forces is <= ``stop``.
+
+    At most ``cap`` force calls each.  A cluster whose energy is no longer a number is given up.  The
+    finished leave the batch once they are a fifth of it, which changes no path: no rule lets one
+    structure see another.
+    """
+    n, atoms, _ = starts.shape
+    ends = Ends(starts.copy(), np.full(n, np.nan), np.zeros(n, int), np.zeros(n, bool))
+    who, x = np.arange(n), starts.copy()
+    running = np.ones(n, bool)
+    state = rule.init(x.reshape(-1, 3))
+    for call in range(1, cap + 1):
+        e, g = evaluate(x)
+        norm = np.sqrt((g * g).sum(axis=(1, 2)))
+        met, lost = norm <= stop, ~np.isfinite(norm)
+        leaving = running & (met | lost | (call == cap))
+        here = who[leaving]
+        ends.x[here], ends.energies[here], ends.calls[here] = x[leaving], e[leaving], call
+        ends.converged[here] = met[leaving]
+        running &= ~leaving
+        if not running.any():
+            break
+        if running.mean() < 0.8:
+            state = take(state, np.repeat(running, atoms))
+            x, e, g, who = x[running], e[running], g[running], who[running]
+            running = np.ones(len(x), bool)
+        rows = (-1, 3)
+        point = Point(
+            x.reshape(rows), g.reshape(rows), np.repeat(e, atoms)[:, None], Segments([atoms] * len(x))
+        )
+        dx, state = rule.update(state, point)
+        x = np.where(running[:, None, None], x + dx.reshape(x.shape), x)
+    return ends
