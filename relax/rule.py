@@ -22,7 +22,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from relax.segments import Array, Segments
 from relax.state import State
@@ -43,6 +43,9 @@ class Point(NamedTuple):
 
 class Rule(ABC):
     """An update rule.  Subclasses are frozen dataclasses whose numbers are declared by :func:`param`."""
+
+    trust: ClassVar[tuple[float, str]] = (0.2, "atom")
+    """Trust radius (A) that suits the rule, and the norm it is measured in; see ``MaxStep``."""
 
     def __post_init__(self) -> None:
         for name, declared in parameters(type(self)).items():

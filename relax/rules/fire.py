@@ -29,6 +29,8 @@ class FIRE(Rule):
     ``ase.optimize.FIRE``, to which it is equal inside ``MaxStep(FIRE(), 0.2, norm="structure")``.
     """
 
+    trust = (0.2, "structure")
+
     dt: float = param(0.1, "(0, inf)", "A/sqrt(eV)", "first time step")
     dt_max: float = param(1.0, "(0, inf)", "A/sqrt(eV)", "largest time step")
     n_min: int = param(5, "[0, inf)", "steps", "downhill steps before the time step grows")

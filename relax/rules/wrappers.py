@@ -14,7 +14,7 @@ from relax.rule import Point, Rule, choice, param
 from relax.segments import Array, row_dot
 from relax.state import State
 
-__all__ = ["Ascent", "Centred", "ClipGradient", "MaxStep", "Restart", "Scheduled", "Wrapper"]
+__all__ = ["Ascent", "Centred", "ClipGradient", "MaxStep", "Restart", "Scheduled", "Wrapper", "for_atoms"]
 
 NORMS = ("component", "atom", "structure")
 
@@ -152,3 +152,54 @@ class Centred(Wrapper):
         net, lengths = seg.sum(point.g), xp.sqrt(row_dot(point.g, point.g))
         free = xp.sqrt(row_dot(net, net)) <= self.tolerance * seg.sum(lengths)
         return xp.where(free, dx - seg.mean(dx), dx), state
+
+
+def for_atoms(
+    rule: Rule,
+    *,
+    maxstep: float | None = None,
+    maxstep_norm: str | None = None,
+    clip: float | None = None,
+    clip_norm: str = "atom",
+    schedule: Callable[[Array], Array | float] | None = None,
+    restart_when: str | None = None,
+    maximize: bool = False,
+    centred: bool = False,
+) -> Rule:
+    """Return ``rule`` as optimizers and benchmarks run it: inside a trust radius, and what else is asked.
+
+    Parameters
+    ----------
+    maxstep, maxstep_norm
+        Trust radius in A and its norm; the rule's own ``trust`` where not given.
+    clip, clip_norm
+        Largest gradient the rule is shown, eV/A; none where not given.
+    schedule
+        Factor of the step size, a callable of the step number.
+    restart_when
+        ``"energy"``, ``"power"`` or ``"stall"``; see :class:`Restart`.
+    maximize
+        Climb instead of descending.
+    centred
+        Take the drift of the centroid out, see :class:`Centred`.
+
+    Raises
+    ------
+    ValueError
+        A value is out of its bounds.
+    """
+    if schedule is not None:
+        rule = Scheduled(rule, schedule)
+    if restart_when is not None:
+        rule = Restart(rule, restart_when)
+    if clip is not None:
+        rule = ClipGradient(rule, clip, clip_norm)
+    if maximize:
+        rule = Ascent(rule)
+    if centred:
+        rule = Centred(rule)
+    inner = rule
+    while isinstance(inner, Wrapper):
+        inner = inner.rule
+    own_maxstep, own_norm = inner.trust
+    return MaxStep(rule, own_maxstep if maxstep is None else maxstep, maxstep_norm or own_norm)
