@@ -1,0 +1,58 @@
+"""Relax atomistic structures with ASE optimizers that wrap the CoRe and Frankenstein rules and the classics.
+
+``relax.rules`` has the update rules, ``relax.optimizers`` the ASE optimizers (also here, by name),
+``relax.result`` what a run says of itself.  Names are imported when first used, so that the command
+line starts at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from relax.optimizers import (
+        AdaDeltaRelax,
+        AdaGradRelax,
+        AdaMaxRelax,
+        AdamRelax,
+        CoReRelax,
+        FIRERelax,
+        FrankensteinRelax,
+        LBFGSRelax,
+        MomentumRelax,
+        NAGRelax,
+        RMSpropRelax,
+        RPROPRelax,
+        RuleOptimizer,
+        SGDRelax,
+    )
+    from relax.result import RelaxationStopped, Result
+
+__all__ = [
+    "AdaDeltaRelax",
+    "AdaGradRelax",
+    "AdaMaxRelax",
+    "AdamRelax",
+    "CoReRelax",
+    "FIRERelax",
+    "FrankensteinRelax",
+    "LBFGSRelax",
+    "MomentumRelax",
+    "NAGRelax",
+    "RMSpropRelax",
+    "RPROPRelax",
+    "RelaxationStopped",
+    "Result",
+    "RuleOptimizer",
+    "SGDRelax",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'relax' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module("relax.result" if name.startswith("Re") else "relax.optimizers"), name)

@@ -1,0 +1,69 @@
+"""What a relaxation says about how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+__all__ = ["STATUSES", "RelaxationStopped", "Result", "Status"]
+
+Status = Literal[
+    "running",
+    "converged",
+    "max_steps",
+    "nonfinite",
+    "exploded",
+    "stalled",
+    "calculator_error",
+    "interrupted",
+]
+STATUSES: tuple[str, ...] = get_args(Status)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The verdict on one relaxation.
+
+    Parameters
+    ----------
+    status
+        ``converged``; ``max_steps``; ``nonfinite``: an energy or force was not a number;
+        ``exploded``: an atom lost all its neighbours or the volume ran away; ``stalled``: the
+        steps shrank to nothing short of convergence; ``calculator_error``: the calculator raised;
+        ``interrupted``: the run was left before its end; ``running``: no end yet.
+    reason
+        The same in words, with the atom and the number that decided.
+    force_calls
+        Evaluations counted at the calculator.
+    steps
+        Steps the optimizer took.
+    fmax
+        Longest row of the gradient at the structure handed back, eV/A, cell rows included.
+    energy_first, energy_last
+        Energy of the first structure and of the one handed back, eV.
+    wall_time
+        Seconds from the first force call to the end.
+    """
+
+    status: Status
+    reason: str
+    force_calls: int
+    steps: int
+    fmax: float
+    energy_first: float
+    energy_last: float
+    wall_time: float
+
+    @property
+    def converged(self) -> bool:
+        """Whether the run met its criterion with the structure in one piece."""
+        return self.status == "converged"
+
+
+class RelaxationStopped(RuntimeError):  # noqa: N818  (an end, not an error in itself)
+    """A step cannot be taken or trusted.  ``run`` turns it into a status; ``step`` alone lets it out."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(f"{status}: {reason}")
+        self.status: Status = status
+        self.reason = reason
