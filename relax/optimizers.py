@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 
-class RuleOptimizer(Optimizer):  # type: ignore[misc]
+class RuleOptimizer(Optimizer):
     """An ASE optimizer that follows a rule.
 
     One gradient a step and no trial evaluations.  Energies, forces and the structure are watched: a
@@ -156,7 +156,9 @@ class RuleOptimizer(Optimizer):  # type: ignore[misc]
         optimizable.set_x((x + dx).ravel())
         self.dump({"rule": described(self.rule), "state": state.to_plain(self.state)} | self._reference_cell())
 
-    def irun(self, fmax: float = 0.05, steps: int = DEFAULT_MAX_STEPS) -> Iterator[bool]:
+    def irun(  # type: ignore[override]  # as ase.optimize.Optimizer itself does
+        self, fmax: float = 0.05, steps: int = DEFAULT_MAX_STEPS
+    ) -> Iterator[bool]:
         """Relax step by step, yielding whether the structure has converged.
 
         Parameters
@@ -176,7 +178,7 @@ class RuleOptimizer(Optimizer):  # type: ignore[misc]
                 raise RuntimeError("the atoms have no calculator; set atoms.calc before relaxing")
         self._status, self._reason, self._ended, self._still = "running", "the run has not ended", None, 0
         try:
-            for converged in super().irun(fmax, steps):
+            for converged in super().irun(fmax, steps):  # type: ignore[no-untyped-call]
                 if converged:
                     self._end("converged", f"no force above {fmax} eV/A")
                 elif self._still >= self.STALL[1]:
@@ -198,7 +200,9 @@ class RuleOptimizer(Optimizer):  # type: ignore[misc]
     def _end(self, status: Status, reason: str) -> None:
         self._status, self._reason, self._ended = status, reason, time.perf_counter()
 
-    def run(self, fmax: float = 0.05, steps: int = DEFAULT_MAX_STEPS) -> bool:
+    def run(  # type: ignore[override]  # as ase.optimize.Optimizer itself does
+        self, fmax: float = 0.05, steps: int = DEFAULT_MAX_STEPS
+    ) -> bool:
         """Relax, and return whether the structure has converged; ``result`` says the rest.
 
         Parameters and errors are those of :meth:`irun`.
@@ -210,7 +214,7 @@ class RuleOptimizer(Optimizer):  # type: ignore[misc]
 
     def gradient_converged(self, gradient: np.ndarray) -> bool:
         """Return whether ``gradient`` (3R,), eV/A, meets ``fmax`` in a structure that holds together."""
-        met = bool(super().gradient_converged(gradient))
+        met = bool(super().gradient_converged(gradient))  # type: ignore[no-untyped-call]
         if met:
             self.optimizable.look(closely=True)
         return met
@@ -222,7 +226,7 @@ class RuleOptimizer(Optimizer):  # type: ignore[misc]
         return self.gradient_converged(gradient)
 
     def todict(self) -> dict[str, Any]:
-        return dict(super().todict()) | {"rule": described(self.rule)}
+        return dict(super().todict()) | {"rule": described(self.rule)}  # type: ignore[no-untyped-call]
 
     def _reference_cell(self) -> dict[str, Any]:
         cell = getattr(self.atoms, "orig_cell", None)

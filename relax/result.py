@@ -60,7 +60,7 @@ class Result:
         return self.status == "converged"
 
 
-class RelaxationStopped(RuntimeError):  # noqa: N818  (an end, not an error in itself)
+class RelaxationStopped(RuntimeError):
     """A step cannot be taken or trusted.  ``run`` turns it into a status; ``step`` alone lets it out."""
 
     def __init__(self, status: Status, reason: str) -> None:

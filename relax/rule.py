@@ -93,7 +93,8 @@ class Rule(ABC):
         }
 
 
-class Bounds(NamedTuple):
+@dataclass(frozen=True)
+class Bounds:
     """An interval such as ``(0, 1]``."""
 
     text: str
@@ -106,7 +107,8 @@ class Bounds(NamedTuple):
         low, high = text[1:-1].split(",")
         return cls(text, float(low), float(high))
 
-    def __contains__(self, value: float) -> bool:
+    def allow(self, value: float) -> bool:
+        """Return whether ``value`` lies within."""
         above = value >= self.low if self.text[0] == "[" else value > self.low
         below = value <= self.high if self.text[-1] == "]" else value < self.high
         return above and below
@@ -135,7 +137,7 @@ class Param:
                 and not isinstance(value, bool)
                 and not math.isnan(value)
                 and not (isinstance(self.default, int) and value != int(value))
-                and value in self.bounds
+                and self.bounds.allow(value)
             )
         elif self.choices:
             good = value in self.choices
@@ -179,5 +181,5 @@ def choice(default: str, choices: tuple[str, ...], doc: str = "") -> Any:
 
 def parameters(rule: type[Rule] | Rule | Callable[..., Any]) -> dict[str, Param]:
     """Return the declared hyper-parameters of a rule class by name, in order of declaration."""
-    fields = dataclasses.fields(rule)  # type: ignore[arg-type]
+    fields = dataclasses.fields(rule)  # type: ignore[arg-type]  # every concrete rule is a dataclass
     return {f.name: f.metadata["param"] for f in fields if "param" in f.metadata}

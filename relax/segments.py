@@ -55,6 +55,7 @@ class Segments:
         return xp.concat([fn(a[i:j, ...]) for i, j in cuts], axis=0)
 
     def _reduce(self, a: Array, numpy_ufunc: np.ufunc, torch_name: str, name: str) -> Array:
+        reduced: Array
         if array_api_compat.is_numpy_array(a):
             reduced = numpy_ufunc.reduceat(a, self.starts, axis=0)
             return reduced[self.owner] if len(self.lengths) > 1 else np.broadcast_to(reduced, a.shape)

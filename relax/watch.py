@@ -106,7 +106,7 @@ class Integrity:
         return ""
 
 
-class Watch(Optimizable):  # type: ignore[misc]
+class Watch(Optimizable):
     """An ``Optimizable`` that evaluates another one, and lets nothing bad through.
 
     Raises

@@ -8,6 +8,23 @@ from relax.rules.lbfgs import LBFGS
 from relax.rules.moments import AdaDelta, AdaGrad, Adam, AdaMax, RMSprop
 from relax.rules.resilient import RPROP, CoRe
 
+__all__ = [
+    "FIRE",
+    "LBFGS",
+    "NAG",
+    "RPROP",
+    "RULES",
+    "SGD",
+    "AdaDelta",
+    "AdaGrad",
+    "AdaMax",
+    "Adam",
+    "CoRe",
+    "Frankenstein",
+    "Momentum",
+    "RMSprop",
+]
+
 RULES: dict[str, type[Rule]] = {
     rule.__name__.lower(): rule
     for rule in (

@@ -63,6 +63,7 @@ class Frankenstein(Adaptive):
     judge: str = choice("energy", ("energy", "power"), "what tells a fall from a rise")
     lr_up: float = param(1.2, "[1, inf)", "", "growth of lr while the energy falls")
     lr_down: float = param(0.5, "(0, 1]", "", "cut of lr when it rises")
+    brake: float = param(1.0, "[0, 1]", "", "what is kept of the momentum when the energy rises")
     lr_min: float = param(1e-5, "(0, inf)", "A", "smallest lr")
     lr_max: float = param(0.04, "(0, inf)", "A", "largest lr")
 
@@ -71,7 +72,7 @@ class Frankenstein(Adaptive):
         """Return Algorithm 1 as printed, by component."""
         return cls(
             form="paper", granularity="component", lr=lr, beta=0.9, beta_fixed=False, eps=1e-8,
-            unit=1.0, forget=1.0, lr_up=1.0, lr_down=1.0, lr_min=lr, lr_max=lr,
+            unit=1.0, forget=1.0, lr_up=1.0, lr_down=1.0, brake=1.0, lr_min=lr, lr_max=lr,
         )  # fmt: skip
 
     @classmethod
@@ -80,7 +81,7 @@ class Frankenstein(Adaptive):
         return cls(
             form="package", granularity="component", lr=lr, beta=fixed_beta or 0.9,
             beta_fixed=fixed_beta > 0, eps=1e-8, weight_decay=weight_decay, decoupled=True,
-            unit=1.0, forget=1.0, lr_up=1.0, lr_down=1.0, lr_min=lr, lr_max=lr,
+            unit=1.0, forget=1.0, lr_up=1.0, lr_down=1.0, brake=1.0, lr_min=lr, lr_max=lr,
         )  # fmt: skip
 
     def init(self, x: Array) -> State:
@@ -96,7 +97,10 @@ class Frankenstein(Adaptive):
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp = array_namespace(point.g)
-        lr = self.step_size(state, point)
+        rises = self.rises(state, point)
+        lr = xp.where(rises, self.lr_down * state["lr"], self.lr_up * state["lr"])
+        lr = xp.where(state["t"] > 0, xp.clip(lr, self.lr_min, self.lr_max), state["lr"])
+        m = xp.where(rises, self.brake * state["m"], state["m"])
         G = point.g / self.unit
         if not self.decoupled:
             G = G + self.weight_decay * point.x
@@ -104,7 +108,7 @@ class Frankenstein(Adaptive):
         beta1 = self.beta + 0 * lr
         if not self.beta_fixed:
             beta1 = 1 - xp.clip((1 - self.beta) * xp.sqrt(lr / 1e-3), 0.05, 0.99)
-        P = xp.acos(xp.tanh(self.product(state["m"], G))) / math.pi
+        P = xp.acos(xp.tanh(self.product(m, G))) / math.pi
         x = self.product(G, G) + self.eps
         v = self.forget * state["v"]
         if self.fade < math.inf:
@@ -118,7 +122,7 @@ class Frankenstein(Adaptive):
             ratio, top = xp.clip(x / state["x"], None, 1.0), round(1 + E**-0.5, DIGITS)
         xi = top / (1 + xp.exp(-xp.abs(state["x"] - P)))
         step = lr * xi * G / xp.sqrt(v)
-        m = rho * beta1 * state["m"] - step
+        m = rho * beta1 * m - step
         dx = beta1 * m - step
         if self.decoupled:
             dx = dx - lr * self.weight_decay * point.x
@@ -126,13 +130,8 @@ class Frankenstein(Adaptive):
         v = beta2 * v + (1 - beta2) * x
         return dx, {"m": m, "dx": dx, "v": v, "x": x, "lr": lr, "e": point.e, "t": state["t"] + 1}
 
-    def step_size(self, state: State, point: Point) -> Array:
-        """The step of each structure after a force call that told its energy."""
-        xp = array_namespace(point.g)
-        lr = state["lr"]
-        if self.judge == "energy":
-            rises = point.e > state["e"]
-        else:
-            rises = point.seg.dot(point.g, state["dx"]) > 0
-        changed = xp.where(rises, self.lr_down * lr, self.lr_up * lr)
-        return xp.clip(xp.where(state["t"] > 0, changed, lr), self.lr_min, self.lr_max)
+    def rises(self, state: State, point: Point) -> Array:
+        """Whether the last step of each structure led uphill (R, 1)."""
+        if self.judge == "power":
+            return point.seg.dot(point.g, state["dx"]) > 0
+        return (state["t"] > 0) & (point.e > state["e"])

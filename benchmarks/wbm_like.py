@@ -1,0 +1,96 @@
+"""Unrelaxed crystals made as those of the WBM set were: known prototypes with one element swapped.
+
+The prototypes are the ordered ones of the AFLOW library that ships with pymatgen; the new element is
+drawn with pymatgen's ionic substitution probabilities, and the volume follows the atomic radii.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers, covalent_radii
+from ase.geometry import get_distances
+
+HEAVIEST = 83
+SHORTEST = 1.2
+"""Shortest distance (A) that a start may have."""
+
+
+@cache
+def prototypes(largest: int) -> list[Atoms]:
+    """Return the ordered prototypes of two or more elements with at most ``largest`` atoms."""
+    import pymatgen.analysis.prototypes
+    from monty.serialization import loadfn
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    folder = Path(pymatgen.analysis.prototypes.__file__).parent
+    entries = loadfn(folder / "aflow_prototypes.json.gz")
+    structures = [entry["snl"].structure for entry in entries]
+    return [
+        Atoms(AseAtomsAdaptor.get_atoms(s, msonable=False))
+        for s in structures
+        if s.is_ordered
+        and 2 <= len(s) <= largest
+        and len(s.composition) >= 2
+        and max(e.Z for e in s.elements) <= HEAVIEST
+        and min(e.Z for e in s.elements) >= 3
+    ]
+
+
+@cache
+def substitutions() -> dict[str, tuple[list[str], np.ndarray]]:
+    """Return, for each element, those that may take its place and with what probability."""
+    from pymatgen.core.structure_prediction.substitution_probability import SubstitutionProbability
+
+    model = SubstitutionProbability()
+    best: dict[tuple[str, str], float] = {}
+    for a in model.species:
+        for b in model.species:
+            pair = (a.symbol, b.symbol)
+            swaps = a.symbol != b.symbol and a.oxi_state == b.oxi_state
+            if swaps and 3 <= b.Z <= HEAVIEST:
+                best[pair] = max(best.get(pair, 0.0), model.prob(a, b))
+    table = {}
+    for symbol in {a for a, _ in best}:
+        others = sorted(b for a, b in best if a == symbol)
+        weights = np.array([best[symbol, b] for b in others])
+        table[symbol] = (others, weights / weights.sum())
+    return table
+
+
+def substitute(atoms: Atoms, rng: np.random.Generator) -> Atoms | None:
+    """Return ``atoms`` with one element swapped and the volume rescaled, or None where that fails."""
+    old = str(rng.choice(sorted(set(atoms.get_chemical_symbols()))))
+    if old not in substitutions():
+        return None
+    others, weights = substitutions()[old]
+    new = str(rng.choice(others, p=weights))
+    if new in atoms.get_chemical_symbols():
+        return None
+    swapped = atoms.copy()
+    swapped.numbers[atoms.numbers == atomic_numbers[old]] = atomic_numbers[new]
+    volumes = [(covalent_radii[a.numbers] ** 3).sum() for a in (atoms, swapped)]
+    # The square root: radii overstate how much a neighbour's volume depends on one element.
+    scale = (volumes[1] / volumes[0]) ** (0.5 / 3)
+    swapped.set_cell(swapped.cell * scale, scale_atoms=True)
+    _, distances = get_distances(swapped.positions, cell=swapped.cell, pbc=True)
+    shortest = min(distances[np.triu_indices(len(swapped), 1)].min(), swapped.cell.lengths().min())
+    return swapped if shortest > SHORTEST else None
+
+
+def wbm_like(n: int, seed: int, largest: int = 24) -> list[Atoms]:
+    """Return ``n`` distinct unrelaxed crystals of at most ``largest`` atoms; the same for every run."""
+    rng = np.random.default_rng(seed)
+    pool, found, seen = prototypes(largest), [], set()
+    while len(found) < n:
+        index = int(rng.integers(len(pool)))
+        crystal = substitute(pool[index], rng)
+        if crystal is None or (key := (index, crystal.get_chemical_formula())) in seen:
+            continue
+        seen.add(key)
+        crystal.info["name"] = f"{len(found):04d}-{crystal.get_chemical_formula()}"
+        found.append(crystal)
+    return found
