@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -78,7 +79,7 @@ def is_bound(x: np.ndarray) -> bool:
 class ClusterCalculator(Calculator):
     """The same energy for ASE's optimizers, one cluster at a time."""
 
-    implemented_properties = ["energy", "forces"]
+    implemented_properties: ClassVar = ["energy", "forces"]
 
     def __init__(self) -> None:
         super().__init__()

@@ -21,6 +21,7 @@ class Ends(NamedTuple):
     energies: np.ndarray  # (n,)
     calls: np.ndarray  # (n,) force calls, the first included
     converged: np.ndarray  # (n,) bool
+    why: np.ndarray  # (n,) str: "converged", "cap", "not finite", or the error that ended the run
 
 
 def advance(rule: Rule, starts: np.ndarray, evaluate: Evaluate, stop: float, cap: int) -> Ends:
@@ -31,7 +32,9 @@ def advance(rule: Rule, starts: np.ndarray, evaluate: Evaluate, stop: float, cap
     structure see another.
     """
     n, atoms, _ = starts.shape
-    ends = Ends(starts.copy(), np.full(n, np.nan), np.zeros(n, int), np.zeros(n, bool))
+    ends = Ends(
+        starts.copy(), np.full(n, np.nan), np.zeros(n, int), np.zeros(n, bool), np.full(n, "cap", "U40")
+    )
     who, x = np.arange(n), starts.copy()
     running = np.ones(n, bool)
     state = rule.init(x.reshape(-1, 3))
@@ -43,6 +46,7 @@ def advance(rule: Rule, starts: np.ndarray, evaluate: Evaluate, stop: float, cap
         here = who[leaving]
         ends.x[here], ends.energies[here], ends.calls[here] = x[leaving], e[leaving], call
         ends.converged[here] = met[leaving]
+        ends.why[here] = np.where(met, "converged", np.where(lost, "not finite", "cap"))[leaving]
         running &= ~leaving
         if not running.any():
             break
