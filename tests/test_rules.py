@@ -69,6 +69,7 @@ SIZES = (5, 3, 8)
 STEPS = 40
 
 every_rule = pytest.mark.parametrize("name", TABLE)
+IN_BOTH = [*((name, "numpy") for name in TABLE), *((name, "torch") for name in PLAIN)]
 
 
 def shells(rule):
@@ -90,7 +91,6 @@ EQUIVARIANT = [
     for name, rule in TABLE.items()
     if not any("component" in dataclasses.asdict(shell).values() for shell in shells(rule))
 ]
-BALANCED = (SGD, FIRE, LBFGS)  # every step a sum of forces, which sum to zero
 
 
 def starts(seed=0):
@@ -111,6 +111,10 @@ def together(name, array="numpy", times=STEPS):
 
 def equal(one, other):
     return states.to_plain(one) == states.to_plain(other)
+
+
+# A batch in numpy is its structures to the last bit, A.
+TOLERANCE = {"numpy": 0.0, "torch": 1e-12}
 
 
 # Descent
@@ -170,10 +174,9 @@ def test_atom_without_force_rests(name):
 
     start = np.array([[0.3, 0.2, 0.1], [0.5, 0.1, 0.4]])
     rules = [TABLE[name]]
-    inner = core_of(TABLE[name])
-    declared = parameters(inner).get("eps")
-    if not isinstance(TABLE[name], Wrapper) and declared is not None and declared.bounds.allow(0):
-        rules.append(dataclasses.replace(inner, eps=0.0))
+    eps = parameters(TABLE[name]).get("eps")
+    if eps is not None and eps.bounds.allow(0.0):
+        rules.append(dataclasses.replace(TABLE[name], eps=0.0))
     for rule in rules:
         walk = Walk(rule, [start], potential).step(10)
         np.testing.assert_array_equal(walk.x[1], start[1])
@@ -208,11 +211,10 @@ def test_rule_is_frozen_and_compares_by_value(name):
 # Batches
 
 
-@every_rule
-@pytest.mark.parametrize(("array", "tolerance"), [("numpy", 0.0), ("torch", 1e-12)])
-def test_batch_equals_singles(name, array, tolerance):
+@pytest.mark.parametrize(("name", "array"), IN_BOTH)
+def test_batch_equals_singles(name, array):
     for x, single in zip(together(name, array).structures, alone(name, array), strict=True):
-        np.testing.assert_allclose(x, single, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(x, single, rtol=0, atol=TOLERANCE[array])
 
 
 @every_rule
@@ -235,15 +237,14 @@ def test_order_of_rows_is_irrelevant(name):
         np.testing.assert_allclose(x, single[order], rtol=0, atol=1e-9)
 
 
-@every_rule
-@pytest.mark.parametrize(("array", "tolerance"), [("numpy", 0.0), ("torch", 1e-12)])
-def test_structures_come_and_go(name, array, tolerance):
+@pytest.mark.parametrize(("name", "array"), IN_BOTH)
+def test_structures_come_and_go(name, array):
     newcomer = cluster(6, seed=11)
     walk = Walk(TABLE[name], starts(), array=ARRAYS[array]).step(15).swap(1, newcomer).step(STEPS - 15)
     first, _, last = alone(name, array)
     young = Walk(TABLE[name], [newcomer], array=ARRAYS[array]).step(STEPS - 15).structures[0]
     for x, expected in zip(walk.structures, (first, last, young), strict=True):
-        np.testing.assert_allclose(x, expected, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(x, expected, rtol=0, atol=TOLERANCE[array])
 
 
 @every_rule
@@ -258,9 +259,7 @@ def test_every_leaf_of_a_state_has_the_rows_first(name):
 # Memory
 
 
-@pytest.mark.parametrize(
-    ("name", "array"), [*((name, "numpy") for name in TABLE), *((name, "torch") for name in PLAIN)]
-)
+@pytest.mark.parametrize(("name", "array"), IN_BOTH)
 def test_stored_state_resumes_to_the_last_bit(name, array):
     walk = Walk(TABLE[name], starts(), array=ARRAYS[array]).step(12)
     stored = json.loads(json.dumps(states.to_plain(walk.state)))
@@ -396,11 +395,17 @@ def drift(rule):
     return [np.abs((x - start).mean(axis=0)).max() for x, start in zip(ends, starts(), strict=True)]
 
 
-@pytest.mark.parametrize("name", [name for name in EQUIVARIANT if isinstance(core_of(TABLE[name]), BALANCED)])
-def test_balanced_rules_keep_the_centroid(name):
-    # Clipping atom by atom shortens some forces and not their counterforces.
-    if name != "clip, atom":
-        assert max(drift(TABLE[name])) < 1e-12
+# Clipping atom by atom shortens some forces and not their counterforces.
+BALANCED = [
+    name
+    for name in EQUIVARIANT
+    if isinstance(core_of(TABLE[name]), SGD | FIRE | LBFGS) and name != "clip, atom"
+]
+
+
+@pytest.mark.parametrize("name", BALANCED)
+def test_sums_of_forces_keep_the_centroid(name):
+    assert max(drift(TABLE[name])) < 1e-12
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -438,7 +443,7 @@ CRYSTALS = {
     "cristobalite": (92, "SiO", [(0.3, 0.3, 0), (0.24, 0.1, 0.18)], [4.97, 4.97, 6.93, *SQUARE]),
     "quartz": (154, "SiO", [(0.46, 0, 0), (0.41, 0.26, 0.12)], [4.916, 4.916, 5.405, *HEXAGONAL]),
     "corundum": (167, "AlO", [(0, 0, 0.35), (0.31, 0, 0.25)], [4.759, 4.759, 12.991, *HEXAGONAL]),
-    "wurtzite": (186, "ZnO", [(1 / 3, 2 / 3, 0), (1 / 3, 2 / 3, 0.42)], [3.25, 3.25, 5.2, *HEXAGONAL]),
+    "arsenic": (166, "As", [(0, 0, 0.24)], [3.76, 3.76, 10.55, *HEXAGONAL]),
 }
 # Here the metal is on a site without freedom, so that the force on it is nothing but rounding.
 PINNED = {"rutile": (136, "TiO", [(0, 0, 0), (0.29, 0.29, 0)], [4.594, 4.594, 2.959, *SQUARE])}
@@ -458,7 +463,11 @@ def check_space_group(rule, mineral):
     spglib = pytest.importorskip("spglib")
     number, atoms, potential = built(mineral)
     start = atoms.get_positions()
-    (x,) = Walk(for_atoms(rule, maxstep=0.045), [start], potential).step(20).structures
+    walk = Walk(for_atoms(rule, maxstep=0.045), [start], potential)
+    for _ in range(20):
+        if np.abs(walk.point().g).max() > 1e-6:  # as a driver, which stops before all is rounding
+            walk.step()
+    (x,) = walk.structures
     assert np.abs(x - start).max() > 1e-3
     for positions in (start, x):
         scaled = np.linalg.solve(atoms.cell[:].T, positions.T).T
