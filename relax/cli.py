@@ -1,0 +1,308 @@
+"""The command ``relax``.
+
+Exit codes of ``relax run``: 0, all structures converged; 1, some did not; 2, a mistake on the command
+line, a file or structure that is of no use, or a calculator that cannot be had (whatever else was
+asked for is still done); 130, Ctrl-C, after what was done has been written.
+
+Start-up matters, so numpy, rich, ASE and torch are imported where they are used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import signal
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relax.running import BAD_INPUT, OK, Fault, Job, Plan, Refusal, complain, relax_all
+
+if TYPE_CHECKING:
+    from relax.rule import Param, Rule
+
+__all__ = ["RULE_NAMES", "app", "main"]
+
+RULE_NAMES = (
+    "sgd", "momentum", "nag", "adagrad", "adadelta", "rmsprop", "adam", "adamax", "rprop", "core",
+    "frankenstein", "fire", "lbfgs",
+)  # fmt: skip
+"""The names of ``relax.rules.RULES``, written out so that help needs no numpy."""
+
+app = typer.Typer(
+    help="Relax atomistic structures with the CoRe and Frankenstein rules and the classics.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line ``args``, of the process if not given, and exit."""
+    try:
+        code = app(args, prog_name="relax", standalone_mode=False)
+    except typer.Abort:
+        code = 128 + signal.SIGINT
+    except Exception as error:
+        if isinstance(error, Refusal):
+            complain(str(error))
+        elif hasattr(error, "format_message"):  # a usage error of click, or of typer's own copy of it
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else "relax"
+            message = " ".join(error.format_message().split())
+            complain(f"{message.rstrip('.')} (see {command} --help)")
+        else:
+            raise
+        code = BAD_INPUT
+    sys.exit(code or OK)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a suggestion for the unknown ``name``, with a leading comma, or nothing."""
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        from relax import __version__
+
+        print(f"relax {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def common(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Show the help where no command is given."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+# --------------------------------------------------------------------------------------------------
+# relax run
+
+
+@app.command()
+def run(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Structure files, in any format that ASE reads.")
+    ],
+    calculator: Annotated[
+        str,
+        typer.Option(
+            "--calculator",
+            "-c",
+            metavar="NAME",
+            help="chgnet, emt, lj, mace:NAME_OR_PATH or module:callable.",
+        ),
+    ] = "chgnet",
+    rule: Annotated[
+        str, typer.Option("--rule", "-r", metavar="RULE", help=f"One of {' '.join(RULE_NAMES)}.")
+    ] = "frankenstein",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            "-s",
+            metavar="NAME=VALUE",
+            help="A parameter of the rule, any number of times; see 'relax rules'.",
+        ),
+    ] = None,
+    cell: Annotated[
+        bool,
+        typer.Option("--cell/--no-cell", help="Relax the cell too, where it is periodic in 3 directions."),
+    ] = False,
+    fmax: Annotated[
+        float, typer.Option(metavar="FORCE", help="Largest force that is converged, eV/A.")
+    ] = 0.05,
+    steps: Annotated[int, typer.Option(metavar="N", help="Most steps to take for a structure.")] = 500,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write the relaxed structures, such as relaxed.extxyz."
+        ),
+    ] = None,
+    trajectory: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Write each path: a folder, or a .traj file for one structure."),
+    ] = None,
+    logfile: Annotated[str | None, typer.Option(metavar="FILE", help="Write a line a step.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Relax structures and print how each one ended.
+
+    Without --output no structure is written. With it, every structure that was relaxed is, converged
+    or not, in the order given, with its energy and forces; the file appears whole, at the end.
+
+    Exit code: 0 all converged, 1 some did not, 2 bad input (the rest is relaxed), 130 Ctrl-C.
+    """
+    plan = Plan(files, calculator, rule, read_settings(rule, settings or []), cell, fmax, steps, output,
+                trajectory, logfile)  # fmt: skip
+    plan.check()
+    if output is None and sys.stderr.isatty():
+        complain("no --output is given, the relaxed structures will not be written")
+    done, faults, code = relax_all(plan)
+    if as_json:
+        print_json(plan, done, faults)
+    elif done:
+        from rich.console import Console
+
+        from relax.screens import run_table
+
+        # A pipe has no width, and a table cut for 80 columns would lose what it is read for.
+        Console(width=None if sys.stdout.isatty() else 1000).print(run_table(done))
+    raise typer.Exit(code)
+
+
+def read_settings(rule: str, words: list[str]) -> dict[str, Any]:
+    """Return the values of ``--set``, checked against the parameters of ``rule``.
+
+    Raises
+    ------
+    Refusal
+        The rule or a parameter is unknown, or a value is not allowed.
+    """
+    if rule not in RULE_NAMES:
+        raise Refusal(f"unknown rule {rule!r}{nearest(rule, RULE_NAMES)} (there are: {' '.join(RULE_NAMES)})")
+    from relax.rule import parameters
+    from relax.rules import RULES
+    from relax.rules.wrappers import for_atoms
+
+    own, common = parameters(RULES[rule]), common_settings()
+    known = own | common
+    settings = {}
+    for word in words:
+        name, _, text = word.partition("=")
+        if not (name and text):
+            raise Refusal(f"--set {word}: write it as name=value")
+        if name not in known:
+            raise Refusal(
+                f"{rule} has no parameter {name!r}{nearest(name, known)} (it has: {' '.join(known)})"
+            )
+        try:
+            settings[name] = known[name].parse(name, text)
+        except ValueError as error:
+            raise Refusal(f"--set {error}") from None
+    try:
+        chosen = RULES[rule].from_settings({k: v for k, v in settings.items() if k in own})
+        for_atoms(chosen, **{k: v for k, v in settings.items() if k in common})
+    except ValueError as error:
+        raise Refusal(f"--set {error}") from None
+    return settings
+
+
+def common_settings() -> dict[str, Param]:
+    """Return the parameters that every rule has, those of ``relax.rules.wrappers.for_atoms``."""
+    from relax.rule import Param, parameters
+    from relax.rules.wrappers import ClipGradient, MaxStep, Restart
+
+    trust, clip, restart = parameters(MaxStep), parameters(ClipGradient), parameters(Restart)
+    return {
+        "maxstep": trust["maxstep"],
+        "maxstep_norm": trust["norm"],
+        "clip": clip["limit"],
+        "clip_norm": clip["norm"],
+        "restart_when": restart["when"],
+        "maximize": Param(False, None, (), "", "climb instead of descending"),
+        "centred": Param(False, None, (), "", "take the drift of the centroid out of each step"),
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` as JSON has it, which knows no infinities and no NaN."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def print_json(plan: Plan, done: list[Job], faults: list[Fault]) -> None:
+    """Print the results of a run as one JSON object."""
+    from relax import __version__
+
+    shared = {
+        "rule": plan.rule,
+        "settings": plan.settings,
+        "calculator": plan.calculator,
+        "relax": __version__,
+    }
+    results = [
+        {"file": job.file, "frame": job.frame, "formula": job.formula, "atoms": job.natoms,
+         "cell": job.with_cell, **dataclasses.asdict(job.result), **shared}
+        for job in done
+    ]  # fmt: skip
+    bad = [dataclasses.asdict(fault) for fault in faults]
+    print(json.dumps(plain({"relax": __version__, "results": results, "bad_input": bad}), indent=1))
+
+
+# --------------------------------------------------------------------------------------------------
+# relax rules
+
+
+@app.command("rules")
+def rules_(
+    name: Annotated[str | None, typer.Argument(metavar="RULE", help="The rule to show in full.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show every rule in full.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the rules and their parameters.
+
+    For each rule: its source, and its parameters with defaults, bounds and units. With the name of
+    a rule, or --all, its recurrence and the text about it are shown too.
+    """
+    if name is not None and name not in RULE_NAMES:
+        raise Refusal(f"unknown rule {name!r}{nearest(name, RULE_NAMES)} (there are: {' '.join(RULE_NAMES)})")
+    from relax.rules import RULES
+
+    chosen = RULES if name is None else {name: RULES[name]}
+    if as_json:
+        print(json.dumps(plain([rule_facts(name, rule) for name, rule in chosen.items()]), indent=1))
+        return
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from relax.screens import rule_page, settings_table
+
+    console = Console(highlight=False)
+    for each, rule in chosen.items():
+        console.print(rule_page(each, rule, full=every or name is not None))
+    words = {"maxstep": "the rule's", "maxstep_norm": "the rule's", "clip": "none", "restart_when": "none"}
+    console.print(Text("all rules", "bold green"))
+    console.print()
+    console.print(Padding(settings_table(common_settings(), words), (0, 0, 0, 2), expand=False))
+
+
+def rule_facts(name: str, rule: type[Rule]) -> dict[str, Any]:
+    """Return what there is to say of a rule, for JSON."""
+    from relax.rule import parameters
+    from relax.screens import about
+
+    told, (maxstep, norm) = about(rule), rule.trust
+    return {
+        "name": name,
+        "class": f"{rule.__name__}Relax",
+        "summary": told.summary,
+        "source": told.source,
+        "recurrence": told.recurrence,
+        "maxstep": maxstep,
+        "maxstep_norm": norm,
+        "parameters": [
+            {"name": p, "default": d.default, "allowed": d.allowed, "unit": d.unit, "meaning": d.doc}
+            for p, d in parameters(rule).items()
+        ],
+    }

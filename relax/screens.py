@@ -1,0 +1,188 @@
+"""What the command line shows: a progress bar, the table of a run, the pages about the rules."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from relax.result import Result
+from relax.rule import Param, Rule, parameters
+
+__all__ = ["About", "Bar", "about", "progress", "rule_page", "run_table", "settings_table"]
+
+COLOURS = {"converged": "green", "max_steps": "yellow", "stalled": "yellow", "interrupted": "yellow"}
+
+
+class Row(Protocol):
+    """What the table of a run asks of a structure."""
+
+    @property
+    def source(self) -> str:
+        """The file, and the frame where it has several."""
+
+    @property
+    def formula(self) -> str:
+        """The chemical formula."""
+
+    @property
+    def natoms(self) -> int:
+        """The number of atoms."""
+
+    @property
+    def result(self) -> Result:
+        """The verdict."""
+
+
+class Bar:
+    """The progress bar of a run; silent where standard error is no terminal."""
+
+    def __init__(self, bar: Progress) -> None:
+        self.bar = bar
+        self.task = bar.add_task("", total=None)
+
+    def start(self, total: int) -> None:
+        """Say how many structures there are."""
+        self.bar.update(self.task, total=total)
+
+    def say(self, words: str) -> None:
+        """Show what is going on."""
+        self.bar.update(self.task, description=words)
+
+    def advance(self) -> None:
+        """One structure is done."""
+        self.bar.advance(self.task)
+
+
+@contextmanager
+def progress() -> Iterator[Bar]:
+    """Show a progress bar on standard error, gone without a trace at the end of the block."""
+    # The stream itself: what loading a model hushes must not be the bar.
+    console = Console(file=sys.stderr)
+    with Progress(
+        MofNCompleteColumn(),
+        BarColumn(bar_width=16),
+        TextColumn("{task.description}", markup=False),
+        console=console,
+        transient=True,
+        refresh_per_second=5,
+        disable=not sys.stderr.isatty() or console.is_dumb_terminal,
+    ) as bar:
+        yield Bar(bar)
+
+
+def run_table(rows: Sequence[Row]) -> RenderableType:
+    """Return the table of a run, with the reasons of those that did not converge below it."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("file", overflow="fold", min_width=12)
+    table.add_column("formula", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    for name in ("atoms", "force\ncalls", "energy\neV", "energy\neV/atom", "fmax\neV/A", "time\ns"):
+        table.add_column(name, justify="right", no_wrap=True)
+    reasons = []
+    for row in rows:
+        result = row.result
+        colour = COLOURS.get(result.status, "red")
+        table.add_row(
+            Text(row.source),
+            row.formula,
+            Text(result.status, colour),
+            str(row.natoms),
+            str(result.force_calls),
+            _number(result.energy_last, ".4f"),
+            _number(result.energy_last / row.natoms, ".4f"),
+            _number(result.fmax, ".4f" if result.fmax < 1000 else ".2e"),
+            _number(result.wall_time, ".1f"),
+        )
+        if not result.converged:
+            words = (f"{row.source}: ", (result.status, colour), f": {result.reason}")
+            reasons.append(Text.assemble(*words, no_wrap=True, overflow="ignore"))
+    calls = sum(row.result.force_calls for row in rows)
+    seconds = sum(row.result.wall_time for row in rows)
+    done = sum(row.result.converged for row in rows)
+    summary = Text(f"{done} of {len(rows)} converged, {calls} force calls, {seconds:.1f} s", "bold")
+    return Group(table, Text(), *reasons, summary)
+
+
+def _number(value: float, style: str) -> str:
+    return format(value, style) if math.isfinite(value) else "-"
+
+
+class About(NamedTuple):
+    """What the docstring of a rule says."""
+
+    summary: str
+    source: str
+    recurrence: str  # the literal blocks
+    text: str  # all of it but the summary
+
+
+def about(rule: type[Rule]) -> About:
+    """Return what the docstring of ``rule`` says of it."""
+    doc = inspect.cleandoc(rule.__doc__ or "")
+    summary, _, text = doc.partition("\n\n")
+    # Sentences end in two spaces, or at the end of a line or of a paragraph.
+    found = re.search(r"Source:\s+(.+?)\.(?=  |\n|$)", text, re.DOTALL)
+    source = " ".join(found[1].split()) if found else ""
+    blocks = re.findall(r"(?:^|\n)::\n\n((?: {4}.*\n|\n)+)", text + "\n")
+    recurrence = inspect.cleandoc("\n".join(blocks))
+    return About(" ".join(summary.split()), source.replace("``", ""), recurrence, text)
+
+
+def flowing(text: str) -> str:
+    """Return the text of a docstring without markup, each paragraph on one line for the screen to break.
+
+    Literal blocks lose their indent, so that they fit 80 columns.
+    """
+    text = re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("``", "")
+    parts = []
+    for part in text.split("\n\n"):
+        if part.startswith("    "):
+            parts.append(inspect.cleandoc("\n" + part))
+        elif part.strip() != "::":
+            # A line goes on in the next one, unless that begins an item of a list.
+            parts.append(re.sub(r" *\n\s*(?!\s*- )", " ", part))
+    return "\n\n".join(parts)
+
+
+def shown(value: Any) -> str:
+    """Return a default as one types it on a command line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def settings_table(settings: Mapping[str, Param], defaults: Mapping[str, str] | None = None) -> Table:
+    """Return the table of declared parameters; ``defaults`` has words for those that are no value."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("name", no_wrap=True, style="cyan")
+    for column in ("default", "allowed", "unit"):
+        table.add_column(column, overflow="fold")
+    table.add_column("meaning")
+    for name, declared in settings.items():
+        default = (defaults or {}).get(name, shown(declared.default))
+        table.add_row(name, *(Text(t) for t in (default, declared.allowed, declared.unit, declared.doc)))
+    return table
+
+
+def rule_page(name: str, rule: type[Rule], full: bool) -> RenderableType:
+    """Return all about a rule: names, source, parameters, and in ``full`` the text of its docstring."""
+    told, (radius, norm) = about(rule), rule.trust
+    head = Text.assemble((name, "bold green"), f"  (in Python {rule.__name__}Relax)")
+    parts: list[RenderableType] = [head, Text(told.summary), Text(f"Source: {told.source}.")]
+    parts.append(Text(f"Longest step unless set: maxstep={radius:g} A, maxstep_norm={norm}."))
+    if full:
+        parts += [Text(), Text(flowing(told.text))]
+    table = Padding(settings_table(parameters(rule)), (0, 0, 0, 2), expand=False)
+    return Group(*parts, Text(), table, Text())

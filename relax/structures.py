@@ -1,0 +1,163 @@
+"""Structures from files and back: reading, checking, and writing whole files or none."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixScaled
+from ase.io import read as ase_read
+from ase.io import write as ase_write
+from ase.io.formats import UnknownFileTypeError, filetype
+from ase.neighborlist import neighbor_list
+
+__all__ = ["StructureError", "check", "read", "snapshot", "write"]
+
+CLOSEST = 0.1
+"""Atoms nearer than this (A) are on one spot."""
+
+RESULTS = ("energy", "free_energy", "forces", "stress", "magmoms")
+
+
+class StructureError(ValueError):
+    """A structure or its file is of no use; the message is one line that says what and where."""
+
+
+def read(path: str | Path) -> list[Atoms]:
+    """Return every frame of the file ``path``, in any format that ASE reads.
+
+    Raises
+    ------
+    StructureError
+        There is no such file, it is empty, ASE cannot read it, or it holds no structure.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise StructureError("there is no such file")
+    if path.is_file() and path.stat().st_size == 0:
+        raise StructureError("the file is empty")
+    try:
+        with warnings.catch_warnings():
+            # What ASE has to say of a file it did read (CIF dialects, mostly) asks for no action.
+            warnings.simplefilter("ignore")
+            frames = ase_read(path, index=":", do_not_split_by_at_sign=True)
+    except UnknownFileTypeError:
+        raise StructureError("ASE does not know the format of this file") from None
+    except Exception as error:
+        if path.is_dir():
+            raise StructureError("is a folder, not a structure file") from None
+        words = " ".join(str(error).split()) or "no message"
+        raise StructureError(f"cannot be read: {type(error).__name__}: {words}") from error
+    if not frames:
+        raise StructureError("the file holds no structure")
+    return list(frames)
+
+
+def check(atoms: Atoms) -> None:
+    """Raise StructureError where no relaxation of ``atoms`` makes sense.
+
+    That is where there are no atoms; a position or the cell is not finite; the cell is flat along a
+    periodic direction; a site is partly occupied; two atoms, or an atom and its own image, are
+    nearer than :data:`CLOSEST`; or no atom is free to move.
+    """
+    if len(atoms) == 0:
+        raise StructureError("there are no atoms")
+    if not np.isfinite(atoms.positions).all():
+        i = int(np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))[0])
+        raise StructureError(f"the position of atom {i} ({atoms.symbols[i]}) is {atoms.positions[i]}")
+    if not np.isfinite(atoms.cell.array).all():
+        raise StructureError("the cell is not finite")
+    periodic = atoms.cell.array[atoms.pbc]
+    if len(periodic) and np.linalg.matrix_rank(periodic) < len(periodic):
+        raise StructureError("the structure is periodic along a direction in which its cell is flat")
+    _check_occupancy(atoms)
+    i, j, d = neighbor_list("ijd", atoms, CLOSEST)
+    if len(i):
+        pair = f"atoms {i[0]} ({atoms.symbols[i[0]]}) and {j[0]} ({atoms.symbols[j[0]]})"
+        if i[0] == j[0]:
+            pair = f"atom {i[0]} ({atoms.symbols[i[0]]}) and its periodic image"
+        raise StructureError(f"{pair} are on one spot, {d[0]:.3f} A apart")
+    if _all_fixed(atoms):
+        raise StructureError("all atoms are fixed, there is nothing to relax")
+
+
+def _check_occupancy(atoms: Atoms) -> None:
+    for site, shares in (atoms.info.get("occupancy") or {}).items():
+        if len(shares) > 1 or sum(shares.values()) < 0.999:
+            who = ", ".join(f"{symbol} {share:g}" for symbol, share in shares.items())
+            raise StructureError(f"site {site} is partly occupied ({who}); an ordered structure is needed")
+
+
+def _all_fixed(atoms: Atoms) -> bool:
+    forces = np.ones((len(atoms), 3)) * [1.0, 2**0.5, 3**0.5]  # along no line or plane of a crystal
+    for constraint in atoms.constraints:
+        if isinstance(constraint, FixAtoms | FixCartesian | FixScaled | FixedLine | FixedPlane):
+            constraint.adjust_forces(atoms, forces)
+    return not forces.any()
+
+
+def snapshot(atoms: Atoms, **info: Any) -> Atoms:
+    """Return a copy of ``atoms`` with ``info`` and the results its calculator has for it, if any.
+
+    The calculator is not asked to calculate.  What the file said of the structure it started as,
+    such as the space group of a CIF, does not come along.
+    """
+    copy: Atoms = atoms.copy()
+    results = {}
+    for name in ("energy", "forces", "stress"):
+        try:
+            value = atoms.calc.get_property(name, atoms, allow_calculation=False)
+        except Exception:  # calculators say in many ways that they have no such thing
+            value = None
+        if value is not None:
+            results[name] = float(value) if name == "energy" else np.array(value, dtype=float)
+    for name in (*RESULTS, "spacegroup", "unit_cell", "occupancy"):
+        copy.info.pop(name, None)
+        copy.arrays.pop(name, None)
+    copy.info.update(info)
+    copy.calc = SinglePointCalculator(copy, **results) if results else None
+    return copy
+
+
+def write(path: str | Path, frames: Sequence[Atoms], rehearse: bool = False) -> None:
+    """Write ``frames`` to ``path`` in the format its name asks for, whole or not at all.
+
+    With ``rehearse`` everything is done but the last move, so that what would go wrong does so before
+    hours have gone into the structures.
+
+    Raises
+    ------
+    StructureError
+        The folder is missing or closed to us, ``path`` is no plain file, or the format cannot hold
+        the frames.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise StructureError("is not a plain file")
+    if not path.parent.is_dir():
+        raise StructureError(f"there is no folder {path.parent}")
+    try:
+        file_format = filetype(path.name, read=False)
+    except UnknownFileTypeError:
+        raise StructureError("ASE does not know this format; try a name in .extxyz") from None
+    try:
+        with (
+            tempfile.TemporaryDirectory(dir=path.parent, prefix=".relax-") as folder,
+            warnings.catch_warnings(),
+        ):
+            # Notes of other programs that the format has no room for are no loss to a structure.
+            warnings.filterwarnings("ignore", "Skipping unhashable information", UserWarning)
+            part = Path(folder, path.name)
+            ase_write(part, list(frames), format=file_format)
+            if not rehearse:
+                os.replace(part, path)
+    except Exception as error:
+        words = " ".join(str(error).split()) or "no message"
+        raise StructureError(f"cannot be written: {type(error).__name__}: {words}") from error

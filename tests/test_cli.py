@@ -1,0 +1,513 @@
+"""The command ``relax``, as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, fcc111, molecule
+from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
+from ase.io import Trajectory, read, write
+
+from relax import __version__
+from relax.cli import RULE_NAMES, common_settings, main
+from relax.optimizers import OPTIMIZERS
+from relax.result import STATUSES
+from relax.rule import parameters
+from relax.rules import RULES
+from relax.rules.wrappers import for_atoms
+from relax.screens import about
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def relax(capsys, tmp_path, monkeypatch):
+    """Return a function that runs the command in an empty folder: exit code, output, lines of errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*words: object) -> tuple[int, str, list[str]]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err.splitlines()
+
+    return run
+
+
+def copper(seed: int = 0) -> Atoms:
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.05, rng=np.random.default_rng(seed))
+    return atoms
+
+
+@pytest.fixture
+def good(tmp_path):
+    """Return the name of a file with a structure that EMT relaxes at once."""
+    write(tmp_path / "good.extxyz", copper())
+    return "good.extxyz"
+
+
+def shell(*words: str, **options) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, env=environment, timeout=300, **options
+    )
+
+
+# What is imported
+
+
+@pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("rules", "--help"), ("--version",), ()])
+def test_help_imports_nothing_heavy(words):
+    code = f"""
+import sys
+from relax.cli import main
+try:
+    main({list(words)!r})
+except SystemExit as end:
+    assert not end.code, end.code
+heavy = {{"ase", "numpy", "scipy", "torch", "rich", "chgnet", "mace"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    ended = shell("-c", code)
+    assert ended.returncode == 0, ended.stderr
+    assert __version__ in ended.stdout if words == ("--version",) else "Usage: relax" in ended.stdout
+
+
+def test_a_usage_error_needs_no_ase():
+    code = """
+import sys
+from relax.cli import main
+try:
+    main(["run", "x", "--set", "lrr=1"])
+except SystemExit:
+    assert not {"ase", "torch"} & set(sys.modules)
+"""
+    ended = shell("-c", code)
+    assert "did you mean 'lr'" in ended.stderr
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_the_module_is_the_command():
+    ended = shell("-m", "relax", "--version")
+    assert (ended.returncode, ended.stdout) == (0, f"relax {__version__}\n")
+
+
+# relax rules
+
+
+def test_names_are_those_of_the_rules():
+    assert tuple(RULES) == RULE_NAMES
+    assert set(OPTIMIZERS) == set(RULE_NAMES)
+    for name, optimizer in OPTIMIZERS.items():
+        assert optimizer.__name__ == f"{RULES[name].__name__}Relax"
+
+
+def test_common_settings_are_those_of_for_atoms():
+    assert set(common_settings()) == set(for_atoms.__kwdefaults__) - {"schedule"}
+
+
+def test_every_rule_is_listed_with_everything(relax):
+    code, out, err = relax("rules")
+    assert (code, err) == (0, [])
+    assert max(map(len, out.splitlines())) <= 80
+    flat = " ".join(out.split())
+    for name, rule in RULES.items():
+        told = about(rule)
+        assert told.summary
+        assert told.source
+        assert told.recurrence
+        assert f"{name} (in Python {rule.__name__}Relax) {told.summary} Source: {told.source}." in flat
+        for parameter, declared in parameters(rule).items():
+            assert f"{parameter} " in flat
+            assert declared.allowed.split(" | ")[0] in flat
+
+
+def test_one_rule_is_shown_in_full(relax):
+    code, out, _ = relax("rules", "core")
+    assert code == 0
+    assert "dx     = -(weight_decay |u P s|) x - u P s" in out
+    assert "``" not in out
+    assert "frankenstein" not in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert relax("rules", "--all")[0] == 0
+
+
+def test_rules_as_json(relax):
+    rules = json.loads(relax("rules", "--json")[1])
+    assert [rule["name"] for rule in rules] == list(RULE_NAMES)
+    core = rules[RULE_NAMES.index("core")]
+    fade = next(p for p in core["parameters"] if p["name"] == "fade")
+    assert fade["allowed"] == "[1, inf]"
+    assert set(fade) == {"name", "default", "allowed", "unit", "meaning"}
+
+
+def test_an_unknown_rule_of_rules(relax):
+    assert relax("rules", "adamm") == (2, "", [
+        f"relax: unknown rule 'adamm', did you mean 'adam'? (there are: {' '.join(RULE_NAMES)})"
+    ])  # fmt: skip
+
+
+# Mistakes on the command line
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--rule", "frankenstien"], "did you mean 'frankenstein'"),
+        (["--rule", "Adam"], "did you mean 'adam'"),
+        (["--set", "lrr=1"], "frankenstein has no parameter 'lrr', did you mean 'lr'"),
+        (["--set", "maxstp=1"], "did you mean 'maxstep'"),
+        (["--set", "lr"], "name=value"),
+        (["--set", "lr="], "name=value"),
+        (["--set", "lr=fast"], "lr = 'fast' is not a number"),
+        (["--set", "lr=-1"], "lr = -1.0 is not allowed; give one in (0, inf)"),
+        (["--set", "lr=nan"], "lr = nan is not allowed"),
+        (["--set", "maxstep=0"], "maxstep = 0.0 is not allowed"),
+        (["--set", "clip_norm=row"], "clip_norm = 'row' is not allowed"),
+        (["--set", "maximize=maybe"], "maximize = 'maybe' is not allowed"),
+        (["--rule", "core", "--set", "s_min=1"], "s_min = 1.0 is above s_max"),
+        (["--fmax", "0"], "--fmax is to be a number above 0"),
+        (["--fmax", "nan"], "--fmax is to be a number above 0"),
+        (["--steps", "-1"], "--steps is to be 0 or more"),
+        (["--steps", "many"], "--steps"),
+        (["--nonsense"], "No such option"),
+        (["--calculator", "emtt"], "did you mean 'emt'"),
+        (["--calculator", "nosuch:thing"], "no module 'nosuch'"),
+        (["-o", "good.extxyz"], "would overwrite an input"),
+        (["-o", "./good.extxyz"], "would overwrite an input"),
+        (["--trajectory", "good.extxyz"], "would overwrite an input"),
+        (["-o", "a.traj", "--logfile", "a.traj"], "--output and --logfile are the same file"),
+        (["-o", "missing/out.extxyz"], "there is no folder"),
+        (["-o", "out.nonsense"], "--output out.nonsense: "),
+        (["--logfile", "."], "--logfile .: Is a directory"),
+        (["--trajectory", "/dev/null"], "--trajectory /dev/null: "),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(relax, good, words, says):
+    options = [] if "--calculator" in words else ["--calculator", "emt"]
+    code, out, err = relax("run", good, *options, *words)
+    assert (code, out, len(err)) == (2, "", 1), err
+    assert err[0].startswith("relax: ")
+    assert says in err[0]
+    assert os.listdir() == [good]
+
+
+def test_commands_that_do_not_exist(relax):
+    assert relax("runn")[2] == ["relax: No such command 'runn'. Did you mean 'run'? (see relax --help)"]
+    code, _, err = relax("run")
+    assert (code, len(err)) == (2, 1)
+
+
+@pytest.mark.parametrize("package", ["chgnet", "torch"])
+def test_a_missing_extra_says_how_to_install_it(relax, good, monkeypatch, package):
+    for loaded in list(sys.modules):
+        if loaded.partition(".")[0] == "chgnet":
+            monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setitem(sys.modules, package, None)
+    code, out, err = relax("run", good)
+    assert (code, out) == (2, "")
+    assert err == [f'relax: {package} is not installed, which chgnet needs: pip install "relax[chgnet]"']
+
+
+# Bad structures: one line, the others relaxed
+
+
+def bad_file(kind: str) -> str:
+    """Write a file with something wrong, and return its name."""
+    atoms = copper()
+    if kind == "empty":
+        Path("bad.cif").write_text("")
+        return "bad.cif"
+    if kind == "unreadable":
+        Path("bad.cif").write_text("no crystal at all")
+        return "bad.cif"
+    if kind == "missing":
+        return "bad.cif"
+    if kind == "nan":
+        atoms.positions[1] = np.nan
+    elif kind == "spot":
+        atoms.positions[1] = atoms.positions[0]
+    elif kind == "fixed":
+        atoms.set_constraint(FixAtoms(range(4)))
+    elif kind == "element":
+        atoms.symbols[2] = "Og"
+    elif kind == "none":
+        atoms = Atoms(cell=[3, 3, 3], pbc=True)
+    write("bad.traj", atoms)
+    return "bad.traj"
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("empty", "the file is empty"),
+        ("unreadable", "cannot be read"),
+        ("missing", "there is no such file"),
+        ("nan", "the position of atom 1 (Cu) is [nan nan nan]"),
+        ("spot", "atoms 0 (Cu) and 1 (Cu) are on one spot"),
+        ("fixed", "all atoms are fixed"),
+        ("element", "EMT does not know the element of atom 2, Og"),
+        ("none", "there are no atoms"),
+    ],
+)
+def test_a_bad_file_is_one_line_and_the_others_are_relaxed(relax, good, kind, says):
+    bad = bad_file(kind)
+    code, out, err = relax("run", "-c", "emt", bad, good, "-o", "out.extxyz")
+    assert (code, len(err)) == (2, 1), err
+    assert err[0].startswith(f"relax: {bad}: ")
+    assert says in err[0]
+    assert "1 of 1 converged" in out
+    assert len(read("out.extxyz", ":")) == 1
+    assert not [name for name in os.listdir() if name not in (bad, good, "out.extxyz")]
+
+
+def test_nothing_to_relax_writes_nothing(relax):
+    code, out, err = relax("run", "-c", "emt", bad_file("spot"), "-o", "out.extxyz", "--trajectory", "paths")
+    assert (code, out, len(err)) == (2, "", 1)
+    assert os.listdir() == ["bad.traj"]
+
+
+# Runs
+
+
+def test_results_are_told_and_written_in_order(relax, good):
+    slab = fcc111("Cu", (2, 2, 3), vacuum=6)
+    slab.info.clear()  # what the builder notes for adsorbates fits no file
+    slab.rattle(0.05)
+    slab.set_constraint(FixAtoms(mask=slab.get_tags() == 3))
+    write("slab.extxyz", slab)
+    write("two.traj", [copper(1), copper(2)])
+    words = ("run", "-c", "emt", "-o", "out.extxyz", "--set", "lr=0.02", "--set", "maxstep=0.1")
+    code, out, err = relax(*words, "slab.extxyz", good, "two.traj")
+    assert (code, err) == (0, [])
+    assert "4 of 4 converged" in out
+    assert all(word in out for word in ("slab.extxyz", "two.traj#0", "two.traj#1", "Cu12", "converged"))
+    frames = read("out.extxyz", ":")
+    assert [f.info["source"] for f in frames] == ["slab.extxyz", good, "two.traj#0", "two.traj#1"]
+    for frame in frames:
+        assert frame.info["relax_status"] == "converged"
+        assert frame.info["relax_rule"] == "frankenstein lr=0.02 maxstep=0.1"
+        assert np.linalg.norm(frame.get_forces(), axis=1).max() <= 0.05
+        again = frame.copy()
+        again.calc = EMT()
+        assert again.get_potential_energy() == pytest.approx(frame.get_potential_energy(), abs=1e-6)
+    assert list(frames[0].constraints[0].index) == [0, 1, 2, 3]
+    assert np.allclose(frames[0].positions[:4], slab.positions[:4])
+
+
+def test_json_has_every_field_and_nothing_else_is_printed(relax, good):
+    code, out, err = relax(
+        "run", "--json", "-c", "emt", "--rule", "core", "--set", "s_0=0.05", good, "nofile"
+    )
+    assert (code, len(err)) == (2, 1)
+    said = json.loads(out)
+    assert said["relax"] == __version__
+    assert said["bad_input"] == [{"file": "nofile", "frame": None, "reason": "there is no such file"}]
+    (result,) = said["results"]
+    expected = {"file": good, "frame": 0, "formula": "Cu4", "status": "converged", "calculator": "emt",
+                "rule": "core", "settings": {"s_0": 0.05}, "relax": __version__}  # fmt: skip
+    assert result.items() >= expected.items()
+    assert {"reason", "force_calls", "steps", "fmax", "energy_first", "energy_last", "wall_time"} < set(
+        result
+    )
+    assert result["force_calls"] == result["steps"] + 1
+    assert set(STATUSES) >= {result["status"]}
+
+
+def test_json_of_nothing_is_still_json(relax):
+    code, out, _ = relax("run", "--json", "-c", "emt", "nofile")
+    assert code == 2
+    assert json.loads(out)["results"] == []
+
+
+def test_a_run_that_does_not_converge_is_exit_1_and_kept(relax, good):
+    code, out, err = relax("run", "-c", "emt", good, "--steps", 1, "-o", "out.extxyz")
+    assert (code, err) == (1, [])
+    assert f"{good}: max_steps: fmax is " in out
+    assert "0 of 1 converged" in out
+    assert read("out.extxyz").info["relax_status"] == "max_steps"
+
+
+def test_no_step_is_one_force_call(relax, good):
+    (result,) = json.loads(relax("run", "--json", "-c", "emt", good, "--steps", 0)[1])["results"]
+    assert (result["force_calls"], result["steps"]) == (1, 0)
+
+
+def test_equal_structures_are_each_calculated(relax):
+    write("still.traj", [bulk("Cu"), bulk("Cu")])
+    results = json.loads(relax("run", "--json", "-c", "emt", "still.traj")[1])["results"]
+    assert [r["force_calls"] for r in results] == [1, 1]
+
+
+def test_results_in_the_file_do_not_matter(relax):
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    atoms = copper()
+    atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=np.zeros((4, 3)))
+    write("claimed.extxyz", atoms)
+    (result,) = json.loads(relax("run", "--json", "-c", "emt", "claimed.extxyz")[1])["results"]
+    assert result["force_calls"] > 1
+
+
+def test_a_calculator_that_fails_is_a_status(relax, good):
+    Path("mine.py").write_text(
+        "from ase.calculators.emt import EMT\n"
+        "class Moody(EMT):\n"
+        "    def calculate(self, atoms=None, *args):\n"
+        "        if len(atoms) == 2: raise RuntimeError('not\\ntoday')\n"
+        "        super().calculate(atoms, *args)\n"
+    )
+    write("pair.extxyz", molecule("N2"))
+    code, out, err = relax("run", "-c", "mine:Moody", "pair.extxyz", good, "-o", "o.xyz", "--trajectory", "t")
+    assert (code, err) == (1, [])
+    assert "pair.extxyz: calculator_error: RuntimeError: not today" in out
+    assert "1 of 2 converged" in out
+    assert [frame.calc is None for frame in read("o.xyz", ":")] == [True, False]
+    assert os.listdir("t") == ["good.extxyz.traj"]
+    code, out, _ = relax("run", "--json", "-c", "mine:Moody", "pair.extxyz")
+    assert json.loads(out)["results"][0]["energy_last"] is None
+
+
+def test_the_cell_is_relaxed_where_there_is_one(relax):
+    wide = bulk("Cu", a=3.75)
+    write("wide.traj", wide)
+    write("pair.traj", Atoms("Cu2", [[0, 0, 0], [0, 0, 2.4]]))
+    code, out, err = relax("run", "-c", "emt", "--cell", "-o", "out.traj", "wide.traj", "pair.traj")
+    assert code == 0, out
+    assert err == ["relax: pair.traj: not periodic in three directions, its cell is kept"]
+    relaxed, pair = read("out.traj", ":")
+    assert relaxed.cell.volume < 0.95 * wide.cell.volume
+    assert pair.cell.rank == 0
+    assert np.abs(relaxed.get_stress()).max() * relaxed.cell.volume < 0.06
+
+
+def test_trajectories_have_a_file_each(relax, good):
+    Path("a").mkdir()
+    write("a/good.extxyz", [copper(1), copper(2)])
+    assert relax("run", "-c", "emt", good, "a/good.extxyz", "--trajectory", "paths", good)[0] == 0
+    names = sorted(os.listdir("paths"))
+    assert names == [
+        "good.extxyz-0.traj", "good.extxyz-1.traj", "good.extxyz-2.traj", "good.extxyz.traj"
+    ]  # fmt: skip
+    with Trajectory("paths/good.extxyz.traj") as path:
+        energies = [frame.get_potential_energy() for frame in path]
+    assert energies[-1] < energies[0]
+
+
+def test_one_trajectory_may_be_a_file(relax, good):
+    assert relax("run", "-c", "emt", good, "--trajectory", "one.traj", "--logfile", "log")[0] == 0
+    assert len(read("one.traj", ":")) > 1
+    log = Path("log").read_text()
+    assert log.startswith(f"# {good}\n")
+    assert "FrankensteinRelax:    0" in log
+    code, _, err = relax("run", "-c", "emt", good, good, "--trajectory", "one.traj")
+    assert code == 2
+    assert "name a folder" in err[0]
+
+
+def test_a_format_that_cannot_hold_them_is_refused_before_the_run(relax, good):
+    code, out, err = relax("run", "-c", "emt", good, good, "-o", "out.vasp", "--logfile", "log")
+    assert (code, out, len(err)) == (2, "", 1)
+    assert "--output out.vasp: cannot be written" in err[0]
+    assert os.listdir() == [good]
+
+
+def test_a_write_that_fails_at_the_end_costs_no_results(relax, good, monkeypatch):
+    from relax import structures
+
+    def full(path, frames, rehearse=False):
+        if not rehearse:
+            raise structures.StructureError("the disk is full")
+
+    monkeypatch.setattr(structures, "write", full)
+    code, out, err = relax("run", "-c", "emt", good, "-o", "out.extxyz")
+    assert (code, err) == (2, ["relax: --output out.extxyz: the disk is full"])
+    assert "1 of 1 converged" in out
+
+
+@pytest.mark.parametrize("rule", RULE_NAMES)
+def test_every_rule_takes_a_step(relax, good, rule):
+    code, out, err = relax("run", "-c", "emt", good, "--rule", rule, "--steps", 2)
+    assert (code, err) == (1, []), out
+
+
+def test_lennard_jones_runs(relax):
+    atoms = Atoms("Ar3", [[0, 0, 0], [1.2, 0, 0], [0.5, 1.0, 0]])
+    write("three.xyz", atoms)
+    (result,) = json.loads(relax("run", "--json", "-c", "lj", "three.xyz", "--fmax", 0.01)[1])["results"]
+    assert result["energy_last"] == pytest.approx(-3, abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_done_outlives_an_interruption(tmp_path, good, number):
+    (tmp_path / "mine.py").write_text(
+        "import time\n"
+        "from ase.calculators.emt import EMT\n"
+        "class Slow(EMT):\n"
+        "    def calculate(self, atoms=None, *args):\n"
+        "        if len(atoms) == 8: time.sleep(0.2)\n"
+        "        super().calculate(atoms, *args)\n"
+    )
+    write(tmp_path / "long.traj", copper() * (2, 1, 1))
+    words = ["run", "-c", "mine:Slow", good, "long.traj", good, "--fmax", "1e-9", "--steps", "40"]
+    words += ["-o", "out.extxyz", "--trajectory", "paths", "--logfile", "log"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relax", *words],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    log = tmp_path / "paths" / ".long.traj.traj.part"
+    for _ in range(300):
+        if log.exists() and log.stat().st_size > 3000:
+            break
+        time.sleep(0.1)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert "Traceback" not in err
+    assert "long.traj: interrupted" in out
+    statuses = [frame.info["relax_status"] for frame in read(tmp_path / "out.extxyz", ":")]
+    assert statuses == ["max_steps", "interrupted"]
+    assert sorted(os.listdir(tmp_path / "paths")) == ["good.extxyz.traj", "long.traj.traj"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["--no-cell", "--cell"])
+def test_the_examples_converge_on_their_own(tmp_path, cell):
+    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "data" / "examples").iterdir())
+    output = tmp_path / "relaxed.extxyz"
+    ended = shell("-m", "relax", "run", "--json", cell, "-o", str(output), *files, cwd=ROOT)
+    results = json.loads(ended.stdout)["results"]
+    assert {r["file"]: r["status"] for r in results} == dict.fromkeys(files, "converged")
+    assert ended.returncode == 0
+    assert "Warning" not in ended.stderr
+    assert len(read(output, ":")) == len(files) >= 4
+
+
+def test_the_examples_are_what_their_script_makes():
+    from benchmarks.make_examples import EXAMPLES, FOLDER
+
+    assert {path.name for path in FOLDER.iterdir()} == set(EXAMPLES)
+    for name, make in EXAMPLES.items():
+        made, kept = make(), read(FOLDER / name)
+        assert list(made.symbols) == list(kept.symbols)
+        # A CIF keeps neither the orientation of the cell nor the image an atom is in.
+        assert np.allclose(made.cell.cellpar(), kept.cell.cellpar(), atol=1e-4)
+        apart = made.get_scaled_positions() - kept.get_scaled_positions()
+        assert np.abs(apart - apart.round()).max() < 1e-5
+        assert len(made.constraints) == len(kept.constraints)

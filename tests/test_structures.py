@@ -1,0 +1,163 @@
+"""Reading, checking and writing structures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms, FixCartesian, FixedPlane
+from ase.io import read as ase_read
+from ase.io import write as ase_write
+
+from relax import structures
+from relax.structures import StructureError
+
+
+def copper() -> Atoms:
+    return bulk("Cu", cubic=True)
+
+
+def test_every_frame_is_read(tmp_path):
+    ase_write(tmp_path / "two@1.extxyz", [copper(), copper() * (2, 1, 1)])
+    assert [len(atoms) for atoms in structures.read(tmp_path / "two@1.extxyz")] == [4, 8]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("missing.cif", None, "no such file"),
+        ("empty.extxyz", "", "empty"),
+        ("text.bin", "nothing", "cannot be read|format"),
+        ("broken.extxyz", "3\n\nCu 0 0 0\n", "cannot be read"),
+        ("broken.cif", "data_x\nloop_\n_a\n", "cannot be read|no structure"),
+    ],
+)
+def test_an_unreadable_file_is_one_line(tmp_path, name, content, words):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(StructureError, match=words) as caught:
+        structures.read(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_no_structure(tmp_path):
+    with pytest.raises(StructureError, match="is a folder"):
+        structures.read(tmp_path)
+
+
+def spoiled(what: str) -> Atoms:
+    atoms = copper()
+    if what == "nan":
+        atoms.positions[2, 1] = np.nan
+    elif what == "cell":
+        atoms.cell[0, 0] = np.inf
+    elif what == "flat":
+        atoms.cell[2] = atoms.cell[0]
+    elif what == "spot":
+        atoms.positions[3] = atoms.positions[1] + [0.05, 0, 0]
+    elif what == "image":
+        atoms.positions[3] = atoms.positions[1] + atoms.cell[0] - [0.05, 0, 0]
+    elif what == "itself":
+        atoms = Atoms("Cu", cell=[0.05, 3, 3], pbc=True)
+    elif what == "fixed":
+        atoms.set_constraint(FixAtoms(range(4)))
+    elif what == "fixed by half":
+        atoms.set_constraint([FixAtoms([0, 1]), FixCartesian([2, 3])])
+    elif what == "occupancy":
+        atoms.info["occupancy"] = {"0": {"Cu": 0.5, "Ni": 0.5}}
+    return atoms
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("nan", r"atom 2 \(Cu\)"),
+        ("cell", "cell is not finite"),
+        ("flat", "flat"),
+        ("spot", r"atoms 1 \(Cu\) and 3 \(Cu\) are on one spot"),
+        ("image", r"atoms 1 \(Cu\) and 3 \(Cu\) are on one spot"),
+        ("itself", r"atom 0 \(Cu\) and its periodic image"),
+        ("fixed", "all atoms are fixed"),
+        ("fixed by half", "all atoms are fixed"),
+        ("occupancy", "Cu 0.5, Ni 0.5"),
+    ],
+)
+def test_a_useless_structure_is_refused(what, words):
+    with pytest.raises(StructureError, match=words):
+        structures.check(spoiled(what))
+
+
+def test_no_atoms_are_refused():
+    with pytest.raises(StructureError, match="no atoms"):
+        structures.check(Atoms())
+
+
+@pytest.mark.parametrize("constraint", [None, FixAtoms([0, 1, 2]), FixedPlane([0, 1, 2, 3], (0, 0, 1))])
+def test_a_sound_structure_passes(constraint):
+    atoms = copper()
+    atoms.set_constraint(constraint)
+    structures.check(atoms)
+    structures.check(Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]))
+
+
+def test_a_cif_with_mixed_sites_is_refused(tmp_path):
+    atoms = bulk("NaCl", "rocksalt", a=5.64)
+    shares = {"0": {"Na": 0.5, "K": 0.5}, "1": {"Cl": 1.0}}
+    atoms.info["occupancy"] = shares
+    atoms.set_array("spacegroup_kinds", np.array([0, 1]))
+    ase_write(tmp_path / "mixed.cif", atoms)
+    with pytest.raises(StructureError, match="partly occupied"):
+        structures.check(structures.read(tmp_path / "mixed.cif")[0])
+
+
+def test_a_snapshot_takes_results_without_a_call():
+    atoms = copper()
+    atoms.calc = EMT()
+    atoms.info |= {"energy": 1.0, "spacegroup": "P1"}
+    assert structures.snapshot(atoms).calc is None
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    kept = structures.snapshot(atoms, source="here")
+    assert kept.get_potential_energy() == energy
+    assert np.array_equal(kept.get_forces(), forces)
+    assert kept.info == {"source": "here"}
+
+
+def test_constraints_and_results_survive_the_file(tmp_path):
+    atoms = copper()
+    atoms.set_constraint(FixAtoms([1]))
+    atoms.calc = EMT()
+    atoms.get_forces()
+    structures.write(tmp_path / "out.extxyz", [structures.snapshot(atoms)])
+    back = ase_read(tmp_path / "out.extxyz")
+    assert list(back.constraints[0].index) == [1]
+    assert back.get_potential_energy() == pytest.approx(atoms.get_potential_energy())
+
+
+@pytest.mark.parametrize("rehearse", [True, False])
+def test_writing_leaves_whole_files_only(tmp_path, rehearse):
+    path = tmp_path / "out.extxyz"
+    path.write_text("before")
+    structures.write(path, [copper()], rehearse=rehearse)
+    assert (path.read_text() == "before") is rehearse
+    with pytest.raises(StructureError, match="cannot be written"):
+        structures.write(tmp_path / "out.vasp", [copper(), copper()])
+    assert [p.name for p in tmp_path.iterdir()] == ["out.extxyz"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("no/such/folder.extxyz", "no folder"), ("out.nonsense", "format|cannot"), (".", "plain file")],
+)
+def test_a_place_that_cannot_be_written_is_refused(tmp_path, name, words):
+    with pytest.raises(StructureError, match=words):
+        structures.write(tmp_path / name, [copper()])
+
+
+def test_a_link_is_written_through(tmp_path):
+    (tmp_path / "real.extxyz").write_text("")
+    (tmp_path / "link.extxyz").symlink_to(tmp_path / "real.extxyz")
+    structures.write(tmp_path / "link.extxyz", [copper()])
+    assert (tmp_path / "link.extxyz").is_symlink()
+    assert len(ase_read(tmp_path / "real.extxyz")) == 4
