@@ -180,7 +180,9 @@ def rule_page(name: str, rule: type[Rule], full: bool) -> RenderableType:
     """Return all about a rule: names, source, parameters, and in ``full`` the text of its docstring."""
     told, (radius, norm) = about(rule), rule.trust
     head = Text.assemble((name, "bold green"), f"  (in Python {rule.__name__}Relax)")
-    parts: list[RenderableType] = [head, Text(told.summary), Text(f"Source: {told.source}.")]
+    parts: list[RenderableType] = [head, Text(told.summary)]
+    if not full:  # the text names the source itself
+        parts.append(Text(f"Source: {told.source}."))
     parts.append(Text(f"Longest step unless set: maxstep={radius:g} A, maxstep_norm={norm}."))
     if full:
         parts += [Text(), Text(flowing(told.text))]
