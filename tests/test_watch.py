@@ -14,6 +14,7 @@ from ase.build import add_adsorbate, bulk, fcc111, molecule
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.lj import LennardJones
 from ase.filters import ExpCellFilter, Filter, FrechetCellFilter, StrainFilter, UnitCellFilter
+from ase.utils.abc import Optimizable
 from helpers import cluster, morse
 from toys import CountedEMT, Toy, ball, copper, fmax_of
 
@@ -383,6 +384,46 @@ def test_one_huge_step_is_exploded(reach):
 
 def test_every_status_of_the_watch_is_a_status():
     assert {"exploded", "nonfinite", "calculator_error", "stalled"} <= set(STATUSES)
+
+
+class Several(Optimizable):
+    """Structures that move as one, as the images of a chain do."""
+
+    def __init__(self, images: list[Atoms]) -> None:
+        self.images = images
+
+    def ndofs(self) -> int:
+        return sum(3 * len(atoms) for atoms in self.images)
+
+    def get_x(self) -> np.ndarray:
+        return np.concatenate([atoms.positions.ravel() for atoms in self.images])
+
+    def set_x(self, x: np.ndarray) -> None:
+        rows = x.reshape(len(self.images), -1, 3)
+        for atoms, positions in zip(self.images, rows, strict=True):
+            atoms.positions = positions
+
+    def get_gradient(self) -> np.ndarray:
+        return -np.concatenate([atoms.get_forces().ravel() for atoms in self.images])
+
+    def get_value(self) -> float:
+        return sum(atoms.get_potential_energy() for atoms in self.images)
+
+    def iterimages(self) -> Any:
+        return iter(self.images)
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["last-bursts", "first-bursts"])
+def test_what_is_restored_is_whole_in_every_image(order):
+    def drift(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return float(x[:, 0].sum()), np.tile([1.0, 0.0, 0.0], (len(x), 1))
+
+    images = [octahedron(potential=drift), octahedron(potential=burst(reach=40.0))][::order]
+    start = images[0].copy()
+    opt = SGDRelax(Several(images), logfile=None, lr=100.0, maxstep=3.0)
+    assert not opt.run(fmax=0.05, steps=50)
+    assert opt.result.status == "exploded"
+    assert all(is_whole(atoms, start) for atoms in images)
 
 
 class Pressed(Calculator):
