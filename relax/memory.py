@@ -92,14 +92,6 @@ class GradientMemory:
             "t": memory["t"] + 1,
         }
 
-    def faded(self, memory: State, limit: Array) -> State:
-        """Return the moments cut back to what a gradient of ``limit`` (R, 1), eV/A, could have left."""
-        xp = array_namespace(limit)
-        g, h = memory["g"], memory["h"]
-        length = self.owner.size(g)
-        g = xp.where(length > limit, g * (limit / safe(length)), g)
-        return memory | {"g": g, "h": xp.minimum(h, 0 * h + limit * limit)}
-
     def magnitude(self, memory: State, unbiased: bool) -> Array:
         """Root of the second moment, eV/A; ``unbiased`` corrects for the start from zero."""
         xp = array_namespace(memory["h"])
@@ -109,4 +101,4 @@ class GradientMemory:
     def normalised(self, memory: State, beta1: Array | float, eps: float) -> Array:
         """Return ``u`` (R, 3): the unbiased mean gradient over its unbiased magnitude."""
         mean = memory["g"] / (1 - beta1 ** memory["t"])
-        return mean / (self.magnitude(memory, unbiased=True) + eps)
+        return mean / safe(self.magnitude(memory, unbiased=True) + eps)

@@ -216,7 +216,7 @@ class RuleOptimizer(Optimizer):
         """Return whether ``gradient`` (3R,), eV/A, meets ``fmax`` in a structure that holds together."""
         met = bool(super().gradient_converged(gradient))  # type: ignore[no-untyped-call]
         if met:
-            self.optimizable.look(closely=True)
+            self.optimizable.look(self.optimizable.here)
         return met
 
     def converged(self, forces: np.ndarray | None = None, *, gradient: np.ndarray | None = None) -> bool:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,6 +45,10 @@ class Rule(ABC):
 
     trust: ClassVar[tuple[float, str]] = (0.2, "atom")
     """Trust radius (A) that suits the rule, and the norm it is measured in; see ``MaxStep``."""
+    ceiling: ClassVar[float | None] = None
+    """Force (eV/A) above which an atom's gradient only tells its direction, see ``ClipGradient``.
+
+    For rules with a memory, which one overlap of atoms, 1e5 eV/A, would fill for a hundred steps."""
 
     def __post_init__(self) -> None:
         for name, declared in parameters(type(self)).items():
@@ -86,7 +89,7 @@ class Rule(ABC):
     def settings(self) -> dict[str, Any]:
         """Return every field by name, rules inside rules as nested dictionaries."""
         return {
-            f.name: value.settings() | {"rule": type(value).__name__}
+            f.name: {type(value).__name__: value.settings()}
             if isinstance(value := getattr(self, f.name), Rule)
             else value
             for f in dataclasses.fields(self)  # type: ignore[arg-type]
@@ -135,17 +138,17 @@ class Param:
             good = (
                 isinstance(value, int | float)
                 and not isinstance(value, bool)
-                and not math.isnan(value)
-                and not (isinstance(self.default, int) and value != int(value))
                 and self.bounds.allow(value)
+                and not (isinstance(self.default, int) and value != int(value))
             )
         elif self.choices:
             good = value in self.choices
         else:
             good = isinstance(value, bool)
         if not good:
-            kind = "a whole number" if self.bounds and isinstance(self.default, int) else "one"
-            raise ValueError(f"{name} = {value!r} is not allowed; give {kind} in {self.allowed}")
+            whole = isinstance(self.default, int)
+            kind = ("a whole number in" if whole else "a number in") if self.bounds else "one of"
+            raise ValueError(f"{name} = {value!r} is not allowed; give {kind} {self.allowed}")
 
     def parse(self, name: str, text: str) -> Any:
         """Turn a word from a command line into a value.  Raises ValueError where it cannot."""

@@ -55,15 +55,13 @@ class Segments:
         return xp.concat([fn(a[i:j, ...]) for i, j in cuts], axis=0)
 
     def _reduce(self, a: Array, numpy_ufunc: np.ufunc, torch_name: str, name: str) -> Array:
-        reduced: Array
         if array_api_compat.is_numpy_array(a):
-            reduced = numpy_ufunc.reduceat(a, self.starts, axis=0)
-            return reduced[self.owner] if len(self.lengths) > 1 else np.broadcast_to(reduced, a.shape)
+            return numpy_ufunc.reduceat(a, self.starts, axis=0)[self.owner]
         if array_api_compat.is_torch_array(a):
             import torch
 
             lengths = torch.tensor(self.lengths, device=a.device)
-            reduced = torch.segment_reduce(a, torch_name, lengths=lengths, axis=0)
+            reduced: Array = torch.segment_reduce(a, torch_name, lengths=lengths, axis=0)
             return torch.repeat_interleave(reduced, lengths, dim=0)
         xp = array_api_compat.array_namespace(a)
         reduce = getattr(xp, name)
@@ -94,5 +92,5 @@ class Segments:
 
 def row_dot(a: Array, b: Array) -> Array:
     """Inner product of each row of ``a`` with that of ``b``, (R, 3) -> (R, 1)."""
-    product = a * b
-    return product[:, 0:1] + product[:, 1:2] + product[:, 2:3]
+    xp = array_api_compat.array_namespace(a, b)
+    return xp.vecdot(a, b)[:, None]

@@ -59,7 +59,7 @@ def to_plain(state: State) -> dict[str, Any]:
     """Return ``state`` as numbers, lists and dictionaries that JSON holds without loss."""
 
     def leaf(a: Array) -> dict[str, Any]:
-        a = np.asarray(a)
+        a = np.asarray(array_api_compat.to_device(a, "cpu"))
         return {"shape": list(a.shape), "values": a.ravel().tolist()}
 
     return map_leaves(leaf, state)

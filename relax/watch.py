@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,15 @@ class Integrity:
         return ""
 
 
+@dataclass
+class Seen:
+    """One structure that was evaluated and found good."""
+
+    x: np.ndarray
+    fmax: float
+    energy: float = float("nan")
+
+
 class Watch(Optimizable):
     """An ``Optimizable`` that evaluates another one, and lets nothing bad through.
 
@@ -124,9 +134,20 @@ class Watch(Optimizable):
         self.counter = CallCounter()
         self.integrity: list[Integrity] = []
         self.started = 0.0
-        self.energy_first = self.energy = self.fmax = float("nan")
-        self.good_x: np.ndarray | None = None
-        self.whole_x: np.ndarray | None = None
+        self.energy_first = float("nan")
+        self.here: Seen | None = None
+        self.before: Seen | None = None
+        self.whole: Seen | None = None
+
+    @property
+    def fmax(self) -> float:
+        """Longest row of the gradient at the last good structure, eV/A."""
+        return self.here.fmax if self.here else float("nan")
+
+    @property
+    def energy(self) -> float:
+        """Energy of the last good structure, eV."""
+        return self.here.energy if self.here else float("nan")
 
     def ndofs(self) -> int:
         return int(self.inner.ndofs())
@@ -151,18 +172,22 @@ class Watch(Optimizable):
         bad = np.flatnonzero(~np.isfinite(gradient))
         if len(bad):
             raise RelaxationStopped("nonfinite", f"the force on row {bad[0] // 3} is {gradient[bad[0]]}")
-        self.look()
-        self.fmax = self.gradient_norm(gradient)
-        self.good_x = self.get_x()
+        x = self.get_x()
+        if self.here is None or not np.array_equal(x, self.here.x):
+            seen = Seen(x, self.gradient_norm(gradient))
+            self.look(seen)
+            self.before, self.here = self.here, seen
         return gradient
 
     def get_value(self) -> float:
         energy = float(self._evaluate("get_value"))
         if not np.isfinite(energy):
+            self.here = self.before
             raise RelaxationStopped("nonfinite", f"the energy is {energy} eV")
         if np.isnan(self.energy_first):
             self.energy_first = energy
-        self.energy = energy
+        if self.here is not None:
+            self.here.energy = energy
         return energy
 
     def _evaluate(self, what: str) -> Any:
@@ -179,22 +204,23 @@ class Watch(Optimizable):
     def _atoms(self) -> list[Atoms]:
         return [getattr(image, "atoms", image) for image in self.inner.iterimages()]
 
-    def look(self, closely: bool = False) -> None:
-        """Stop a structure that flew apart; ``closely`` looks however little has moved."""
+    def look(self, seen: Seen | None) -> None:
+        """Stop a structure that flew apart; one that is not ``seen`` yet only if it has moved enough."""
         images = self._atoms()
         if not self.integrity:
             self.integrity = [Integrity(atoms) for atoms in images]
-            self.whole_x = self.get_x()
+            self.whole = seen
             return
         for before, atoms in zip(self.integrity, images, strict=True):
-            if closely or before.moved(atoms) > self.LOOK_EVERY:
+            if seen is self.here or before.moved(atoms) > self.LOOK_EVERY:
                 fault = before.fault(atoms)
                 if fault:
                     raise RelaxationStopped("exploded", fault)
-                self.whole_x = self.get_x()
+                self.whole = seen
 
     def restore(self, status: str) -> None:
         """Put back the last structure that was good in the sense in which this one is not."""
-        x = self.whole_x if status == "exploded" else self.good_x
-        if x is not None:
-            self.inner.set_x(x)
+        if status == "exploded":
+            self.here = self.whole
+        if self.here is not None:
+            self.inner.set_x(self.here.x)

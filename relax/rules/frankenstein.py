@@ -34,45 +34,56 @@ class Frankenstein(Adaptive):
         beta2  = 1 - x(t) / x(t-1) |1/2 - P|                                   (10)
         v     <- beta2 v + (1 - beta2) x                                       (11)
 
-    with m = v = 0 and x = lr before the first step.  Source: Algorithm 1 of arXiv:2503.02147
-    (``form="paper"``).  The authors' PyTorch package (``form="package"``) differs in that
+    with m = v = 0 and x = lr before the first step.  The authors' PyTorch package (``form="package"``)
+    differs from the paper in that
 
     - rho takes sqrt(v), the root of the running maximum, in place of sqrt(x);
     - rho's argument is clipped to [e**-0.2, e**1.03] in place of [e**0.8, e**1.05];
     - x(t) / x(t-1) in beta2 is clipped to at most 1, so that beta2 is never below 1/2;
     - beta may be held fixed, whatever the step (``beta_fixed``);
-    - there is weight decay, added to the gradient or (``decoupled``) applied to x.
+    - there is weight decay, added to the gradient or (``decoupled``) applied to x;
+    - its constants are written with eleven decimals.
 
-    What follows is ours, and is off in :meth:`paper` and :meth:`package`: gradients are measured in
-    units of ``unit``; v forgets by ``forget`` a step before the maximum; and each structure has a
-    step ``lr`` of its own, times ``lr_up`` while its energy falls and ``lr_down`` when it rises, between
-    ``lr_min`` and ``lr_max`` (section 2.1 asks for a step that follows a schedule; this one is FIRE's).
-    Since normalised steps do not shrink by themselves, a memory that forgets needs the last.
+    What follows is ours, and is off in :meth:`paper` and :meth:`package`: v forgets by ``forget`` a step
+    before the maximum, and each structure has a step ``lr`` of its own, between ``lr_min`` and
+    ``lr_max``: times ``lr_up`` while its energy falls, and when it rises times ``lr_down``, with the
+    momentum cut to ``brake`` of itself.  Section 2.1 asks for a step that follows a schedule and for a
+    momentum that is reset where the step was too long; this is FIRE's way to both.  Since normalised
+    steps do not shrink by themselves, a memory that forgets needs it.  tanh and the exponentials take
+    gradients in eV/A as plain numbers: in other units the path is another.
+
+    Source: Algorithm 1 of arXiv:2503.02147, and the PyTorch package of its authors.
     """
 
-    form: str = choice("package", ("package", "paper"), "which published form")
-    lr: float = param(0.03, "(0, inf)", "A", "first step along a steady gradient")
-    beta: float = param(0.85, "[0, 1)", "", "momentum at lr = 1e-3 A, or always if fixed")
+    ceiling = 20.0
+
+    form: str = choice("paper", ("paper", "package"), "which published form")
+    lr: float = param(0.06, "(0, inf)", "A", "first step along a steady gradient")
+    beta: float = param(0.92, "[0, 1)", "", "momentum at lr = 1e-3 A, or always if fixed")
     beta_fixed: bool = param(True, doc="hold the momentum whatever the step")
-    eps: float = param(1e-8, "(0, inf)", "unit^2", "added to each squared gradient")
+    eps: float = param(1e-3, "(0, inf)", "(eV/A)^2", "added to each squared gradient; paper: 1e-8")
     weight_decay: float = param(0.0, "[0, inf)", "1/A", "pull towards the origin")
     decoupled: bool = param(False, doc="apply the weight decay to x instead of the gradient")
-    unit: float = param(6.0, "(0, inf)", "eV/A", "unit of the gradient")
-    forget: float = param(0.8, "(0, 1]", "", "what is kept of v before the maximum")
-    fade: float = param(math.inf, "[1, inf]", "", "most sqrt(v) may exceed the structure's largest gradient")
+    forget: float = param(0.75, "(0, 1]", "", "what is kept of v before the maximum")
     judge: str = choice("energy", ("energy", "power"), "what tells a fall from a rise")
-    lr_up: float = param(1.2, "[1, inf)", "", "growth of lr while the energy falls")
+    lr_up: float = param(1.03, "[1, inf)", "", "growth of lr while the energy falls")
     lr_down: float = param(0.5, "(0, 1]", "", "cut of lr when it rises")
-    brake: float = param(1.0, "[0, 1]", "", "what is kept of the momentum when the energy rises")
+    brake: float = param(0.5, "[0, 1]", "", "what is kept of the momentum when the energy rises")
     lr_min: float = param(1e-5, "(0, inf)", "A", "smallest lr")
-    lr_max: float = param(0.04, "(0, inf)", "A", "largest lr")
+    lr_max: float = param(0.06, "(0, inf)", "A", "largest lr")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.lr_min <= self.lr <= self.lr_max:
+            bounds = f"lr_min = {self.lr_min} and lr_max = {self.lr_max}"
+            raise ValueError(f"Frankenstein: lr = {self.lr} is not between {bounds}")
 
     @classmethod
     def paper(cls, lr: float = 1e-3) -> Frankenstein:
         """Return Algorithm 1 as printed, by component."""
         return cls(
             form="paper", granularity="component", lr=lr, beta=0.9, beta_fixed=False, eps=1e-8,
-            unit=1.0, forget=1.0, lr_up=1.0, lr_down=1.0, brake=1.0, lr_min=lr, lr_max=lr,
+            forget=1.0, lr_up=1.0, lr_down=1.0, brake=1.0, lr_min=lr, lr_max=lr,
         )  # fmt: skip
 
     @classmethod
@@ -81,7 +92,7 @@ class Frankenstein(Adaptive):
         return cls(
             form="package", granularity="component", lr=lr, beta=fixed_beta or 0.9,
             beta_fixed=fixed_beta > 0, eps=1e-8, weight_decay=weight_decay, decoupled=True,
-            unit=1.0, forget=1.0, lr_up=1.0, lr_down=1.0, brake=1.0, lr_min=lr, lr_max=lr,
+            forget=1.0, lr_up=1.0, lr_down=1.0, brake=1.0, lr_min=lr, lr_max=lr,
         )  # fmt: skip
 
     def init(self, x: Array) -> State:
@@ -101,7 +112,7 @@ class Frankenstein(Adaptive):
         lr = xp.where(rises, self.lr_down * state["lr"], self.lr_up * state["lr"])
         lr = xp.where(state["t"] > 0, xp.clip(lr, self.lr_min, self.lr_max), state["lr"])
         m = xp.where(rises, self.brake * state["m"], state["m"])
-        G = point.g / self.unit
+        G = point.g
         if not self.decoupled:
             G = G + self.weight_decay * point.x
 
@@ -110,10 +121,7 @@ class Frankenstein(Adaptive):
             beta1 = 1 - xp.clip((1 - self.beta) * xp.sqrt(lr / 1e-3), 0.05, 0.99)
         P = xp.acos(xp.tanh(self.product(m, G))) / math.pi
         x = self.product(G, G) + self.eps
-        v = self.forget * state["v"]
-        if self.fade < math.inf:
-            v = xp.minimum(v, 0 * v + (self.fade * point.seg.longest(G)) ** 2)
-        v = xp.maximum(v, x)
+        v = xp.maximum(self.forget * state["v"], x)
         if self.form == "paper":
             rho = xp.log(xp.clip(E + 0.5 - P + xp.sqrt(x), E**0.8, E**1.05))
             ratio, top = x / state["x"], 1 + E**-0.5

@@ -56,8 +56,9 @@ class LBFGS(Rule):
         s = xp.where(started, point.x - state["x"], 0 * point.x)
         y = xp.where(started, point.g - state["g"], 0 * point.g)
         sy, yy = dot(s, y), dot(y, y)
-        useful = sy > 1e-12 * yy if self.careful else sy != 0
-        rho = xp.where(useful, 1 / safe(sy), 0 * sy)
+        # Below 1e-300 the inverse of s.y overflows.
+        useful = (sy > 1e-12 * yy if self.careful else sy != 0) & (xp.abs(sy) > 1e-300)
+        rho = xp.where(useful, 1 / xp.where(useful, sy, xp.ones_like(sy)), 0 * sy)
         gamma = xp.where(useful & (yy > 0), xp.abs(sy) / safe(yy), state["gamma"])
         pairs = {
             "s": xp.concat([s[:, None, :], state["s"][:, :-1, :]], axis=1),
@@ -74,12 +75,15 @@ class LBFGS(Rule):
     @staticmethod
     def product(point: Point, pairs: State, known: int, h0: Array | float) -> Array:
         """Two-loop recursion: the inverse Hessian that ``known`` pairs stand for, times the gradient."""
-        dot, q, a = point.seg.dot, point.g, []
-        s, y, rho = pairs["s"], pairs["y"], pairs["rho"]
+        xp, dot = array_namespace(point.g), point.seg.dot
+        # A pair's rows side by side: each is read twice, and strided reads cost more than one copy.
+        s, y = (xp.asarray(xp.permute_dims(pairs[k][:, :known, :], (1, 0, 2)), copy=True) for k in "sy")
+        rho = [pairs["rho"][:, i : i + 1] for i in range(known)]
+        q, a = point.g, []
         for i in range(known):
-            a.append(rho[:, i : i + 1] * dot(s[:, i, :], q))
-            q = q - a[i] * y[:, i, :]
+            a.append(rho[i] * dot(s[i, ...], q))
+            q = q - a[i] * y[i, ...]
         z = h0 * q
         for i in reversed(range(known)):
-            z = z + s[:, i, :] * (a[i] - rho[:, i : i + 1] * dot(y[:, i, :], z))
+            z = z + s[i, ...] * (a[i] - rho[i] * dot(y[i, ...], z))
         return z

@@ -1,4 +1,9 @@
-"""Rules that divide by the size of the gradients they remember."""
+"""Rules that divide by the size of the gradients they remember.
+
+Their ``eps`` is a force.  The papers' 1e-8 only guards a division; on a crystal it turns the rounding
+noise on an atom that symmetry holds in place into full steps.  The defaults are far below any force
+that counts as unconverged and far above rounding.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +32,7 @@ class AdaGrad(Adaptive):
     """
 
     lr: float = param(0.1, "(0, inf)", "A", "length of the first step")
-    eps: float = param(1e-10, "[0, inf)", "eV/A", "added to the denominator")
+    eps: float = param(1e-3, "[0, inf)", "eV/A", "force below which steps fade; papers: 1e-10")
 
     def init(self, x: Array) -> State:
         return {"b": self.scales(x)}
@@ -81,7 +86,7 @@ class RMSprop(Adaptive):
 
     lr: float = param(0.01, "(0, inf)", "A", "length of a step along a steady gradient")
     beta2: float = param(0.99, "[0, 1)", "", "decay of the second moment")
-    eps: float = param(1e-8, "[0, inf)", "eV/A", "added to the denominator")
+    eps: float = param(1e-3, "[0, inf)", "eV/A", "force below which steps fade; papers: 1e-8")
 
     @property
     def memory(self) -> GradientMemory:
@@ -112,7 +117,7 @@ class Adam(Adaptive):
     lr: float = param(0.05, "(0, inf)", "A", "length of a step along a steady gradient")
     beta1: float = param(0.9, "[0, 1)", "", "decay of the first moment")
     beta2: float = param(0.999, "[0, 1)", "", "decay of the second moment")
-    eps: float = param(1e-8, "[0, inf)", "eV/A", "added to the denominator")
+    eps: float = param(1e-3, "[0, inf)", "eV/A", "force below which steps fade; papers: 1e-8")
 
     @property
     def memory(self) -> GradientMemory:
@@ -142,7 +147,7 @@ class AdaMax(Adaptive):
     lr: float = param(0.05, "(0, inf)", "A", "length of a step along a steady gradient")
     beta1: float = param(0.9, "[0, 1)", "", "decay of the first moment")
     beta2: float = param(0.999, "[0, 1)", "", "decay of the largest gradient")
-    eps: float = param(1e-8, "[0, inf)", "eV/A", "added to each gradient")
+    eps: float = param(1e-3, "[0, inf)", "eV/A", "force below which steps fade; papers: 1e-8")
 
     def init(self, x: Array) -> State:
         return {"g": x * 0.0, "k": self.scales(x), "t": column(x)}

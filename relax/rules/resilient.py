@@ -5,13 +5,12 @@ CoRe is RPROP's step sizes along Adam's direction, so the two stand side by side
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 from array_api_compat import array_namespace
 
-from relax.memory import Adaptive, GradientMemory
+from relax.memory import Adaptive, GradientMemory, safe
 from relax.rule import Point, param
 from relax.segments import Array, Segments
 from relax.state import State
@@ -56,11 +55,12 @@ class RPROP(Resilient):
 
         s  <- equation 6 with G(t-1) G(t)
         G  <- 0 where G(t-1) G(t) < 0          (backtracking: no step where it has turned)
-        dx  = -s sgn(G)
+        dx  = -s G / (|G| + eps)               (eps = 0: -s sgn(G), the paper's)
 
     Source: section 2.10 of arXiv:2307.15663 (Riedmiller and Braun, 1993), as ``torch.optim.Rprop``.
     """
 
+    eps: float = param(1e-3, "[0, inf)", "eV/A", "force below which steps fade; paper: 0")
     backtracking: bool = param(True, doc="take no step where the gradient has just turned")
 
     def init(self, x: Array) -> State:
@@ -72,7 +72,7 @@ class RPROP(Resilient):
         s = self.resized(state["s"], turn)
         still = (turn < 0) if self.backtracking else (turn != turn)
         G = xp.where(still, xp.zeros_like(point.g), point.g)
-        return -s * self.direction(G), {"G": G, "s": s}
+        return -s * G / safe(self.size(G) + self.eps), {"G": G, "s": s}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,17 +102,18 @@ class CoRe(Resilient):
     frozen atom never reaches its minimum; both serve the training of models, where the paper uses them.
     """
 
+    ceiling = 20.0
+
     s_0: float = param(0.06, "(0, inf)", "A", "first step size")
-    s_max: float = param(0.09, "(0, inf)", "A", "largest step size")
-    eta_minus: float = param(0.61, "(0, 1]", "", "shrinks the step size where the gradient turns")
-    eta_plus: float = param(1.09, "[1, inf)", "", "grows the step size while it does not")
-    beta1a: float = param(0.65, "[0, 1)", "", "decay of the first moment at the start")
-    beta1b: float = param(0.65, "[0, 1)", "", "decay of the first moment at the end")
+    s_max: float = param(0.15, "(0, inf)", "A", "largest step size")
+    eta_minus: float = param(0.72, "(0, 1]", "", "shrinks the step size where the gradient turns")
+    eta_plus: float = param(1.02, "[1, inf)", "", "grows the step size while it does not")
+    beta1a: float = param(0.71, "[0, 1)", "", "decay of the first moment at the start")
+    beta1b: float = param(0.71, "[0, 1)", "", "decay of the first moment at the end")
     beta1c: float = param(250.0, "(0, inf)", "steps", "how long the start lasts")
-    beta2: float = param(0.8, "(-inf, 1)", "", "decay of the second moment; below 0: none, u = sgn(g)")
-    eps: float = param(1e-8, "[0, inf)", "eV/A", "added to the denominator")
+    beta2: float = param(0.85, "(-inf, 1)", "", "decay of the second moment; below 0: none, u = sgn(g)")
+    eps: float = param(0.05, "[0, inf)", "eV/A", "force below which steps fade; paper: 1e-8")
     weight_decay: float = param(0.0, "[0, inf)", "1/A", "pull towards the origin")
-    fade: float = param(math.inf, "[1, inf]", "", "most the memory may exceed the structure's largest gradient")
     t_hist: int = param(250, "[0, inf)", "steps", "length of the importance history; 0: none")
     frozen: float = param(0.0, "[0, 1]", "", "share that importance freezes")
 
@@ -140,8 +141,6 @@ class CoRe(Resilient):
         xp = array_namespace(point.g)
         beta1 = self.beta1b + (self.beta1a - self.beta1b) * xp.exp(-((state["t"] / self.beta1c) ** 2))
         memory = self.memory.update(state, point.g, beta1)
-        if self.fade < math.inf:
-            memory = self.memory.faded(memory, self.fade * point.seg.longest(point.g))
         g = memory["g"]
         if self.beta2 >= 0:
             u = self.memory.normalised(memory, beta1, self.eps)
@@ -167,7 +166,9 @@ class CoRe(Resilient):
             if n == 0:
                 return xp.zeros_like(scores)
             least = xp.sort(flat, descending=True)[n - 1]
-            return xp.astype(scores >= least, scores.dtype)
+            # The authors' package leaves the same margin; without it rounding picks among equals,
+            # and the freezing breaks the symmetry of a crystal.
+            return xp.astype(scores >= 0.999999 * least, scores.dtype)
 
         return xp.where(t > self.t_hist, ones - seg.each(top, S), ones)
 

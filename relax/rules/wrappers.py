@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,6 +100,9 @@ class Restart(Wrapper):
 
     ``"energy"``: the energy rose.  ``"power"``: the step ended uphill, G.dx > 0; it does not see the
     noise that a float32 model has in its energies.  ``"stall"``: no lower energy for ``patience`` steps.
+
+    Meant for rules that carry a velocity.  One that remembers step sizes starts again from its first,
+    which near a minimum may be too long each time: there only ``"stall"`` makes sense.
     """
 
     when: str = choice("power", ("energy", "power", "stall"), "what calls for a restart")
@@ -111,17 +115,18 @@ class Restart(Wrapper):
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp = array_namespace(point.g)
         e, t = state["e"], state["t"]  # for a stall: lowest energy, and steps since then
+        lower = (t == 0) | (point.e < e)
         if self.when == "power":
             again = point.seg.dot(point.g, state["dx"]) > 0
         elif self.when == "energy":
             again = (t > 0) & (point.e > e)
         else:
-            again = t >= self.patience
+            again = ~lower & (t >= self.patience)
         inner = states.where(again, self.rule.init(point.x), state["rule"])
         dx, inner = self.rule.update(inner, point)
         if self.when == "stall":
-            lower = (t == 0) | (point.e < e) | again
-            e, t = xp.where(lower, point.e, e), xp.where(lower, xp.ones_like(t), t + 1)
+            e = xp.where(lower | again, point.e, e)
+            t = xp.where(lower | again, xp.ones_like(t), t + 1)
         else:
             e, t = point.e, t + 1
         return dx, {"rule": inner, "dx": dx, "e": e, "t": t}
@@ -173,7 +178,8 @@ def for_atoms(
     maxstep, maxstep_norm
         Trust radius in A and its norm; the rule's own ``trust`` where not given.
     clip, clip_norm
-        Largest gradient the rule is shown, eV/A; none where not given.
+        Largest gradient the rule is shown, eV/A; the rule's own ``ceiling`` where not given, if it has
+        one, and none where infinite.
     schedule
         Factor of the step size, a callable of the step number.
     restart_when
@@ -188,18 +194,19 @@ def for_atoms(
     ValueError
         A value is out of its bounds.
     """
+    own = rule
+    while isinstance(own, Wrapper):
+        own = own.rule
+    clip = own.ceiling if clip is None else clip
     if schedule is not None:
         rule = Scheduled(rule, schedule)
     if restart_when is not None:
         rule = Restart(rule, restart_when)
-    if clip is not None:
+    if clip is not None and clip < math.inf:
         rule = ClipGradient(rule, clip, clip_norm)
     if maximize:
         rule = Ascent(rule)
     if centred:
         rule = Centred(rule)
-    inner = rule
-    while isinstance(inner, Wrapper):
-        inner = inner.rule
-    own_maxstep, own_norm = inner.trust
-    return MaxStep(rule, own_maxstep if maxstep is None else maxstep, maxstep_norm or own_norm)
+    maxstep, norm = own.trust[0] if maxstep is None else maxstep, maxstep_norm or own.trust[1]
+    return MaxStep(rule, maxstep, norm)
