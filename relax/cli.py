@@ -205,7 +205,7 @@ def read_settings(rule: str, words: list[str]) -> dict[str, Any]:
 def common_settings() -> dict[str, Param]:
     """Return the parameters that every rule has, those of ``relax.rules.wrappers.for_atoms``."""
     from relax.rule import Param, parameters
-    from relax.rules.wrappers import ClipGradient, MaxStep, Restart
+    from relax.rules.wrappers import ClipGradient, MaxStep, Quiet, Restart
 
     trust, clip, restart = parameters(MaxStep), parameters(ClipGradient), parameters(Restart)
     return {
@@ -213,6 +213,7 @@ def common_settings() -> dict[str, Param]:
         "maxstep_norm": trust["norm"],
         "clip": clip["limit"],
         "clip_norm": clip["norm"],
+        "quiet": parameters(Quiet)["floor"],
         "restart_when": restart["when"],
         "maximize": Param(False, None, (), "", "climb instead of descending"),
         "centred": Param(False, None, (), "", "take the drift of the centroid out of each step"),
@@ -281,7 +282,8 @@ def rules_(
     console = Console(highlight=False)
     for each, rule in chosen.items():
         console.print(rule_page(each, rule, full=every or name is not None))
-    words = {"maxstep": "the rule's", "maxstep_norm": "the rule's", "clip": "none", "restart_when": "none"}
+    own = dict.fromkeys(("maxstep", "maxstep_norm", "clip", "quiet"), "the rule's")
+    words = own | {"restart_when": "none"}
     console.print(Text("all rules", "bold green"))
     console.print()
     console.print(Padding(settings_table(common_settings(), words), (0, 0, 0, 2), expand=False))

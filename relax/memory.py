@@ -35,6 +35,8 @@ class Adaptive(Rule):
     rotated structure is the rotated path.
     """
 
+    ceiling = 20.0
+
     granularity: str = choice("atom", ("atom", "component"), "what shares one adaptive scale")
 
     def product(self, a: Array, b: Array) -> Array:

@@ -11,7 +11,9 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +26,7 @@ from ase.optimize.optimize import DEFAULT_MAX_STEPS, Optimizer
 
 from relax import rules, state
 from relax.result import RelaxationStopped, Result, Status
-from relax.rule import Point, Rule, parameters
+from relax.rule import Point, Rule
 from relax.rules.wrappers import for_atoms
 from relax.segments import Array, Segments
 from relax.watch import Watch
@@ -154,7 +156,9 @@ class RuleOptimizer(Optimizer):
             raise RelaxationStopped("nonfinite", "the rule's step is not finite")
         self._still = self._still + 1 if np.abs(dx).max() < self.STALL[0] else 0
         optimizable.set_x((x + dx).ravel())
-        self.dump({"rule": described(self.rule), "state": state.to_plain(self.state)} | self._reference_cell())
+        self.dump(
+            {"rule": described(self.rule), "state": state.to_plain(self.state)} | self._reference_cell()
+        )
 
     def irun(  # type: ignore[override]  # as ase.optimize.Optimizer itself does
         self, fmax: float = 0.05, steps: int = DEFAULT_MAX_STEPS
@@ -173,7 +177,7 @@ class RuleOptimizer(Optimizer):
         RuntimeError
             The atoms have no calculator.
         """
-        for image in self.optimizable.iterimages():
+        for image in self.optimizable.images():
             if getattr(image, "calc", None) is None and not hasattr(self.atoms, "images"):
                 raise RuntimeError("the atoms have no calculator; set atoms.calc before relaxing")
         self._status, self._reason, self._ended, self._still = "running", "the run has not ended", None, 0
@@ -207,16 +211,15 @@ class RuleOptimizer(Optimizer):
 
         Parameters and errors are those of :meth:`irun`.
         """
-        converged = False
-        for converged in self.irun(fmax, steps):
+        for _ in self.irun(fmax, steps):
             pass
-        return converged
+        return self.result.converged
 
     def gradient_converged(self, gradient: np.ndarray) -> bool:
         """Return whether ``gradient`` (3R,), eV/A, meets ``fmax`` in a structure that holds together."""
         met = bool(super().gradient_converged(gradient))  # type: ignore[no-untyped-call]
         if met:
-            self.optimizable.look(self.optimizable.here)
+            self.optimizable.look(closely=True)
         return met
 
     def converged(self, forces: np.ndarray | None = None, *, gradient: np.ndarray | None = None) -> bool:
@@ -252,23 +255,25 @@ class RuleOptimizer(Optimizer):
         from ase.io.jsonio import read_json
         from ase.optimize.optimize import RestartError
 
+        n = self.optimizable.ndofs() // 3
         try:
             data = read_json(self.restart, always_array=False)
-            written, plain = data["rule"], data["state"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise RestartError(f"{self.restart} is no restart file of relax; delete it to start anew") from error
+            written = data["rule"]
+            read = state.from_plain(data["state"], like=np.zeros((n, 3)))
+            rows = {leaf.shape[0] for leaf in leaves(read)}
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            problem = f"{self.restart} is no restart file of relax; delete it to start anew"
+            raise RestartError(problem) from error
         if written != described(self.rule):
             raise ValueError(
                 f"{self.restart} was written by {written}, not by {described(self.rule)}; "
                 "use the same settings, or delete the file to start anew"
             )
+        if rows != {n}:
+            raise ValueError(f"{self.restart} is of a structure of {rows} rows, this one has {n}")
+        self.state = read
         if "orig_cell" in data and hasattr(self.atoms, "orig_cell"):
             self.atoms.orig_cell = np.asarray(data["orig_cell"])
-        x = self.optimizable.get_x().reshape(-1, 3)
-        self.state = state.from_plain(plain, like=x)
-        rows = {leaf.shape[0] for leaf in leaves(self.state)}
-        if rows != {len(x)}:
-            raise ValueError(f"{self.restart} is of a structure of {rows} rows, this one has {len(x)}")
 
 
 def leaves(tree: state.State) -> Iterator[Array]:
@@ -280,15 +285,17 @@ def leaves(tree: state.State) -> Iterator[Array]:
             yield node
 
 
+def nameless(value: Any) -> str:
+    """Return ``value`` as text without addresses in memory."""
+    return str(getattr(value, "__qualname__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(value)))
+
+
 def described(rule: Rule) -> str:
     """Return ``rule`` as text that is the same from one process to the next."""
 
     def words(settings: dict[str, Any]) -> str:
         inner = {k: v for k, v in settings.items() if k != "rule"}
-        parts = [
-            f"{k}={words(v)}" if isinstance(v, dict) else f"{k}={getattr(v, '__qualname__', repr(v))}"
-            for k, v in inner.items()
-        ]
+        parts = [f"{k}={words(v)}" if isinstance(v, dict) else f"{k}={nameless(v)}" for k, v in inner.items()]
         return f"({', '.join(parts)})"
 
     if isinstance(inner := getattr(rule, "rule", None), Rule):
@@ -308,7 +315,7 @@ class NamedOptimizer(RuleOptimizer):
         ``"structure"``; the rule's own where not given.
     rule
         A rule to follow in place of the defaults, such as ``CoRe.paper()``.
-    clip, clip_norm, schedule, restart_when, maximize, centred
+    clip, clip_norm, quiet, schedule, restart_when, maximize, centred
         As in :func:`relax.rules.wrappers.for_atoms`.
     **settings
         Parameters of the rule by name (``relax rules`` lists them), and ASE's ``master``, ``comm``
@@ -338,6 +345,7 @@ class NamedOptimizer(RuleOptimizer):
         rule: Rule | None = None,
         clip: float | None = None,
         clip_norm: str = "atom",
+        quiet: float | None = None,
         schedule: Callable[[Array], Array | float] | None = None,
         restart_when: str | None = None,
         maximize: bool = False,
@@ -346,7 +354,9 @@ class NamedOptimizer(RuleOptimizer):
     ) -> None:
         ase_words = {name: settings.pop(name) for name in self.ASE_WORDS if name in settings}
         if rule is None:
-            rule = self.rule_class.from_settings(settings)
+            rule = self.rule_class.from_settings(
+                settings, (*inspect.signature(NamedOptimizer).parameters, *self.ASE_WORDS)
+            )
         elif settings:
             raise TypeError(f"give either rule= or its parameters, not both: {', '.join(settings)}")
         dressed = for_atoms(
@@ -355,6 +365,7 @@ class NamedOptimizer(RuleOptimizer):
             maxstep_norm=maxstep_norm,
             clip=clip,
             clip_norm=clip_norm,
+            quiet=quiet,
             schedule=schedule,
             restart_when=restart_when,
             maximize=maximize,

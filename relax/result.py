@@ -67,3 +67,6 @@ class RelaxationStopped(RuntimeError):
         super().__init__(f"{status}: {reason}")
         self.status: Status = status
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[RelaxationStopped], tuple[Status, str]]:
+        return type(self), (self.status, self.reason)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -66,7 +66,7 @@ class Rule(ABC):
         """
 
     @classmethod
-    def from_settings(cls: type[R], settings: Mapping[str, Any]) -> R:
+    def from_settings(cls: type[R], settings: Mapping[str, Any], beside: Sequence[str] = ()) -> R:
         """Build the rule from named settings, refusing a name it does not have.
 
         Raises
@@ -79,7 +79,7 @@ class Rule(ABC):
         known = parameters(cls)
         for name in settings:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+                near = difflib.get_close_matches(name, [*known, *beside], n=1, cutoff=0.4)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise TypeError(
                     f"{cls.__name__} has no parameter {name!r}{hint} (it has: {', '.join(known)})"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,7 @@ class Integrity:
     def __init__(self, atoms: Atoms) -> None:
         self.was_alone = self.alone(atoms)
         self.volume = self.volume_of(atoms)
-        self.checked = atoms.positions.copy()
+        self.checked = np.concatenate([atoms.positions, atoms.cell[:]])
 
     @staticmethod
     def volume_of(atoms: Atoms) -> float:
@@ -90,8 +89,9 @@ class Integrity:
         return bool((atoms.cell.lengths()[atoms.pbc] < reach).any())
 
     def moved(self, atoms: Atoms) -> float:
-        """Return the longest way (A) an atom went since the last check."""
-        return float(np.linalg.norm(atoms.positions - self.checked, axis=1).max())
+        """Return the longest way (A) an atom or a corner of the cell went since the last check."""
+        way = np.concatenate([atoms.positions, atoms.cell[:]]) - self.checked
+        return float(np.linalg.norm(way, axis=1).max())
 
     def fault(self, atoms: Atoms) -> str:
         """Return what is wrong with the structure, in words; nothing where it holds together."""
@@ -103,17 +103,8 @@ class Integrity:
             i = int(lost[0])
             symbol = chemical_symbols[atoms.numbers[i]]
             return f"{len(lost)} of {len(atoms)} atoms lost all neighbours, the first is atom {i} ({symbol})"
-        self.checked = atoms.positions.copy()
+        self.checked = np.concatenate([atoms.positions, atoms.cell[:]])
         return ""
-
-
-@dataclass
-class Seen:
-    """One structure that was evaluated and found good."""
-
-    x: np.ndarray
-    fmax: float
-    energy: float = float("nan")
 
 
 class Watch(Optimizable):
@@ -134,20 +125,9 @@ class Watch(Optimizable):
         self.counter = CallCounter()
         self.integrity: list[Integrity] = []
         self.started = 0.0
-        self.energy_first = float("nan")
-        self.here: Seen | None = None
-        self.before: Seen | None = None
-        self.whole: Seen | None = None
-
-    @property
-    def fmax(self) -> float:
-        """Longest row of the gradient at the last good structure, eV/A."""
-        return self.here.fmax if self.here else float("nan")
-
-    @property
-    def energy(self) -> float:
-        """Energy of the last good structure, eV."""
-        return self.here.energy if self.here else float("nan")
+        self.energy_first = self.energy = self.fmax = float("nan")
+        self.good: tuple[np.ndarray, float, float] | None = None  # x, energy, fmax
+        self.whole: tuple[np.ndarray, float, float] | None = None
 
     def ndofs(self) -> int:
         return int(self.inner.ndofs())
@@ -171,29 +151,28 @@ class Watch(Optimizable):
         gradient = np.asarray(self._evaluate("get_gradient"), dtype=float)
         bad = np.flatnonzero(~np.isfinite(gradient))
         if len(bad):
-            raise RelaxationStopped("nonfinite", f"the force on row {bad[0] // 3} is {gradient[bad[0]]}")
-        x = self.get_x()
-        if self.here is None or not np.array_equal(x, self.here.x):
-            seen = Seen(x, self.gradient_norm(gradient))
-            self.look(seen)
-            self.before, self.here = self.here, seen
+            raise RelaxationStopped("nonfinite", f"the force on row {bad[0] // 3} is {-gradient[bad[0]]}")
+        # Only with both numbers is a structure good; every optimizer asks for the energy anyway.
+        now = self.get_x(), self._finite_energy(), self.gradient_norm(gradient)
+        self.look(now)
+        self.good, (_, self.energy, self.fmax) = now, now
+        if np.isnan(self.energy_first):
+            self.energy_first = self.energy
         return gradient
 
     def get_value(self) -> float:
+        return self._finite_energy()
+
+    def _finite_energy(self) -> float:
         energy = float(self._evaluate("get_value"))
         if not np.isfinite(energy):
-            self.here = self.before
             raise RelaxationStopped("nonfinite", f"the energy is {energy} eV")
-        if np.isnan(self.energy_first):
-            self.energy_first = energy
-        if self.here is not None:
-            self.here.energy = energy
         return energy
 
     def _evaluate(self, what: str) -> Any:
         if not self.started:
             self.started = time.perf_counter()
-        calculators = [image.calc for image in self._atoms()]
+        calculators = [image.calc for image in self.images()]
         try:
             with self.counter.watching(calculators):
                 return getattr(self.inner, what)()
@@ -201,26 +180,31 @@ class Watch(Optimizable):
             words = " ".join(str(error).split()) or "no message"
             raise RelaxationStopped("calculator_error", f"{type(error).__name__}: {words}") from error
 
-    def _atoms(self) -> list[Atoms]:
-        return [getattr(image, "atoms", image) for image in self.inner.iterimages()]
+    def images(self) -> list[Atoms]:
+        # An NEB's own iterimages yields copies without their calculators, and only after its first forces.
+        neb = getattr(self.inner, "neb", None)
+        images = self.inner.iterimages() if neb is None else neb.images
+        return [getattr(image, "atoms", image) for image in images]
 
-    def look(self, seen: Seen | None) -> None:
-        """Stop a structure that flew apart; one that is not ``seen`` yet only if it has moved enough."""
-        images = self._atoms()
+    def look(self, now: tuple[np.ndarray, float, float] | None = None, closely: bool = False) -> None:
+        """Stop a structure that flew apart; ``closely`` looks however little has moved."""
+        now = now or self.good
+        images = self.images()
         if not self.integrity:
             self.integrity = [Integrity(atoms) for atoms in images]
-            self.whole = seen
+            self.whole = now
             return
-        for before, atoms in zip(self.integrity, images, strict=True):
-            if seen is self.here or before.moved(atoms) > self.LOOK_EVERY:
+        pairs = list(zip(self.integrity, images, strict=True))
+        if closely or any(before.moved(atoms) > self.LOOK_EVERY for before, atoms in pairs):
+            for before, atoms in pairs:
                 fault = before.fault(atoms)
                 if fault:
                     raise RelaxationStopped("exploded", fault)
-                self.whole = seen
+            self.whole = now
 
     def restore(self, status: str) -> None:
         """Put back the last structure that was good in the sense in which this one is not."""
-        if status == "exploded":
-            self.here = self.whole
-        if self.here is not None:
-            self.inner.set_x(self.here.x)
+        snapshot = self.whole if status == "exploded" else self.good
+        if snapshot is not None:
+            x, self.energy, self.fmax = snapshot
+            self.inner.set_x(x)

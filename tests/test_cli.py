@@ -150,9 +150,9 @@ def test_rules_as_json(relax):
     rules = json.loads(relax("rules", "--json")[1])
     assert [rule["name"] for rule in rules] == list(RULE_NAMES)
     core = rules[RULE_NAMES.index("core")]
-    fade = next(p for p in core["parameters"] if p["name"] == "fade")
-    assert fade["allowed"] == "[1, inf]"
-    assert set(fade) == {"name", "default", "allowed", "unit", "meaning"}
+    growth = next(p for p in core["parameters"] if p["name"] == "eta_plus")
+    assert growth["allowed"] == "[1, inf)"
+    assert set(growth) == {"name", "default", "allowed", "unit", "meaning"}
 
 
 def test_an_unknown_rule_of_rules(relax):
@@ -174,7 +174,7 @@ def test_an_unknown_rule_of_rules(relax):
         (["--set", "lr"], "name=value"),
         (["--set", "lr="], "name=value"),
         (["--set", "lr=fast"], "lr = 'fast' is not a number"),
-        (["--set", "lr=-1"], "lr = -1.0 is not allowed; give one in (0, inf)"),
+        (["--set", "lr=-1"], "lr = -1.0 is not allowed; give a number in (0, inf)"),
         (["--set", "lr=nan"], "lr = nan is not allowed"),
         (["--set", "maxstep=0"], "maxstep = 0.0 is not allowed"),
         (["--set", "clip_norm=row"], "clip_norm = 'row' is not allowed"),
@@ -364,7 +364,7 @@ def test_results_in_the_file_do_not_matter(relax):
 
 
 def test_a_calculator_that_fails_is_a_status(relax, good):
-    Path("mine.py").write_text(
+    Path("moody.py").write_text(
         "from ase.calculators.emt import EMT\n"
         "class Moody(EMT):\n"
         "    def calculate(self, atoms=None, *args):\n"

@@ -326,24 +326,3 @@ def test_gradient_memory_with_a_coefficient_for_each_row():
     memory = GradientMemory(Adam(granularity="atom"), beta2=0.9)
     held = memory.update(memory.init(np.zeros((2, 3))), np.ones((2, 3)), np.array([[0.0], [0.75]]))
     np.testing.assert_allclose(held["g"], [[1.0] * 3, [0.25] * 3], rtol=1e-15)
-
-
-@pytest.mark.parametrize(
-    ("granularity", "g", "h"),
-    [
-        ("atom", [[0.6, 0.8, 0.0], [0.0, 0.0, 0.5]], [[1.0], [0.5]]),
-        ("component", [[1.0, 1.0, 0.0], [0.0, 0.0, 0.5]], [[1.0, 1.0, 0.0], [0.0, 0.0, 0.5]]),
-    ],
-)
-def test_gradient_memory_fades_to_its_limit(granularity, g, h):
-    memory = GradientMemory(Adam(granularity=granularity), beta2=0.9)
-    squares = [[9.0, 16.0, 0.0], [0.0, 0.0, 0.5]]
-    full = {
-        "g": np.array([[3.0, 4.0, 0.0], [0.0, 0.0, 0.5]]),
-        "h": np.array(squares) if granularity == "component" else np.array([[25.0], [0.5]]),
-        "t": np.ones((2, 1)),
-    }
-    faded = memory.faded(full, np.ones((2, 1)))
-    np.testing.assert_allclose(faded["g"], g, rtol=1e-15)
-    np.testing.assert_allclose(faded["h"], h, rtol=1e-15)
-    np.testing.assert_array_equal(faded["t"], full["t"])

@@ -22,6 +22,7 @@ from relax.rules.wrappers import (
     Centred,
     ClipGradient,
     MaxStep,
+    Quiet,
     Restart,
     Scheduled,
     Wrapper,
@@ -40,7 +41,6 @@ FORMS: dict[str, Rule] = {
     "core, paper": CoRe.paper(),
     "core, freezing": CoRe(t_hist=10, frozen=0.3),
     "core, signs": CoRe(beta2=-1.0),
-    "core, fading": CoRe(beta2=0.99, fade=5.0),
     "frankenstein, paper": Frankenstein.paper(),
     "frankenstein, package": Frankenstein.package(),
     "frankenstein, power": Frankenstein(judge="power"),
@@ -60,6 +60,7 @@ WRAPPED: dict[str, Rule] = {
     "restart, stall": Restart(Momentum(), "stall", 15),
     "ascent of ascent": Ascent(Ascent(FIRE())),
     "centred": Centred(Adam()),
+    "quiet": Quiet(Adam()),
     "all at once": for_atoms(
         Momentum(), maxstep=0.1, clip=5.0, schedule=Cosine(2000, 0.5), restart_when="power", centred=True
     ),
@@ -284,7 +285,7 @@ def test_copy_shares_no_memory(name):
 
 CLASSES = {
     **{rule.__name__: (rule, {}) for rule in RULES.values()},
-    **{rule.__name__: (rule, {"rule": SGD()}) for rule in (MaxStep, ClipGradient, Restart, Centred)},
+    **{rule.__name__: (rule, {"rule": SGD()}) for rule in (MaxStep, ClipGradient, Restart, Centred, Quiet)},
 }
 DECLARED = [(name, field) for name, (rule, _) in CLASSES.items() for field in parameters(rule)]
 

@@ -25,7 +25,9 @@ class SGD(Rule):
     the form with the gradient at the current point: one force call a step.
     """
 
-    lr: float = param(0.01, "(0, inf)", "A^2/eV", "step for a gradient of one")
+    ceiling = 20.0
+
+    lr: float = param(0.003, "(0, inf)", "A^2/eV", "step for a gradient of one")
     momentum: float = param(0.0, "[0, 1)", "", "share of the last step that is kept")
     nesterov: bool = param(False, doc="look ahead along the momentum")
 
@@ -50,6 +52,7 @@ class Momentum(SGD):
     Source: equations 9 and 11 of arXiv:2307.15663.
     """
 
+    lr: float = param(0.002, "(0, inf)", "A^2/eV", "step for a gradient of one")
     momentum: float = param(0.9, "[0, 1)", "", "share of the last step that is kept")
 
 
@@ -65,5 +68,6 @@ class NAG(SGD):
     Source: equations 9, 11 and 12 of arXiv:2307.15663.
     """
 
+    lr: float = param(0.001, "(0, inf)", "A^2/eV", "step for a gradient of one")
     momentum: float = param(0.9, "[0, 1)", "", "share of the last step that is kept")
     nesterov: bool = param(True, doc="look ahead along the momentum")

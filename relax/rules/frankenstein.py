@@ -55,8 +55,6 @@ class Frankenstein(Adaptive):
     Source: Algorithm 1 of arXiv:2503.02147, and the PyTorch package of its authors.
     """
 
-    ceiling = 20.0
-
     form: str = choice("paper", ("paper", "package"), "which published form")
     lr: float = param(0.06, "(0, inf)", "A", "first step along a steady gradient")
     beta: float = param(0.92, "[0, 1)", "", "momentum at lr = 1e-3 A, or always if fixed")
@@ -66,7 +64,7 @@ class Frankenstein(Adaptive):
     decoupled: bool = param(False, doc="apply the weight decay to x instead of the gradient")
     forget: float = param(0.75, "(0, 1]", "", "what is kept of v before the maximum")
     judge: str = choice("energy", ("energy", "power"), "what tells a fall from a rise")
-    lr_up: float = param(1.03, "[1, inf)", "", "growth of lr while the energy falls")
+    lr_up: float = param(1.1, "[1, inf)", "", "growth of lr while the energy falls")
     lr_down: float = param(0.5, "(0, 1]", "", "cut of lr when it rises")
     brake: float = param(0.5, "[0, 1]", "", "what is kept of the momentum when the energy rises")
     lr_min: float = param(1e-5, "(0, inf)", "A", "smallest lr")

@@ -1,9 +1,4 @@
-"""Rules that divide by the size of the gradients they remember.
-
-Their ``eps`` is a force.  The papers' 1e-8 only guards a division; on a crystal it turns the rounding
-noise on an atom that symmetry holds in place into full steps.  The defaults are far below any force
-that counts as unconverged and far above rounding.
-"""
+"""Rules that divide by the size of the gradients they remember."""
 
 from __future__ import annotations
 
@@ -31,8 +26,8 @@ class AdaGrad(Adaptive):
     Source: equations 14 and 15 of arXiv:2307.15663 (Duchi et al., JMLR 12, 2121 (2011)).
     """
 
-    lr: float = param(0.1, "(0, inf)", "A", "length of the first step")
-    eps: float = param(1e-3, "[0, inf)", "eV/A", "force below which steps fade; papers: 1e-10")
+    lr: float = param(0.2, "(0, inf)", "A", "length of the first step")
+    eps: float = param(1e-10, "[0, inf)", "eV/A", "added to the denominator")
 
     def init(self, x: Array) -> State:
         return {"b": self.scales(x)}
@@ -84,9 +79,9 @@ class RMSprop(Adaptive):
     Source: equation 14 of arXiv:2307.15663 (Tieleman and Hinton, 2012).
     """
 
-    lr: float = param(0.01, "(0, inf)", "A", "length of a step along a steady gradient")
+    lr: float = param(0.005, "(0, inf)", "A", "length of a step along a steady gradient")
     beta2: float = param(0.99, "[0, 1)", "", "decay of the second moment")
-    eps: float = param(1e-3, "[0, inf)", "eV/A", "force below which steps fade; papers: 1e-8")
+    eps: float = param(1e-8, "[0, inf)", "eV/A", "added to the denominator")
 
     @property
     def memory(self) -> GradientMemory:
@@ -114,10 +109,10 @@ class Adam(Adaptive):
     Source: section 2.5 of arXiv:2307.15663 (Kingma and Ba, arXiv:1412.6980).
     """
 
-    lr: float = param(0.05, "(0, inf)", "A", "length of a step along a steady gradient")
+    lr: float = param(0.1, "(0, inf)", "A", "length of a step along a steady gradient")
     beta1: float = param(0.9, "[0, 1)", "", "decay of the first moment")
     beta2: float = param(0.999, "[0, 1)", "", "decay of the second moment")
-    eps: float = param(1e-3, "[0, inf)", "eV/A", "force below which steps fade; papers: 1e-8")
+    eps: float = param(1e-8, "[0, inf)", "eV/A", "added to the denominator")
 
     @property
     def memory(self) -> GradientMemory:
@@ -144,10 +139,10 @@ class AdaMax(Adaptive):
     Source: section 2.6, equation 13 of arXiv:2307.15663 (Kingma and Ba, arXiv:1412.6980).
     """
 
-    lr: float = param(0.05, "(0, inf)", "A", "length of a step along a steady gradient")
+    lr: float = param(0.1, "(0, inf)", "A", "length of a step along a steady gradient")
     beta1: float = param(0.9, "[0, 1)", "", "decay of the first moment")
     beta2: float = param(0.999, "[0, 1)", "", "decay of the largest gradient")
-    eps: float = param(1e-3, "[0, inf)", "eV/A", "force below which steps fade; papers: 1e-8")
+    eps: float = param(1e-8, "[0, inf)", "eV/A", "added to each gradient")
 
     def init(self, x: Array) -> State:
         return {"g": x * 0.0, "k": self.scales(x), "t": column(x)}

@@ -10,7 +10,7 @@ from typing import Literal
 
 from array_api_compat import array_namespace
 
-from relax.memory import Adaptive, GradientMemory, safe
+from relax.memory import Adaptive, GradientMemory
 from relax.rule import Point, param
 from relax.segments import Array, Segments
 from relax.state import State
@@ -55,12 +55,11 @@ class RPROP(Resilient):
 
         s  <- equation 6 with G(t-1) G(t)
         G  <- 0 where G(t-1) G(t) < 0          (backtracking: no step where it has turned)
-        dx  = -s G / (|G| + eps)               (eps = 0: -s sgn(G), the paper's)
+        dx  = -s sgn(G)
 
     Source: section 2.10 of arXiv:2307.15663 (Riedmiller and Braun, 1993), as ``torch.optim.Rprop``.
     """
 
-    eps: float = param(1e-3, "[0, inf)", "eV/A", "force below which steps fade; paper: 0")
     backtracking: bool = param(True, doc="take no step where the gradient has just turned")
 
     def init(self, x: Array) -> State:
@@ -72,7 +71,7 @@ class RPROP(Resilient):
         s = self.resized(state["s"], turn)
         still = (turn < 0) if self.backtracking else (turn != turn)
         G = xp.where(still, xp.zeros_like(point.g), point.g)
-        return -s * G / safe(self.size(G) + self.eps), {"G": G, "s": s}
+        return -s * self.direction(G), {"G": G, "s": s}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +100,6 @@ class CoRe(Resilient):
     point, so that the result would depend on where the structure stands.  Freezing is off because a
     frozen atom never reaches its minimum; both serve the training of models, where the paper uses them.
     """
-
-    ceiling = 20.0
 
     s_0: float = param(0.06, "(0, inf)", "A", "first step size")
     s_max: float = param(0.15, "(0, inf)", "A", "largest step size")

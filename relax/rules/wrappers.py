@@ -10,12 +10,22 @@ from dataclasses import dataclass
 from array_api_compat import array_namespace
 
 from relax import state as states
-from relax.memory import column, safe
+from relax.memory import Adaptive, column, safe
 from relax.rule import Point, Rule, choice, param
 from relax.segments import Array, row_dot
 from relax.state import State
 
-__all__ = ["Ascent", "Centred", "ClipGradient", "MaxStep", "Restart", "Scheduled", "Wrapper", "for_atoms"]
+__all__ = [
+    "Ascent",
+    "Centred",
+    "ClipGradient",
+    "MaxStep",
+    "Quiet",
+    "Restart",
+    "Scheduled",
+    "Wrapper",
+    "for_atoms",
+]
 
 NORMS = ("component", "atom", "structure")
 
@@ -74,6 +84,25 @@ class ClipGradient(Wrapper):
             length = xp.sqrt(squared)
             g = xp.where(length > self.limit, g * (self.limit / safe(length)), g)
         return self.rule.update(state, point._replace(g=g))
+
+
+@dataclass(frozen=True)
+class Quiet(Wrapper):
+    """Show the rule no force that is only noise, so that no normalised step amplifies it.
+
+    An atom that symmetry holds in place feels a force of rounding size.  A rule that divides by the size
+    of the forces it has seen makes a full step of it, and the crystal leaves its space group by
+    accident.  A row counts as zero where it is below ``floor``, and below ``floor`` (as a plain number)
+    of the longest row of its structure, so that any tolerance can still be reached.
+    """
+
+    floor: float = param(1e-4, "[0, 1)", "eV/A", "force, and share of the largest, that counts as none")
+
+    def update(self, state: State, point: Point) -> tuple[Array, State]:
+        xp, g = array_namespace(point.g), point.g
+        floor = self.floor * xp.clip(point.seg.longest(g), None, 1.0)
+        heard = xp.sqrt(row_dot(g, g)) > floor
+        return self.rule.update(state, point._replace(g=xp.where(heard, g, xp.zeros_like(g))))
 
 
 @dataclass(frozen=True)
@@ -166,6 +195,7 @@ def for_atoms(
     maxstep_norm: str | None = None,
     clip: float | None = None,
     clip_norm: str = "atom",
+    quiet: float | None = None,
     schedule: Callable[[Array], Array | float] | None = None,
     restart_when: str | None = None,
     maximize: bool = False,
@@ -180,6 +210,9 @@ def for_atoms(
     clip, clip_norm
         Largest gradient the rule is shown, eV/A; the rule's own ``ceiling`` where not given, if it has
         one, and none where infinite.
+    quiet
+        Force that counts as noise, eV/A, see :class:`Quiet`; where not given, 1e-4 for an adaptive rule
+        and 0, none, for others, which keep a symmetry by themselves.
     schedule
         Factor of the step size, a callable of the step number.
     restart_when
@@ -204,6 +237,10 @@ def for_atoms(
         rule = Restart(rule, restart_when)
     if clip is not None and clip < math.inf:
         rule = ClipGradient(rule, clip, clip_norm)
+    if quiet is None and isinstance(own, Adaptive):
+        rule = Quiet(rule)
+    elif quiet:
+        rule = Quiet(rule, quiet)
     if maximize:
         rule = Ascent(rule)
     if centred:
