@@ -1,4 +1,4 @@
-"""Put the tables of ``benchmarks/results`` into the README: ``python -m benchmarks.readme``.
+"""Put the tables of ``benchmarks/results`` into README and docs: ``python -m benchmarks.readme``.
 
 A table stands between ``<!-- NAME -->`` and ``<!-- end -->``; nothing else is touched.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -46,17 +48,36 @@ def update_cost() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"lj38": lj38, "update_cost": update_cost}
+def tuned(name: str) -> str:
+    """Return what each number of a rule is worth, as ``benchmarks.tune`` found it."""
+    rows = json.loads((RESULTS / f"tune_{name}.json").read_text())["rows"]
+    lines = [
+        f"| {name} | clusters: mean | max | failed | crystals: mean | failed | energy, eV/atom |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        cells = [row["variant"], f"{row['clusters_mean']:.0f}", row["clusters_max"], row["clusters_failed"]]
+        cells += [f"{row['crystals_mean']:.1f}", row["crystals_failed"], f"{row['crystals_energy']:.4f}"]
+        lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {"lj38": lj38, "update_cost": update_cost} | {
+    f"tune_{name}": partial(tuned, name) for name in ("frankenstein", "core", "fire", "lbfgs")
+}
 
 
 def filled(text: str) -> str:
     """Return ``text`` with every table made anew."""
-    for name, table in TABLES.items():
-        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        text = block.sub(lambda found, made=table(): f"{found[1]}{made}\n{found[2]}", text)  # type: ignore[misc]
-    return text
+    block = re.compile(r"<!-- (\w+) -->\n.*?<!-- end -->", re.DOTALL)
+    return block.sub(lambda found: f"<!-- {found[1]} -->\n{TABLES[found[1]]()}\n<!-- end -->", text)
+
+
+def pages() -> list[Path]:
+    """Return the pages that have tables."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(filled(readme.read_text()))
+    for page in pages():
+        page.write_text(filled(page.read_text()))

@@ -119,7 +119,8 @@ def main(
         with contextlib.redirect_stdout(io.StringIO()):
             score = Score(*score_clusters(dressed, clusters), *score_crystals(dressed, crystals))
         rows.append({"variant": label} | score._asdict())
-        table.add_row(label, *(f"{v:.1f}" if isinstance(v, float) else str(v) for v in score))
+        cells = score._asdict() | {"crystals_energy": f"{score.crystals_energy:.4f}"}
+        table.add_row(label, *(f"{v:.1f}" if isinstance(v, float) else str(v) for v in cells.values()))
         print(f"{label}: {score}", file=sys.stderr)
     Console().print(table)
     if json_path is not None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from array_api_compat import array_namespace
-
 from relax.rule import Rule, choice
-from relax.segments import Array, row_dot
+from relax.segments import Array, array_namespace, row_dot
 from relax.state import State
 
 __all__ = ["Adaptive", "GradientMemory", "column", "safe"]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from array_api_compat import array_namespace
-
-from relax.segments import Array
+from relax.segments import Array, array_namespace
 
 __all__ = ["Constant", "Cosine", "Exponential", "WarmUp"]
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from array_api_compat import array_namespace
-
 from relax.memory import Adaptive, column
 from relax.rule import Point, choice, param
-from relax.segments import Array
+from relax.segments import Array, array_namespace
 from relax.state import State
 
 __all__ = ["Frankenstein"]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from array_api_compat import array_namespace
-
 from relax.memory import column, safe
 from relax.rule import Point, Rule, param
-from relax.segments import Array
+from relax.segments import Array, array_namespace
 from relax.state import State
 
 __all__ = ["LBFGS"]

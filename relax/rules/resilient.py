@@ -8,11 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from array_api_compat import array_namespace
-
 from relax.memory import Adaptive, GradientMemory
 from relax.rule import Point, param
-from relax.segments import Array, Segments
+from relax.segments import Array, Segments, array_namespace
 from relax.state import State
 
 __all__ = ["RPROP", "CoRe"]
@@ -111,7 +109,7 @@ class CoRe(Resilient):
     beta2: float = param(0.85, "(-inf, 1)", "", "decay of the second moment; below 0: none, u = sgn(g)")
     eps: float = param(0.05, "[0, inf)", "eV/A", "force below which steps fade; paper: 1e-8")
     weight_decay: float = param(0.0, "[0, inf)", "1/A", "pull towards the origin")
-    t_hist: int = param(250, "[0, inf)", "steps", "length of the importance history; 0: none")
+    t_hist: int = param(0, "[0, inf)", "steps", "length of the importance history; 0: none; paper: 250")
     frozen: float = param(0.0, "[0, 1]", "", "share that importance freezes")
 
     @classmethod
@@ -162,7 +160,7 @@ class CoRe(Resilient):
             n = int(self.frozen * flat.shape[0])
             if n == 0:
                 return xp.zeros_like(scores)
-            least = xp.sort(flat, descending=True)[n - 1]
+            least = xp.sort(flat)[flat.shape[0] - n]
             # The authors' package leaves the same margin; without it rounding picks among equals,
             # and the freezing breaks the symmetry of a crystal.
             return xp.astype(scores >= 0.999999 * least, scores.dtype)

@@ -7,12 +7,10 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from array_api_compat import array_namespace
-
 from relax import state as states
 from relax.memory import Adaptive, column, safe
 from relax.rule import Point, Rule, choice, param
-from relax.segments import Array, row_dot
+from relax.segments import Array, array_namespace, row_dot
 from relax.state import State
 
 __all__ = [
@@ -100,9 +98,9 @@ class Quiet(Wrapper):
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp, g = array_namespace(point.g), point.g
-        floor = self.floor * xp.clip(point.seg.longest(g), None, 1.0)
-        heard = xp.sqrt(row_dot(g, g)) > floor
-        return self.rule.update(state, point._replace(g=xp.where(heard, g, xp.zeros_like(g))))
+        length = xp.sqrt(row_dot(g, g))
+        heard = length > self.floor * xp.clip(point.seg.max(length), None, 1.0)
+        return self.rule.update(state, point._replace(g=xp.where(heard, g, 0 * g)))
 
 
 @dataclass(frozen=True)
