@@ -303,6 +303,8 @@ def rule_facts(name: str, rule: type[Rule]) -> dict[str, Any]:
         "recurrence": told.recurrence,
         "maxstep": maxstep,
         "maxstep_norm": norm,
+        "clip": rule.ceiling,
+        "quiet": rule.noise,
         "parameters": [
             {"name": p, "default": d.default, "allowed": d.allowed, "unit": d.unit, "meaning": d.doc}
             for p, d in parameters(rule).items()

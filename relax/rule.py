@@ -50,6 +50,9 @@ class Rule(ABC):
 
     For rules with a memory, which one overlap of atoms, 1e5 eV/A, would fill for a hundred steps."""
 
+    noise: ClassVar[float] = 0.0
+    """Force (eV/A) that the rule must not be shown, see ``Quiet``; 0 where it cannot amplify noise."""
+
     def __post_init__(self) -> None:
         for name, declared in parameters(type(self)).items():
             declared.check(f"{type(self).__name__}: {name}", getattr(self, name))

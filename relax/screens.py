@@ -179,11 +179,14 @@ def settings_table(settings: Mapping[str, Param], defaults: Mapping[str, str] | 
 def rule_page(name: str, rule: type[Rule], full: bool) -> RenderableType:
     """Return all about a rule: names, source, parameters, and in ``full`` the text of its docstring."""
     told, (radius, norm) = about(rule), rule.trust
+    worn = [f"maxstep={radius:g} A", f"maxstep_norm={norm}"]
+    worn += [f"clip={rule.ceiling:g} eV/A"] if rule.ceiling is not None else []
+    worn += [f"quiet={rule.noise:g} eV/A"] if rule.noise else []
     head = Text.assemble((name, "bold green"), f"  (in Python {rule.__name__}Relax)")
     parts: list[RenderableType] = [head, Text(told.summary)]
     if not full:  # the text names the source itself
         parts.append(Text(f"Source: {told.source}."))
-    parts.append(Text(f"Longest step unless set: maxstep={radius:g} A, maxstep_norm={norm}."))
+    parts.append(Text(f"Unless set: {', '.join(worn)}."))
     if full:
         parts += [Text(), Text(flowing(told.text))]
     table = Padding(settings_table(parameters(rule)), (0, 0, 0, 2), expand=False)

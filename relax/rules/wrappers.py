@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from relax import state as states
-from relax.memory import Adaptive, column, safe
+from relax.memory import column, safe
 from relax.rule import Point, Rule, choice, param
 from relax.segments import Array, array_namespace, row_dot
 from relax.state import State
@@ -209,8 +209,7 @@ def for_atoms(
         Largest gradient the rule is shown, eV/A; the rule's own ``ceiling`` where not given, if it has
         one, and none where infinite.
     quiet
-        Force that counts as noise, eV/A, see :class:`Quiet`; where not given, 1e-4 for an adaptive rule
-        and 0, none, for others, which keep a symmetry by themselves.
+        Force that counts as noise, eV/A, see :class:`Quiet`; the rule's own ``noise`` where not given.
     schedule
         Factor of the step size, a callable of the step number.
     restart_when
@@ -229,15 +228,14 @@ def for_atoms(
     while isinstance(own, Wrapper):
         own = own.rule
     clip = own.ceiling if clip is None else clip
+    quiet = own.noise if quiet is None else quiet
     if schedule is not None:
         rule = Scheduled(rule, schedule)
     if restart_when is not None:
         rule = Restart(rule, restart_when)
     if clip is not None and clip < math.inf:
         rule = ClipGradient(rule, clip, clip_norm)
-    if quiet is None and isinstance(own, Adaptive):
-        rule = Quiet(rule)
-    elif quiet:
+    if quiet:
         rule = Quiet(rule, quiet)
     if maximize:
         rule = Ascent(rule)
