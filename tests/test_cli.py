@@ -372,7 +372,9 @@ def test_a_calculator_that_fails_is_a_status(relax, good):
         "        super().calculate(atoms, *args)\n"
     )
     write("pair.extxyz", molecule("N2"))
-    code, out, err = relax("run", "-c", "moody:Moody", "pair.extxyz", good, "-o", "o.xyz", "--trajectory", "t")
+    code, out, err = relax(
+        "run", "-c", "moody:Moody", "pair.extxyz", good, "-o", "o.xyz", "--trajectory", "t"
+    )
     assert (code, err) == (1, [])
     assert "pair.extxyz: calculator_error: RuntimeError: not today" in out
     assert "1 of 2 converged" in out

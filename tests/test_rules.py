@@ -31,6 +31,7 @@ from relax.rules.wrappers import (
 from relax.schedules import Cosine, Exponential, WarmUp
 
 PLAIN: dict[str, Rule] = {name: rule() for name, rule in RULES.items()}
+PLAIN["sgd"] = SGD(lr=0.01)  # half the limit of stability on the quadratics; the default is for stiffer bonds
 PLAIN["lbfgs"] = LBFGS(memory=10)  # each pair costs time, and ten show all that a hundred would
 BY_COMPONENT: dict[str, Rule] = {
     f"{name}, component": rule(granularity="component")
