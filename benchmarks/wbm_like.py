@@ -6,6 +6,7 @@ drawn with pymatgen's ionic substitution probabilities, and the volume follows t
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
@@ -19,9 +20,13 @@ SHORTEST = 1.2
 """Shortest distance (A) that a start may have."""
 
 
+MISSES = 20_000
+"""Draws in a row without a new crystal after which there are taken to be no more."""
+
+
 @cache
-def prototypes(largest: int) -> list[Atoms]:
-    """Return the ordered prototypes of two or more elements with at most ``largest`` atoms."""
+def prototypes(largest: int, smallest: int = 2) -> list[Atoms]:
+    """Return the ordered prototypes of two or more elements with ``smallest`` to ``largest`` atoms."""
     import pymatgen.analysis.prototypes
     from monty.serialization import loadfn
     from pymatgen.io.ase import AseAtomsAdaptor
@@ -33,7 +38,7 @@ def prototypes(largest: int) -> list[Atoms]:
         Atoms(AseAtomsAdaptor.get_atoms(s, msonable=False))
         for s in structures
         if s.is_ordered
-        and 2 <= len(s) <= largest
+        and smallest <= len(s) <= largest
         and len(s.composition) >= 2
         and max(e.Z for e in s.elements) <= HEAVIEST
         and min(e.Z for e in s.elements) >= 3
@@ -61,14 +66,24 @@ def substitutions() -> dict[str, tuple[list[str], np.ndarray]]:
     return table
 
 
-def substitute(atoms: Atoms, rng: np.random.Generator) -> Atoms | None:
-    """Return ``atoms`` with one element swapped and the volume rescaled, or None where that fails."""
-    old = str(rng.choice(sorted(set(atoms.get_chemical_symbols()))))
-    if old not in substitutions():
+def substitute(atoms: Atoms, rng: np.random.Generator, elements: Collection[str] = ()) -> Atoms | None:
+    """Return ``atoms`` with one element swapped and the volume rescaled, or None where that fails.
+
+    Where ``elements`` are given, the new crystal has no others.
+    """
+    present = sorted(set(atoms.get_chemical_symbols()))
+    old = str(rng.choice(present))
+    kept = [symbol for symbol in present if symbol != old]
+    if old not in substitutions() or (elements and not set(kept) <= set(elements)):
         return None
     others, weights = substitutions()[old]
+    if elements:
+        weights = np.where([other in elements for other in others], weights, 0.0)
+        if not weights.any():
+            return None
+        weights = weights / weights.sum()
     new = str(rng.choice(others, p=weights))
-    if new in atoms.get_chemical_symbols():
+    if new in kept:
         return None
     swapped = atoms.copy()
     swapped.numbers[atoms.numbers == atomic_numbers[old]] = atomic_numbers[new]
@@ -81,15 +96,30 @@ def substitute(atoms: Atoms, rng: np.random.Generator) -> Atoms | None:
     return swapped if shortest > SHORTEST else None
 
 
-def wbm_like(n: int, seed: int, largest: int = 24) -> list[Atoms]:
-    """Return ``n`` distinct unrelaxed crystals of at most ``largest`` atoms; the same for every run."""
+def wbm_like(
+    n: int, seed: int, largest: int = 24, smallest: int = 2, elements: Collection[str] = ()
+) -> list[Atoms]:
+    """Return ``n`` distinct unrelaxed crystals of ``smallest`` to ``largest`` atoms; the same for every run.
+
+    Where ``elements`` are given, the crystals have no others.
+
+    Raises
+    ------
+    ValueError
+        There are not that many to be made.
+    """
     rng = np.random.default_rng(seed)
-    pool, found, seen = prototypes(largest), [], set()
+    pool, found, seen = prototypes(largest, smallest), [], set()
+    misses = 0
     while len(found) < n:
+        if misses == MISSES or not pool:
+            raise ValueError(f"only {len(found)} of {n} crystals can be made this way")
         index = int(rng.integers(len(pool)))
-        crystal = substitute(pool[index], rng)
+        crystal = substitute(pool[index], rng, elements)
         if crystal is None or (key := (index, crystal.get_chemical_formula())) in seen:
+            misses += 1
             continue
+        misses = 0
         seen.add(key)
         crystal.info["name"] = f"{len(found):04d}-{crystal.get_chemical_formula()}"
         found.append(crystal)
