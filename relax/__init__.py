@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from relax.cell import CellFreedom
+    from relax.optimizer import RuleOptimizer
     from relax.optimizers import (
         AdaDeltaRelax,
         AdaGradRelax,
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
         NAGRelax,
         RMSpropRelax,
         RPROPRelax,
-        RuleOptimizer,
         SGDRelax,
     )
     from relax.result import RelaxationStopped, Result
@@ -35,6 +36,7 @@ __all__ = [
     "AdaGradRelax",
     "AdaMaxRelax",
     "AdamRelax",
+    "CellFreedom",
     "CoReRelax",
     "FIRERelax",
     "FrankensteinRelax",
@@ -50,9 +52,17 @@ __all__ = [
 ]
 
 
+HOMES = {
+    "CellFreedom": "relax.cell",
+    "RelaxationStopped": "relax.result",
+    "Result": "relax.result",
+    "RuleOptimizer": "relax.optimizer",
+}
+
+
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'relax' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module("relax.result" if name.startswith("Re") else "relax.optimizers"), name)
+    return getattr(import_module(HOMES.get(name, "relax.optimizers")), name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relax.rule import Rule, choice
-from relax.segments import Array, array_namespace, row_dot
+from relax.rule import Point, Rule, choice
+from relax.segments import Array, Segments, array_namespace
 from relax.state import State
 
 __all__ = ["Adaptive", "GradientMemory", "column", "safe"]
@@ -38,18 +38,18 @@ class Adaptive(Rule):
 
     granularity: str = choice("atom", ("atom", "component"), "what shares one adaptive scale")
 
-    def product(self, a: Array, b: Array) -> Array:
+    def product(self, seg: Segments, a: Array, b: Array) -> Array:
         """``a b`` by component (R, 3), or by atom (R, 1)."""
-        return row_dot(a, b) if self.granularity == "atom" else a * b
+        return seg.own_dot(a, b) if self.granularity == "atom" else a * b
 
-    def size(self, a: Array) -> Array:
+    def size(self, seg: Segments, a: Array) -> Array:
         """``|a|`` by component (R, 3), or by atom (R, 1)."""
         xp = array_namespace(a)
-        return xp.sqrt(row_dot(a, a)) if self.granularity == "atom" else xp.abs(a)
+        return xp.sqrt(seg.own_dot(a, a)) if self.granularity == "atom" else xp.abs(a)
 
-    def direction(self, a: Array) -> Array:
+    def direction(self, seg: Segments, a: Array) -> Array:
         """The sign of each component, or the unit vector along each atom's row; zero stays zero."""
-        return a / safe(self.size(a))
+        return a / safe(self.size(seg, a))
 
     def scales(self, x: Array, value: float = 0.0) -> Array:
         """One number of ``value`` for each component (R, 3) or each atom (R, 1)."""
@@ -85,11 +85,12 @@ class GradientMemory:
         """Return empty moments for rows ``x`` (R, 3)."""
         return {"g": x * 0.0, "h": self.owner.scales(x), "t": column(x)}
 
-    def update(self, memory: State, gradient: Array, beta1: Array | float) -> State:
+    def update(self, memory: State, point: Point, beta1: Array | float) -> State:
         """Take in a gradient (R, 3), eV/A; ``beta1`` may differ from row to row, (R, 1)."""
+        square = self.owner.product(point.seg, point.g, point.g)
         return {
-            "g": beta1 * memory["g"] + (1 - beta1) * gradient,
-            "h": self.beta2 * memory["h"] + (1 - self.beta2) * self.owner.product(gradient, gradient),
+            "g": beta1 * memory["g"] + (1 - beta1) * point.g,
+            "h": self.beta2 * memory["h"] + (1 - self.beta2) * square,
             "t": memory["t"] + 1,
         }
 

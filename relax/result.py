@@ -13,8 +13,11 @@ Status = Literal[
     "max_steps",
     "nonfinite",
     "exploded",
+    "collapsed",
+    "uphill",
     "stalled",
     "calculator_error",
+    "timeout",
     "interrupted",
 ]
 STATUSES: tuple[str, ...] = get_args(Status)
@@ -28,9 +31,11 @@ class Result:
     ----------
     status
         ``converged``; ``max_steps``; ``nonfinite``: an energy or force was not a number;
-        ``exploded``: an atom lost all its neighbours or the volume ran away; ``stalled``: the
-        steps shrank to nothing short of convergence; ``calculator_error``: the calculator raised;
-        ``interrupted``: the run was left before its end; ``running``: no end yet.
+        ``exploded``: an atom lost all its neighbours or the volume ran away; ``collapsed``: atoms came on
+        top of each other or the cell shrank to nothing; ``uphill``: the energy is above that of the start;
+        ``stalled``: the steps shrank to nothing short of convergence; ``calculator_error``: the calculator
+        raised; ``timeout``: the time was up; ``interrupted``: the run was left before its end;
+        ``running``: no end yet.
     reason
         The same in words, with the atom and the number that decided.
     force_calls
@@ -38,9 +43,20 @@ class Result:
     steps
         Steps the optimizer took.
     fmax
-        Longest row of the gradient at the structure handed back, eV/A, cell rows included.
+        Longest force on an atom of the structure handed back, eV/A; with an ASE cell filter, longest row,
+        those of the cell included.
+    smax
+        Residual stress: its largest component in GPa, pressure added and what is held taken out; not a
+        number where no stress was computed.
     energy_first, energy_last
-        Energy of the first structure and of the one handed back, eV.
+        Energy of the first structure and of the one handed back, eV; the enthalpy, under pressure.
+    volume_ratio
+        Volume of the cell over that at the start; not a number without a cell.
+    shortest
+        Shortest distance, as a share of the sum of the covalent radii of its atoms.
+    spacegroup_first, spacegroup_last
+        Space groups before and after, as spglib finds them within its tolerance; empty for what is no
+        crystal, and above 1000 atoms.
     wall_time
         Seconds from the first force call to the end.
     """
@@ -50,8 +66,13 @@ class Result:
     force_calls: int
     steps: int
     fmax: float
+    smax: float
     energy_first: float
     energy_last: float
+    volume_ratio: float
+    shortest: float
+    spacegroup_first: str
+    spacegroup_last: str
     wall_time: float
 
     @property

@@ -34,18 +34,25 @@ class Segments:
     ----------
     lengths
         Rows of each structure, each at least 1.
+    tensors
+        Whether the last three rows of each structure are one 3x3 tensor, such as its strain, and not
+        three vectors; for none, if not given.
 
     Raises
     ------
     ValueError
-        No structures, or one without rows.
+        No structures, one without rows, or one with a tensor and too few rows.
     """
 
-    def __init__(self, lengths: Sequence[int]) -> None:
+    def __init__(self, lengths: Sequence[int], tensors: Sequence[bool] = ()) -> None:
         self.lengths = tuple(int(n) for n in lengths)
         if not self.lengths or min(self.lengths) < 1:
             raise ValueError(f"every structure needs at least one row, got lengths {self.lengths}")
         self.rows = sum(self.lengths)
+        self.tensors = tuple(tensors) or (False,) * len(self.lengths)
+        if any(t and n < 3 for n, t in zip(self.lengths, self.tensors, strict=True)):
+            raise ValueError("a structure with a tensor needs its three rows")
+        self.ends = np.cumsum(self.lengths)[np.array(self.tensors, bool)] if any(self.tensors) else None
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -88,10 +95,38 @@ class Segments:
         """Inner product of ``a`` and ``b`` (R, 3) within each structure -> (R, 1)."""
         return self.sum(row_dot(a, b))
 
+    def own_dot(self, a: Array, b: Array) -> Array:
+        """Inner product of each row of ``a`` with that of ``b``, (R, 3) -> (R, 1).
+
+        The rows of a tensor have one product, that of the tensor: a number for each row would turn
+        into another where the structure is turned.
+        """
+        dots = row_dot(a, b)
+        if self.ends is None:
+            return dots
+        xp = array_namespace(dots)
+        rows = self._indices(dots, self.ends[:, None] - [3, 2, 1])
+        whole = xp.sum(xp.reshape(xp.take(dots, rows, axis=0), (-1, 3, 1)), axis=1)
+        return xp.take(xp.concat([dots, whole], axis=0), self._indices(dots, self._spread), axis=0)
+
+    @cached_property
+    def _spread(self) -> np.ndarray:
+        """Where each row finds its product among the rows' and, after them, the tensors' (R,)."""
+        assert self.ends is not None
+        spread = np.arange(self.rows)
+        spread[self.ends[:, None] - [3, 2, 1]] = self.rows + np.arange(len(self.ends))[:, None]
+        return spread
+
+    @staticmethod
+    def _indices(like: Array, indices: np.ndarray) -> Array:
+        flat = indices.ravel()
+        xp = array_namespace(like)
+        return flat if xp is np else xp.asarray(flat.tolist(), device=array_api_compat.device(like))
+
     def longest(self, a: Array) -> Array:
-        """Length of the longest row of ``a`` (R, 3) in each structure -> (R, 1)."""
+        """Length of the longest row, or tensor, of ``a`` (R, 3) in each structure -> (R, 1)."""
         xp = array_namespace(a)
-        return xp.sqrt(self.max(row_dot(a, a)))
+        return xp.sqrt(self.max(self.own_dot(a, a)))
 
     def mean(self, a: Array) -> Array:
         """Mean of the rows of ``a`` (R, k) of each structure -> (R, k)."""

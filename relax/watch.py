@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import chemical_symbols, covalent_radii
-from ase.geometry import get_distances
-from ase.neighborlist import neighbor_list
+from ase.filters import OptimizableFilter
+from ase.optimize.optimize import OptimizableAtoms
 from ase.utils.abc import Optimizable
 
+from relax.cell import GPA
+from relax.crystal import Crystal
+from relax.integrity import Integrity
 from relax.result import RelaxationStopped
 
-__all__ = ["CallCounter", "Integrity", "Watch"]
+__all__ = ["CallCounter", "Snapshot", "Watch"]
 
 
 class CallCounter:
@@ -49,62 +54,59 @@ class CallCounter:
         return counted
 
 
-class Integrity:
-    """Whether a structure still hangs together as it did at the start.
+@contextmanager
+def alarm(deadline: float | None) -> Iterator[None]:
+    """Stop the block at ``deadline``, a time of ``time.perf_counter``, also where it hangs.
 
-    It has flown apart where an atom that had a neighbour within ``REACH`` times the sum of the
-    covalent radii has none any more, or where the cell's volume has changed by more than ``VOLUME``.
-    A fragment that leaves in one piece, as a molecule that desorbs, is no explosion.
+    Only the main thread of a process can be woken from a call that does not return; in another thread, and
+    where there are no alarms, the deadline is met after the call.
     """
 
-    REACH = 3.0
-    VOLUME = 5.0
-    CLOSE = 1.3  # of the sum of the covalent radii: nearly every atom of nearly every structure
+    def ring(*_: Any) -> None:
+        raise RelaxationStopped("timeout", "the time was up, in the middle of a force call")
 
-    def __init__(self, atoms: Atoms) -> None:
-        self.was_alone = self.alone(atoms)
-        self.volume = self.volume_of(atoms)
-        self.checked = np.concatenate([atoms.positions, atoms.cell[:]])
+    if deadline is None:
+        yield
+        return
+    left = deadline - time.perf_counter()
+    if left <= 0:
+        raise RelaxationStopped("timeout", "the time was up")
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, ring)
+    # Again and again, for code that swallows the first.
+    signal.setitimer(signal.ITIMER_REAL, left, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
-    @staticmethod
-    def volume_of(atoms: Atoms) -> float:
-        return float(atoms.cell.volume) if atoms.cell.rank == 3 else 0.0
 
-    def alone(self, atoms: Atoms) -> np.ndarray:
-        """Return which atoms (N,) have no neighbour within reach."""
-        radii = covalent_radii[atoms.numbers]
-        lonely = np.ones(len(atoms), bool)
-        lonely[neighbor_list("i", atoms, list(self.CLOSE * radii))] = False
-        for i in np.flatnonzero(lonely):
-            _, distances = get_distances(
-                atoms.positions[i : i + 1], atoms.positions, cell=atoms.cell, pbc=atoms.pbc
-            )
-            near = distances[0] < self.REACH * (radii[i] + radii)
-            near[i] = bool(atoms.pbc.any()) and self._sees_itself(atoms, self.REACH * 2 * radii[i])
-            lonely[i] = not near.any()
-        return lonely
+@dataclass(frozen=True)
+class Snapshot:
+    """What a structure, or each image of a band, was like at one time."""
 
-    @staticmethod
-    def _sees_itself(atoms: Atoms, reach: float) -> bool:
-        return bool((atoms.cell.lengths()[atoms.pbc] < reach).any())
+    positions: list[np.ndarray]
+    cells: list[np.ndarray]
+    energy: float  # eV
+    fmax: float  # eV/A
+    smax: float  # GPa
 
-    def moved(self, atoms: Atoms) -> float:
-        """Return the longest way (A) an atom or a corner of the cell went since the last check."""
-        way = np.concatenate([atoms.positions, atoms.cell[:]]) - self.checked
-        return float(np.linalg.norm(way, axis=1).max())
+    def shows(self, images: list[Atoms]) -> bool:
+        """Whether the ``images`` are where they were."""
+        return all(
+            np.array_equal(atoms.positions, positions) and np.array_equal(atoms.cell.array, cell)
+            for atoms, positions, cell in zip(images, self.positions, self.cells, strict=True)
+        )
 
-    def fault(self, atoms: Atoms) -> str:
-        """Return what is wrong with the structure, in words; nothing where it holds together."""
-        volume = self.volume_of(atoms)
-        if self.volume and not 1 / self.VOLUME < volume / self.volume < self.VOLUME:
-            return f"the volume went from {self.volume:.1f} to {volume:.1f} A^3"
-        lost = np.flatnonzero(self.alone(atoms) & ~self.was_alone)
-        if len(lost):
-            i = int(lost[0])
-            symbol = chemical_symbols[atoms.numbers[i]]
-            return f"{len(lost)} of {len(atoms)} atoms lost all neighbours, the first is atom {i} ({symbol})"
-        self.checked = np.concatenate([atoms.positions, atoms.cell[:]])
-        return ""
+    def put_back(self, images: list[Atoms]) -> None:
+        """Put the ``images`` back to where they were."""
+        for atoms, positions, cell in zip(images, self.positions, self.cells, strict=True):
+            if not np.array_equal(atoms.cell.array, cell):
+                atoms.set_cell(cell, apply_constraint=False)
+            atoms.set_positions(positions, apply_constraint=False)
 
 
 class Watch(Optimizable):
@@ -113,21 +115,35 @@ class Watch(Optimizable):
     Raises
     ------
     RelaxationStopped
-        From ``get_gradient`` and ``get_value``: the calculator raised, its answer is not a number, or
-        the structure flew apart.
+        From ``get_gradient`` and ``get_value``: the calculator raised, its answer is not a number, the
+        structure flew apart or collapsed, the energy ran away upwards, or the time was up.
     """
 
-    LOOK_EVERY = 1.0
+    LOOK_EVERY = 0.5
     """How far (A) an atom may go before the structure is looked at again."""
 
-    def __init__(self, inner: Optimizable) -> None:
+    UPHILL = 1.0
+    """Energy (eV/atom) above the start from which a descent does not come back."""
+
+    ABOVE_START = 1e-3
+    """Energy (eV/atom) above the start at which no run counts as converged; float32 models are noisier
+    than their rounding."""
+
+    def __init__(self, inner: Optimizable, downhill: bool = True) -> None:
         self.inner = inner
         self.counter = CallCounter()
         self.integrity: list[Integrity] = []
         self.started = 0.0
-        self.energy_first = self.energy = self.fmax = float("nan")
-        self.good: tuple[np.ndarray, float, float] | None = None  # x, energy, fmax
-        self.whole: tuple[np.ndarray, float, float] | None = None
+        self.deadline: float | None = None
+        self.energy_first = self.energy = self.fmax = self.smax = float("nan")
+        self.good: Snapshot | None = None
+        self.whole: Snapshot | None = None
+        # Bands and dimers have a memory of their own: the same place need not have the same gradient.
+        self.plain = isinstance(inner, Crystal | OptimizableFilter) or (
+            isinstance(inner, OptimizableAtoms) and isinstance(inner.atoms, Atoms)
+        )
+        self.downhill = downhill and self.plain
+        self._gradient: np.ndarray | None = None
 
     def ndofs(self) -> int:
         return int(self.inner.ndofs())
@@ -147,21 +163,52 @@ class Watch(Optimizable):
     def gradient_norm(self, gradient: np.ndarray) -> float:
         return float(self.inner.gradient_norm(gradient))
 
+    def forget(self) -> None:
+        """Evaluate anew, even where nothing has moved: the calculator may have changed."""
+        self._gradient = None
+
     def get_gradient(self) -> np.ndarray:
+        images = self.images()
+        if self._gradient is not None and self._seen(images):
+            return self._gradient.copy()
+        self.look_at_start(images)
         gradient = np.asarray(self._evaluate("get_gradient"), dtype=float)
         bad = np.flatnonzero(~np.isfinite(gradient))
         if len(bad):
             raise RelaxationStopped("nonfinite", f"the force on row {bad[0] // 3} is {-gradient[bad[0]]}")
         # Only with both numbers is a structure good; every optimizer asks for the energy anyway.
-        now = self.get_x(), self._finite_energy(), self.gradient_norm(gradient)
+        now = self._snapshot(images, self._finite_energy(), self.gradient_norm(gradient))
         self.look(now)
-        self.good, (_, self.energy, self.fmax) = now, now
+        self._look_uphill(now.energy, self.UPHILL)
+        self.good, self._gradient = now, gradient
+        self.energy, self.fmax, self.smax = now.energy, now.fmax, now.smax
         if np.isnan(self.energy_first):
             self.energy_first = self.energy
-        return gradient
+        return gradient.copy()
 
     def get_value(self) -> float:
+        if self._gradient is not None and self.good is not None and self._seen(self.images()):
+            return self.good.energy
         return self._finite_energy()
+
+    def _seen(self, images: list[Atoms]) -> bool:
+        """Whether the last evaluation was of these ``images`` and still holds."""
+        return self.plain and self.good is not None and self.good.shows(images)
+
+    def _snapshot(self, images: list[Atoms], energy: float, fmax: float) -> Snapshot:
+        positions = [atoms.positions.copy() for atoms in images]
+        cells = [atoms.cell.array.copy() for atoms in images]
+        return Snapshot(positions, cells, energy, fmax, self._residual_stress(images[0]))
+
+    def _residual_stress(self, atoms: Atoms) -> float:
+        """Return the largest component of the stress in GPa, where one has been computed."""
+        if isinstance(self.inner, Crystal) and self.inner.freedom is not None:
+            return self.inner.smax
+        of_filter = getattr(getattr(self.inner, "filterobj", None), "stress", None)
+        stress = getattr(atoms.calc, "results", {}).get("stress") if of_filter is None else of_filter
+        if stress is None or not atoms.pbc.any() or np.shape(stress) not in ((6,), (3, 3)):
+            return float("nan")
+        return float(np.abs(stress).max()) / GPA
 
     def _finite_energy(self) -> float:
         energy = float(self._evaluate("get_value"))
@@ -174,8 +221,10 @@ class Watch(Optimizable):
             self.started = time.perf_counter()
         calculators = [image.calc for image in self.images()]
         try:
-            with self.counter.watching(calculators):
+            with alarm(self.deadline), self.counter.watching(calculators):
                 return getattr(self.inner, what)()
+        except RelaxationStopped:
+            raise
         except Exception as error:
             words = " ".join(str(error).split()) or "no message"
             raise RelaxationStopped("calculator_error", f"{type(error).__name__}: {words}") from error
@@ -186,25 +235,44 @@ class Watch(Optimizable):
         images = self.inner.iterimages() if neb is None else neb.images
         return [getattr(image, "atoms", image) for image in images]
 
-    def look(self, now: tuple[np.ndarray, float, float] | None = None, closely: bool = False) -> None:
-        """Stop a structure that flew apart; ``closely`` looks however little has moved."""
-        now = now or self.good
-        images = self.images()
-        if not self.integrity:
-            self.integrity = [Integrity(atoms) for atoms in images]
-            self.whole = now
+    def look_at_start(self, images: list[Atoms]) -> None:
+        """Measure the structure before anything has moved, and stop one that is no structure."""
+        if self.integrity:
             return
-        pairs = list(zip(self.integrity, images, strict=True))
+        for i, atoms in enumerate(images):
+            if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+                raise RelaxationStopped("nonfinite", f"a position or the cell of image {i} is not finite")
+        self.integrity = [Integrity(atoms) for atoms in images]
+        for before in self.integrity:
+            if fault := before.at_start():
+                raise RelaxationStopped(*fault)
+
+    def look(self, now: Snapshot | None = None, closely: bool = False) -> None:
+        """Stop a structure that flew apart or collapsed; ``closely`` looks however little has moved."""
+        now = now or self.good
+        pairs = list(zip(self.integrity, self.images(), strict=True))
+        if self.whole is None:
+            self.whole = now
         if closely or any(before.moved(atoms) > self.LOOK_EVERY for before, atoms in pairs):
             for before, atoms in pairs:
-                fault = before.fault(atoms)
-                if fault:
-                    raise RelaxationStopped("exploded", fault)
+                if fault := before.fault(atoms):
+                    raise RelaxationStopped(*fault)
             self.whole = now
+
+    def look_uphill(self) -> None:
+        """Stop a run that is about to converge above where it started."""
+        self._look_uphill(self.energy, self.ABOVE_START)
+
+    def _look_uphill(self, energy: float, limit: float) -> None:
+        rise = energy - self.energy_first
+        natoms = len(self.images()[0])
+        if self.downhill and rise > limit * natoms:
+            words = f"the energy is {rise / natoms:.3g} eV/atom above that of the start"
+            raise RelaxationStopped("uphill", words)
 
     def restore(self, status: str) -> None:
         """Put back the last structure that was good in the sense in which this one is not."""
-        snapshot = self.whole if status == "exploded" else self.good
+        snapshot = self.whole if status in ("exploded", "collapsed") else self.good
         if snapshot is not None:
-            x, self.energy, self.fmax = snapshot
-            self.inner.set_x(x)
+            snapshot.put_back(self.images())
+            self.energy, self.fmax, self.smax = snapshot.energy, snapshot.fmax, snapshot.smax

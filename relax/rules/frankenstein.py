@@ -115,8 +115,8 @@ class Frankenstein(Adaptive):
         beta1 = self.beta + 0 * lr
         if not self.beta_fixed:
             beta1 = 1 - xp.clip((1 - self.beta) * xp.sqrt(lr / 1e-3), 0.05, 0.99)
-        P = xp.acos(xp.tanh(self.product(m, G))) / math.pi
-        x = self.product(G, G) + self.eps
+        P = xp.acos(xp.tanh(self.product(point.seg, m, G))) / math.pi
+        x = self.product(point.seg, G, G) + self.eps
         v = xp.maximum(self.forget * state["v"], x)
         if self.form == "paper":
             rho = xp.log(xp.clip(E + 0.5 - P + xp.sqrt(x), E**0.8, E**1.05))

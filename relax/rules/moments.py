@@ -32,7 +32,7 @@ class AdaGrad(Adaptive):
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp = array_namespace(point.g)
-        b = state["b"] + self.product(point.g, point.g)
+        b = state["b"] + self.product(point.seg, point.g, point.g)
         return -self.lr * point.g / safe(xp.sqrt(b) + self.eps), {"b": b}
 
 
@@ -59,9 +59,9 @@ class AdaDelta(Adaptive):
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp = array_namespace(point.g)
-        h = self.beta2 * state["h"] + (1 - self.beta2) * self.product(point.g, point.g)
+        h = self.beta2 * state["h"] + (1 - self.beta2) * self.product(point.seg, point.g, point.g)
         u = xp.sqrt((state["l"] + self.eps) / (h + self.eps)) * point.g
-        squares = self.beta2 * state["l"] + (1 - self.beta2) * self.product(u, u)
+        squares = self.beta2 * state["l"] + (1 - self.beta2) * self.product(point.seg, u, u)
         return -self.lr * u, {"h": h, "l": squares}
 
 
@@ -89,7 +89,7 @@ class RMSprop(Adaptive):
         return self.memory.init(x)
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
-        state = self.memory.update(state, point.g, beta1=0.0)
+        state = self.memory.update(state, point, beta1=0.0)
         rms = self.memory.magnitude(state, unbiased=False)
         return -self.lr * state["g"] / safe(rms + self.eps), state
 
@@ -120,7 +120,7 @@ class Adam(Adaptive):
         return self.memory.init(x)
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
-        state = self.memory.update(state, point.g, self.beta1)
+        state = self.memory.update(state, point, self.beta1)
         return -self.lr * self.memory.normalised(state, self.beta1, self.eps), state
 
 
@@ -149,5 +149,5 @@ class AdaMax(Adaptive):
         xp = array_namespace(point.g)
         t = state["t"] + 1
         g = self.beta1 * state["g"] + (1 - self.beta1) * point.g
-        k = xp.maximum(self.beta2 * state["k"], self.size(point.g) + self.eps)
+        k = xp.maximum(self.beta2 * state["k"], self.size(point.seg, point.g) + self.eps)
         return -self.lr * g / (1 - self.beta1**t) / safe(k), {"g": g, "k": k, "t": t}

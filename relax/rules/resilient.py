@@ -65,11 +65,11 @@ class RPROP(Resilient):
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp = array_namespace(point.g)
-        turn = self.product(state["G"], point.g)
+        turn = self.product(point.seg, state["G"], point.g)
         s = self.resized(state["s"], turn)
         still = (turn < 0) if self.backtracking else (turn != turn)
         G = xp.where(still, xp.zeros_like(point.g), point.g)
-        return -s * self.direction(G), {"G": G, "s": s}
+        return -s * self.direction(point.seg, G), {"G": G, "s": s}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,17 +135,17 @@ class CoRe(Resilient):
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp = array_namespace(point.g)
         beta1 = self.beta1b + (self.beta1a - self.beta1b) * xp.exp(-((state["t"] / self.beta1c) ** 2))
-        memory = self.memory.update(state, point.g, beta1)
+        memory = self.memory.update(state, point, beta1)
         g = memory["g"]
         if self.beta2 >= 0:
             u = self.memory.normalised(memory, beta1, self.eps)
         else:
-            u = self.direction(g)
+            u = self.direction(point.seg, g)
         P = self.plasticity(state["S"], memory["t"], point.seg)
-        s = self.resized(state["s"], self.product(state["g"], g) * P)
+        s = self.resized(state["s"], self.product(point.seg, state["g"], g) * P)
         step = u * P * s
-        S = self.importance(state["S"], memory["t"], self.product(g, step))
-        dx = -self.weight_decay * self.size(step) * point.x - step
+        S = self.importance(state["S"], memory["t"], self.product(point.seg, g, step))
+        dx = -self.weight_decay * self.size(point.seg, step) * point.x - step
         return dx, memory | {"s": s, "S": S}
 
     def plasticity(self, S: Array, t: Array, seg: Segments) -> Array:

@@ -78,7 +78,7 @@ class ClipGradient(Wrapper):
         if self.norm == "component":
             g = xp.clip(g, -self.limit, self.limit)
         else:
-            squared = row_dot(g, g) if self.norm == "atom" else point.seg.dot(g, g)
+            squared = point.seg.own_dot(g, g) if self.norm == "atom" else point.seg.dot(g, g)
             length = xp.sqrt(squared)
             g = xp.where(length > self.limit, g * (self.limit / safe(length)), g)
         return self.rule.update(state, point._replace(g=g))
@@ -98,7 +98,7 @@ class Quiet(Wrapper):
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp, g = array_namespace(point.g), point.g
-        length = xp.sqrt(row_dot(g, g))
+        length = xp.sqrt(point.seg.own_dot(g, g))
         heard = length > self.floor * xp.clip(point.seg.max(length), None, 1.0)
         return self.rule.update(state, point._replace(g=xp.where(heard, g, 0 * g)))
 

@@ -1,0 +1,162 @@
+"""The cell as three more rows: its logarithmic strain, on top of a reference cell.
+
+With a reference cell C, positions r' in its frame and the log strain L,
+
+::
+
+    F = exp(L),   cell = C F^T,   r = r' F^T
+    dE/dr' = (dE/dr) F
+    dE/dL  = upper right block of exp([[L^T, A], [0, L^T]]),   A = V sigma F^-T
+
+so that the gradient costs one 6x6 matrix exponential, and no logarithm is ever taken.  Every array
+has the structures of a batch on axis 0.
+
+Source: the coordinates of ASE's ``FrechetCellFilter``; the block exponential is that of Najfeld and
+Havel, Adv. Appl. Math. 16, 321 (1995), and Higham, Functions of Matrices (2008), theorem 3.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from relax.segments import Array, array_namespace
+
+__all__ = ["GPA", "CellFreedom", "deformation", "logarithm", "strain_gradient"]
+
+GPA = 0.006241509125883258
+"""1 GPa in eV/A^3."""
+
+
+def exponential(a: Array) -> Array:
+    """Return the matrix exponentials of ``a`` (S, n, n)."""
+    if array_api_compat.is_torch_array(a):
+        import torch
+
+        return torch.linalg.matrix_exp(a)
+    from scipy.linalg import expm
+
+    return expm(a)
+
+
+def deformation(strain: Array) -> Array:
+    """Return the deformation gradients F (S, 3, 3) of log strains (S, 3, 3)."""
+    return exponential(strain)
+
+
+def logarithm(deformed: np.ndarray) -> np.ndarray:
+    """Return the log strain (3, 3) of one deformation gradient (3, 3).
+
+    Raises
+    ------
+    ValueError
+        The deformation is a reflection, or so large a rotation that it has no real logarithm.
+    """
+    from scipy.linalg import logm
+
+    strain = np.asarray(logm(deformed))
+    if np.abs(strain.imag).max() > 1e-10:
+        raise ValueError("the cell differs from its reference by more than a strain")
+    return np.ascontiguousarray(strain.real)
+
+
+def strain_gradient(strain: Array, deformed: Array, virial: Array) -> Array:
+    """Return dE/dL (S, 3, 3), eV, at log strains L with deformation gradients ``deformed``.
+
+    Parameters
+    ----------
+    strain, deformed
+        L and exp(L), (S, 3, 3).
+    virial
+        Stress times volume, (S, 3, 3), eV: the energy changes by its product with dF F^-1.
+    """
+    xp = array_namespace(strain)
+    lt = xp.matrix_transpose(strain)
+    a = virial @ xp.linalg.inv(xp.matrix_transpose(deformed))
+    rows = xp.concat([xp.concat([lt, a], axis=2), xp.concat([0 * a, lt], axis=2)], axis=1)
+    return exponential(rows)[:, :3, 3:]
+
+
+@dataclass(frozen=True)
+class CellFreedom:
+    """What a cell may do while it relaxes.
+
+    Parameters
+    ----------
+    pressure
+        External pressure, GPa; what is minimised is then the enthalpy.
+    mask
+        Strain components that may change, as six (xx, yy, zz, yz, xz, xy) or 3x3 truth values; all,
+        if not given.  Along directions that are not periodic there is never any.
+    hydrostatic
+        Only scale the cell.
+    constant_volume
+        Only change its shape.
+    max_strain
+        Largest strain of one step; a longer step is shortened as a whole.
+    length
+        Length (A) that a strain of one counts as among the displacements of atoms; ASE's cell filters
+        take the number of atoms.  If not given, see :meth:`scale`.
+    rebase
+        Strain at which the present cell becomes the new reference, and the rule starts afresh.
+
+    Raises
+    ------
+    ValueError
+        A number is out of its bounds, or nothing is left to relax.
+    """
+
+    pressure: float = 0.0
+    mask: Sequence[Any] | None = None
+    hydrostatic: bool = False
+    constant_volume: bool = False
+    max_strain: float = 0.02
+    length: float | None = None
+    rebase: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.pressure):
+            raise ValueError(f"the pressure is {self.pressure} GPa; give a finite number")
+        for name in ("max_strain", "length", "rebase"):
+            value = getattr(self, name)
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise ValueError(f"CellFreedom: {name} = {value!r} is not allowed; give a number above 0")
+        if np.shape(self.components) != (3, 3) or not (self.components == self.components.T).all():
+            raise ValueError("the mask of the cell is six truth values, or a symmetric 3x3 of them")
+        if not self.components.any():
+            raise ValueError("the mask of the cell leaves no strain to relax; use cell=False")
+        if self.hydrostatic and (self.constant_volume or self.mask is not None):
+            raise ValueError("a hydrostatic cell is only scaled: it takes no mask and no constant volume")
+
+    @property
+    def components(self) -> np.ndarray:
+        """The mask as 3x3 truth values."""
+        if self.mask is None:
+            return np.ones((3, 3), bool)
+        mask = np.asarray(self.mask, bool)
+        return mask[np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])] if mask.shape == (6,) else mask
+
+    def scale(self, natoms: int) -> float:
+        """Return the length (A) that a strain of one counts as in a cell of ``natoms`` atoms.
+
+        The curvature of the energy along a strain grows with the number of atoms, that along an
+        atom's displacement does not: with the root of the number the two are alike.
+        """
+        return self.length if self.length is not None else 3.0 * float(natoms) ** 0.5
+
+    def project(self, tensor: np.ndarray, plane: np.ndarray) -> np.ndarray:
+        """Return the part of a strain or a stress (3, 3) that this freedom leaves.
+
+        ``plane`` (3, 3) projects on the periodic directions.
+        """
+        if self.hydrostatic:
+            return np.asarray(plane * (np.sum(plane * tensor) / np.sum(plane * plane)))
+        free = np.asarray(self.components * (plane @ tensor @ plane))
+        if self.constant_volume:
+            swelling = self.components * plane
+            free = free - swelling * (np.sum(free * swelling) / max(np.sum(swelling * swelling), 1e-300))
+        return free

@@ -1,0 +1,208 @@
+"""A crystal as optimizers see it: atoms in the frame of a reference cell and, if that relaxes, its strain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.utils.abc import Optimizable
+
+from relax.cell import GPA, CellFreedom, deformation, logarithm, strain_gradient
+from relax.segments import Segments
+from relax.symmetry import SYMPREC, SpaceGroup
+
+__all__ = ["Crystal"]
+
+
+class Crystal(Optimizable):
+    """``Atoms`` as rows: N of atoms, and three of the log strain where the cell relaxes.
+
+    The coordinates are those of ASE's ``FrechetCellFilter``, and so is the gradient; see
+    :mod:`relax.cell`.  Converged means what is meant by it: forces on atoms and the stress, each on
+    its own.
+
+    Parameters
+    ----------
+    atoms
+        The structure, with a calculator.
+    freedom
+        What the cell may do; it is held, if not given.
+    keep_symmetry
+        Keep the space group that the atoms have now: they are snapped to it, and from there on
+        gradients and steps are projected on it.
+    symprec
+        How far (A) atoms may be from the places that symmetry gives them, for spglib.
+
+    Raises
+    ------
+    ValueError
+        The cell is to relax but there is no periodic direction, or a cell without a volume; the
+        symmetry is to be kept but there is none that spglib finds.
+    """
+
+    def __init__(
+        self,
+        atoms: Atoms,
+        freedom: CellFreedom | None = None,
+        keep_symmetry: bool = False,
+        symprec: float = SYMPREC,
+    ) -> None:
+        self.atoms = atoms
+        self.freedom = freedom
+        if freedom is not None:
+            if not atoms.pbc.any():
+                raise ValueError("cell=True relaxes a cell, but the atoms are not periodic; use cell=False")
+            # ASE's own rank sees a cell of no volume only where a vector is zero.
+            if not atoms.cell.rank == 3 or abs(atoms.cell.volume) < 1e-6:
+                raise ValueError(
+                    "cell=True needs a cell of three vectors with a volume; give a slab a vacuum"
+                )
+        self.group: SpaceGroup | None = None
+        if keep_symmetry:
+            self.group = SpaceGroup.of(atoms, symprec)
+            self.group.snap(atoms)
+        self.scale = freedom.scale(len(atoms)) if freedom else 1.0
+        self.fmax = self.smax = float("nan")
+        self.rebase()
+
+    @property
+    def rows(self) -> Segments:
+        """The rows of this structure."""
+        natoms, strained = len(self.atoms), self.freedom is not None
+        return Segments([natoms + 3 * strained], [strained])
+
+    def rebase(self) -> None:
+        """Make the present cell the reference."""
+        self.refer(self.atoms.cell.array.copy(), np.zeros((3, 3)))
+
+    def refer(self, cell: np.ndarray, strain: np.ndarray) -> None:
+        """Take the present cell as ``cell`` (3, 3) under a log strain (3, 3)."""
+        self.reference, self.strain = cell, strain
+        self.deformed = deformation(strain[None])[0]
+        self.seen = self.atoms.cell.array.copy()
+        self.plane = np.eye(3)
+        if not self.atoms.pbc.all():
+            along = np.linalg.svd(cell[self.atoms.pbc], full_matrices=False)[2]
+            self.plane = along.T @ along
+
+    @property
+    def far(self) -> bool:
+        """Whether the strain calls for a new reference cell."""
+        return self.freedom is not None and float(np.abs(self.strain).max()) > self.freedom.rebase
+
+    def ndofs(self) -> int:
+        return 3 * self.rows.rows
+
+    def iterimages(self) -> Iterator[Atoms]:
+        yield self.atoms
+
+    def get_x(self) -> np.ndarray:
+        if not np.array_equal(self.atoms.cell.array, self.seen):
+            self._look_again()
+        x = np.linalg.solve(self.deformed, self.atoms.positions.T).T
+        return np.concatenate([x, self.scale * self.strain] if self.freedom else [x]).ravel()
+
+    def _look_again(self) -> None:
+        """Learn the strain from the cell, which somebody else has set, as a constraint may."""
+        deformed = np.linalg.solve(self.reference, self.atoms.cell.array).T
+        self.refer(self.reference, logarithm(deformed))
+        self.deformed = deformed
+
+    def set_x(self, x: np.ndarray) -> None:
+        rows = np.reshape(x, (-1, 3))
+        if self.freedom is not None:
+            self.strain = rows[-3:] / self.scale
+            self.deformed = deformation(self.strain[None])[0]
+            rows = rows[:-3]
+            wanted = self.reference @ self.deformed.T
+            self.atoms.set_cell(wanted, scale_atoms=True)
+            if not np.allclose(self.atoms.cell.array, wanted, rtol=0, atol=1e-12):
+                self._look_again()
+            self.seen = self.atoms.cell.array.copy()
+        self.atoms.set_positions(rows @ self.deformed.T)
+
+    def get_value(self) -> float:
+        """Return the energy or, under pressure, the enthalpy, eV."""
+        energy = float(self.atoms.__ase_optimizable__().get_value())
+        pressure = self.freedom.pressure if self.freedom else 0.0
+        return energy + pressure * GPA * self.atoms.get_volume() if pressure else energy
+
+    def get_gradient(self) -> np.ndarray:
+        """Return the gradient (3R,), and learn ``fmax`` (eV/A) and ``smax`` (GPa)."""
+        if self.freedom is None:
+            g = self._kept(-self.atoms.get_forces())
+            self.fmax = longest(g)
+            return g.ravel()
+        self.get_x()  # learns of a cell that somebody else has set
+        # The stress first: what can compute it gives the forces with it.
+        stress = self.atoms.get_stress(voigt=False) + self.freedom.pressure * GPA * np.eye(3)
+        forces = self.atoms.get_forces()
+        volume = self.atoms.get_volume()
+        free = self.freedom.project(stress, self.plane)
+        if self.group is not None:
+            free = self.group.of_tensor(free, self.atoms.cell.array)
+        virial = stress * volume
+        g_strain = strain_gradient(self.strain[None], self.deformed[None], virial[None])[0]
+        g = self._kept(np.concatenate([-forces @ self.deformed, g_strain / self.scale]))
+        self.fmax = longest(np.linalg.solve(self.deformed.T, g[:-3].T).T)
+        self.smax = float(np.abs(free).max()) / GPA
+        self.implied = longest(free) * volume / len(self.atoms)
+        return g.ravel()
+
+    def _kept(self, rows: np.ndarray) -> np.ndarray:
+        """Return the part of a gradient or a step (R, 3) that symmetry and the cell's freedom leave."""
+        if self.group is None and self.freedom is None:
+            return rows
+        atoms, tensor = rows[: len(self.atoms)], rows[len(self.atoms) :]
+        if self.group is not None:
+            atoms = self.group.of_rows(atoms, self.reference)
+        if self.freedom is None:
+            return atoms
+        tensor = self.freedom.project(tensor, self.plane)
+        if self.group is not None:
+            tensor = self.group.of_tensor(tensor, self.reference)
+        return np.concatenate([atoms, tensor])
+
+    def allow(self, step: np.ndarray) -> np.ndarray:
+        """Return the part of a step (R, 3) that symmetry, freedom and the limit on strain leave."""
+        step = self._kept(step)
+        if self.freedom is None:
+            return step
+        strain = float(np.linalg.norm(step[-3:], 2)) / self.scale
+        return step * min(1.0, self.freedom.max_strain / strain) if strain else step
+
+    def stress_converged(self, fmax: float, smax: float | None) -> bool:
+        """Whether the stress last learnt meets ``smax`` (GPa).
+
+        Without it, the stress meets what ``fmax`` (eV/A) implies in ASE's cell filters: its longest row,
+        times the volume of an atom.
+        """
+        if self.freedom is None:
+            return True
+        return self.implied <= fmax if smax is None else self.smax <= smax
+
+    def gradient_norm(self, gradient: np.ndarray) -> float:
+        """Return the longest force on an atom, eV/A; the cell has its stress."""
+        return longest(self._forces(gradient))
+
+    def _forces(self, gradient: np.ndarray) -> np.ndarray:
+        rows = np.reshape(gradient, (-1, 3))[: len(self.atoms)]
+        return np.linalg.solve(self.deformed.T, rows.T).T
+
+    def converged(self, gradient: np.ndarray, fmax: float) -> bool:
+        return self.gradient_norm(gradient) <= fmax and self.stress_converged(fmax, None)
+
+    def reference_to_plain(self) -> dict[str, Any]:
+        """Return what a restart needs to see the same coordinates, to the last bit."""
+        return {"reference": self.reference, "strain": self.strain}
+
+    def reference_from_plain(self, plain: dict[str, Any]) -> None:
+        """Take up what :meth:`reference_to_plain` told."""
+        self.refer(np.asarray(plain["reference"]), np.asarray(plain["strain"]))
+
+
+def longest(rows: np.ndarray) -> float:
+    """Return the length of the longest of ``rows`` (R, 3)."""
+    return float(np.sqrt(np.max(np.sum(rows * rows, axis=1))))

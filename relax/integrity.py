@@ -1,0 +1,137 @@
+"""Whether a structure still hangs together."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols, covalent_radii
+from ase.geometry import get_distances
+from ase.neighborlist import neighbor_list
+
+from relax.result import Status
+
+__all__ = ["Integrity", "Shape"]
+
+
+class Shape:
+    """The measures of one structure that verdicts are made of.
+
+    Parameters
+    ----------
+    atoms
+        The structure; a copy of what is needed is kept.
+    """
+
+    REACH = 3.0
+    """Atoms are neighbours within this many times the sum of their covalent radii."""
+
+    CLOSE = 1.3  # of the sum of the covalent radii: nearly every atom of nearly every structure
+
+    def __init__(self, atoms: Atoms) -> None:
+        self.atoms = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        self.radii = covalent_radii[atoms.numbers]
+        self.volume = float(atoms.cell.volume) if atoms.cell.rank == 3 else 0.0
+        self.bonded = np.zeros(len(atoms), bool)
+        self.shortest, self.closest = 0.0, (0, 0)
+        """Shortest distance, as a share of the sum of the covalent radii, and between which atoms; infinite
+        for one atom alone."""
+        if not self.crushed:
+            self._measure()
+
+    @property
+    def crushed(self) -> bool:
+        """Whether the cell is so small that atoms overlap with their own images."""
+        periodic = self.atoms.cell.lengths()[self.atoms.pbc]
+        spheres = 4 / 3 * np.pi * float((self.radii**3).sum())
+        return bool((periodic < 0.1).any()) or bool(self.atoms.pbc.all() and self.volume < 0.05 * spheres)
+
+    def _measure(self) -> None:
+        first, second, d = neighbor_list("ijd", self.atoms, list(self.CLOSE * self.radii))
+        self.bonded[first] = True
+        ratios = d / (self.radii[first] + self.radii[second])
+        self.shortest = float(ratios.min()) if len(ratios) else self._shortest_of_far()
+        if len(ratios):
+            self.closest = (int(first[ratios.argmin()]), int(second[ratios.argmin()]))
+
+    def _shortest_of_far(self) -> float:
+        near = 2 * self.CLOSE
+        while near < 20 and len(self.atoms) > 1:
+            first, second, d = neighbor_list("ijd", self.atoms, list(near * self.radii))
+            if len(d):
+                return float((d / (self.radii[first] + self.radii[second])).min())
+            near *= 2
+        return float("inf")
+
+    def alone(self) -> np.ndarray:
+        """Return which atoms (N,) have no neighbour within reach."""
+        atoms, radii = self.atoms, self.radii
+        lonely = ~self.bonded
+        for i in np.flatnonzero(lonely):
+            _, distances = get_distances(
+                atoms.positions[i : i + 1], atoms.positions, cell=atoms.cell, pbc=atoms.pbc
+            )
+            near = distances[0] < self.REACH * (radii[i] + radii)
+            near[i] = bool(atoms.pbc.any()) and self._sees_itself(self.REACH * 2 * radii[i])
+            lonely[i] = not near.any()
+        return lonely
+
+    def _sees_itself(self, reach: float) -> bool:
+        return bool((self.atoms.cell.lengths()[self.atoms.pbc] < reach).any())
+
+
+class Integrity:
+    """Whether a structure still hangs together as it did at the start.
+
+    It has flown apart where an atom that had a neighbour within three times the sum of the covalent
+    radii has none any more, or where the cell's volume has grown more than ``VOLUME`` times.  A
+    fragment that leaves in one piece, as a molecule that desorbs, is no explosion.  It has collapsed
+    where two atoms came nearer than ``SHORTEST`` of the sum of their covalent radii, and than half of
+    the shortest such distance at the start, or where the volume has shrunk more than ``VOLUME`` times.
+    """
+
+    VOLUME = 5.0
+    SHORTEST = 0.4
+    SAME_PLACE = 0.01
+
+    def __init__(self, atoms: Atoms) -> None:
+        self.start = Shape(atoms)
+        self.was_alone = self.start.alone()
+        self.checked = np.concatenate([atoms.positions, atoms.cell[:]])
+
+    def moved(self, atoms: Atoms) -> float:
+        """Return the longest way (A) an atom or a corner of the cell went since the last check."""
+        way = np.concatenate([atoms.positions, atoms.cell[:]]) - self.checked
+        return float(np.linalg.norm(way, axis=1).max())
+
+    def at_start(self) -> tuple[Status, str] | None:
+        """Return what is wrong with the structure before anything moved: atoms at the same place."""
+        if self.start.crushed:
+            return "collapsed", f"the cell, of {self.start.volume:.3g} A^3, is too small for its atoms"
+        if self.start.shortest < self.SAME_PLACE:
+            return "collapsed", f"{self._pair(self.start)} are at the same place"
+        return None
+
+    def fault(self, atoms: Atoms) -> tuple[Status, str] | None:
+        """Return what is wrong with the structure; None where it holds together."""
+        before, now = self.start, Shape(atoms)
+        if before.volume and not 1 / self.VOLUME < now.volume / before.volume < self.VOLUME:
+            words = f"the volume went from {before.volume:.1f} to {now.volume:.1f} A^3"
+            return ("exploded" if now.volume > before.volume else "collapsed"), words
+        if now.crushed:
+            return "collapsed", f"the cell, of {now.volume:.3g} A^3, is too small for its atoms"
+        if now.shortest < min(self.SHORTEST, 0.5 * before.shortest):
+            words = f"{self._pair(now)} are at {now.shortest:.2f} of the sum of their covalent radii"
+            return "collapsed", words
+        lost = np.flatnonzero(now.alone() & ~self.was_alone)
+        if len(lost):
+            i = int(lost[0])
+            symbol = chemical_symbols[atoms.numbers[i]]
+            words = f"{len(lost)} of {len(atoms)} atoms lost all neighbours, the first is atom {i} ({symbol})"
+            return "exploded", words
+        self.checked = np.concatenate([atoms.positions, atoms.cell[:]])
+        return None
+
+    @staticmethod
+    def _pair(shape: Shape) -> str:
+        names = [f"{i} ({chemical_symbols[shape.atoms.numbers[i]]})" for i in shape.closest]
+        return f"atoms {names[0]} and {names[1]}"

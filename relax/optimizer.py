@@ -1,0 +1,445 @@
+"""An ASE optimizer that follows a rule, under watch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+from ase import Atoms
+from ase.optimize.optimize import DEFAULT_MAX_STEPS, Optimizer
+
+from relax import restart as restarts
+from relax import state
+from relax.cell import CellFreedom
+from relax.crystal import Crystal
+from relax.integrity import Shape
+from relax.rattle import rattle as rattled
+from relax.result import RelaxationStopped, Result, Status
+from relax.rule import Point, Rule
+from relax.rules.wrappers import Ascent, Wrapper
+from relax.segments import Segments
+from relax.symmetry import SYMPREC, space_group
+from relax.watch import Watch
+
+__all__ = ["RuleOptimizer"]
+
+OnBad = Literal["stop", "backtrack", "raise"]
+
+
+class RuleOptimizer(Optimizer):
+    """An ASE optimizer that follows a rule.
+
+    One gradient a step and no trial evaluations.  Energies, forces and the structure are watched: a
+    number that is not finite, an atom that lost all its neighbours, atoms on top of each other, a
+    calculator that raises, each stop ``run`` at once, with the last good structure in ``atoms`` and
+    the verdict in ``result``.
+
+    Parameters
+    ----------
+    atoms
+        The ``Atoms``, or any ASE filter or other object with ``__ase_optimizable__``.
+    rule
+        The update rule as it is to be followed, see :func:`relax.rules.wrappers.for_atoms`.
+    restart
+        File for the state of the rule, written at every step; if it exists, the run goes on from it,
+        to the last bit.
+    logfile
+        File, open or by name, for a line a step; ``"-"`` is standard output, ``None`` none.
+    trajectory
+        Trajectory, open or by name.
+    append_trajectory
+        Append to the trajectory in place of writing it anew.
+    cell
+        Relax the cell too: ``True``, or a :class:`~relax.cell.CellFreedom` that says what it may do.
+        Along directions that are not periodic there is no strain.
+    pressure
+        External pressure, GPa, for ``cell=True``.
+    symmetry
+        ``"keep"`` snaps the structure to its space group and projects gradients and steps on it;
+        ``"free"`` leaves it alone.
+    symprec
+        How far (A) atoms may be from where symmetry has them, for spglib.
+    rattle
+        Displace the atoms by this much (A, standard deviation), and strain the cell alike if it
+        relaxes, before the first step: the way off a symmetric saddle point.
+    seed
+        Seed of the rattle.
+    on_bad
+        What to do where a run goes wrong: ``"stop"`` ends it with the last good structure,
+        ``"backtrack"`` goes back to that one and on with half the step, at most ``BACKTRACKS``
+        times, and ``"raise"`` puts it back and raises RelaxationStopped.
+    **kwargs
+        ``master``, ``comm``, ``loginterval``, as in ASE.
+
+    Raises
+    ------
+    ValueError
+        There are no atoms; the restart file is of another rule or another structure; a cell or a
+        symmetry is asked for that the structure does not have.
+    """
+
+    STALL = (1e-9, 10)
+    """A step below this length (A), so many times running, is a stall."""
+
+    BACKTRACKS = 8
+
+    def __init__(
+        self,
+        atoms: Any,
+        rule: Rule,
+        restart: str | Path | None = None,
+        logfile: IO[str] | str | Path | None = "-",
+        trajectory: Any = None,
+        append_trajectory: bool = False,
+        *,
+        cell: bool | CellFreedom = False,
+        pressure: float = 0.0,
+        symmetry: str = "free",
+        symprec: float = SYMPREC,
+        rattle: float = 0.0,
+        seed: int = 0,
+        on_bad: str = "stop",
+        **kwargs: Any,
+    ) -> None:
+        freedom = freed(cell, pressure)
+        if symmetry not in ("keep", "free"):
+            raise ValueError(f"symmetry = {symmetry!r} is not allowed; give 'keep' or 'free'")
+        if on_bad not in ("stop", "backtrack", "raise"):
+            raise ValueError(f"on_bad = {on_bad!r} is not allowed; give 'stop', 'backtrack' or 'raise'")
+        if not (np.isfinite(rattle) and rattle >= 0):
+            raise ValueError(f"rattle = {rattle!r} is not allowed; give a length in A, 0 or more")
+        if rattle and symmetry == "keep":
+            raise ValueError("rattle breaks the symmetry that symmetry='keep' is to keep; give one of them")
+        self.crystal: Crystal | None = None
+        if freedom is not None or symmetry == "keep":
+            if not isinstance(atoms, Atoms):
+                kind = type(atoms).__name__
+                raise ValueError(f"cell= and symmetry='keep' are for plain Atoms, not for a {kind}")
+            self.crystal = Crystal(atoms, freedom, symmetry == "keep", symprec)
+        self.rule = rule
+        self.symprec = symprec
+        self.on_bad = on_bad
+        self.state: state.State | None = None
+        self.maxstep = getattr(rule, "maxstep", None)
+        self.smax: float | None = None
+        self.energy_change = self.displacement = float("inf")
+        self._rattle = (rattle, seed)
+        self._status: Status = "running"
+        self._reason = "the run has not ended"
+        self._ended: float | None = None
+        self._still = 0
+        self._shorter = 1.0
+        self._moved: float | None = None
+        self._energy_before = float("nan")
+        self._measured: tuple[Any, tuple[float, float, str, str]] | None = None
+        super().__init__(
+            atoms,
+            restart=restart,
+            logfile=logfile,
+            trajectory=trajectory,
+            append_trajectory=append_trajectory,
+            **kwargs,
+        )
+        if self.optimizable.ndofs() == 0:
+            raise ValueError("there are no atoms to relax")
+
+    @property
+    def optimizable(self) -> Watch:
+        """What is relaxed, under watch."""
+        return self._watch
+
+    @optimizable.setter
+    def optimizable(self, optimizable: Any) -> None:
+        self._watch = Watch(self.crystal or optimizable, downhill=not climbs(self.rule))
+        self._first = [image.copy() for image in self._watch.images()]
+
+    @property
+    def result(self) -> Result:
+        """How the run ended, or how it stands."""
+        watch, now = self.optimizable, self._ended or time.perf_counter()
+        volume_ratio, shortest, before, after = self._measures()
+        return Result(
+            status=self._status,
+            reason=self._reason,
+            force_calls=watch.counter.calls,
+            steps=self.nsteps,
+            fmax=watch.fmax,
+            smax=watch.smax,
+            energy_first=watch.energy_first,
+            energy_last=watch.energy,
+            volume_ratio=volume_ratio,
+            shortest=shortest,
+            spacegroup_first=before,
+            spacegroup_last=after,
+            wall_time=now - watch.started if watch.started else 0.0,
+        )
+
+    def _measures(self) -> tuple[float, float, str, str]:
+        """Return volume ratio, shortest distance and space groups; measured once for each geometry."""
+        images = self.optimizable.images()
+        key = images[0].positions.tobytes(), images[0].cell.array.tobytes()
+        if self._measured is None or self._measured[0] != key:
+            first, last = self._first[0], images[0]
+            ratio = last.cell.volume / first.cell.volume if first.cell.rank == 3 else float("nan")
+            groups = space_group(first, self.symprec), space_group(last, self.symprec)
+            finite = np.isfinite(last.positions).all() and np.isfinite(last.cell.array).all()
+            shortest = Shape(last).shortest if finite else float("nan")
+            self._measured = key, (float(ratio), shortest, *groups)
+        return self._measured[1]
+
+    def reset(self) -> None:
+        """Forget the state of the rule; the next step is a first step."""
+        self.state = None
+
+    def initialize(self) -> None:
+        self.reset()
+        amplitude, seed = self._rattle
+        if amplitude:
+            for image in self.optimizable.images():
+                strained = self.crystal.freedom if self.crystal else None
+                rattled(image, amplitude, seed, strained)
+
+    def step(self) -> None:
+        """Take one step: one gradient, one displacement."""
+        optimizable, crystal = self.optimizable, self.crystal
+        if crystal is not None and crystal.far:
+            crystal.rebase()
+            optimizable.forget()
+            self.reset()
+        g = optimizable.get_gradient().reshape(-1, 3)
+        x = optimizable.get_x().reshape(-1, 3)
+        self._energy_before = optimizable.get_value()
+        e = np.full((len(x), 1), self._energy_before)
+        rows = crystal.rows if crystal else Segments([len(x)])
+        if self.state is None:
+            self.state = self.rule.init(x)
+        dx, self.state = self.rule.update(self.state, Point(x, g, e, rows))
+        if not np.isfinite(dx).all():
+            raise RelaxationStopped("nonfinite", "the rule's step is not finite")
+        if crystal is not None:
+            dx = crystal.allow(dx)
+        dx = self._shorter * dx
+        self._moved = float(np.linalg.norm(dx[: rows.rows - 3 * rows.tensors[0]], axis=1).max())
+        self._still = self._still + 1 if np.abs(dx).max() < self.STALL[0] else 0
+        optimizable.set_x((x + dx).ravel())
+        self._dump()
+
+    def irun(  # type: ignore[override]  # as ase.optimize.Optimizer itself does
+        self,
+        fmax: float = 0.05,
+        steps: int = DEFAULT_MAX_STEPS,
+        *,
+        smax: float | None = None,
+        energy_change: float = float("inf"),
+        displacement: float = float("inf"),
+        timeout: float | None = None,
+    ) -> Iterator[bool]:
+        """Relax step by step, yielding whether the structure has converged: all criteria given are met.
+
+        Parameters
+        ----------
+        fmax
+            Longest force on an atom that counts as converged, eV/A.
+        steps
+            Most steps to take.
+        smax
+            Largest component of the residual stress that counts as converged, GPa, where the cell
+            relaxes.  If not given, what ``fmax`` implies in ASE's cell filters: the longest row of the
+            stress, times the volume of an atom, is at most ``fmax``.
+        energy_change, displacement
+            Energy change (eV/atom) and longest displacement of an atom (A) of the last step that
+            count as converged.
+        timeout
+            Seconds after which the run ends, in the middle of a force call if need be.
+
+        Raises
+        ------
+        RuntimeError
+            The atoms have no calculator.
+        ValueError
+            A criterion is not a number above 0.
+        RelaxationStopped
+            The run went wrong and ``on_bad`` is ``"raise"``.
+        """
+        self._check_criteria(fmax, smax, energy_change, displacement, timeout)
+        watch = self.optimizable
+        for image in watch.images():
+            if getattr(image, "calc", None) is None and not hasattr(self.atoms, "images"):
+                raise RuntimeError("the atoms have no calculator; set atoms.calc before relaxing")
+        self.smax, self.energy_change, self.displacement = smax, energy_change, displacement
+        self._status, self._reason, self._ended, self._still = "running", "the run has not ended", None, 0
+        self._shorter, self._moved = 1.0, None
+        watch.forget()
+        watch.deadline = None if timeout is None else time.perf_counter() + timeout
+        goes_back = self.BACKTRACKS if self.on_bad == "backtrack" else 0
+        left = steps
+        try:
+            while True:
+                try:
+                    yield from self._steps(fmax, left)
+                    return
+                except RelaxationStopped as stop:
+                    watch.restore(stop.status)
+                    again = goes_back > 0 and watch.good is not None and stop.status in RECOVERABLE
+                    self._say(f"went back, {stop}" if again else f"stopped, {stop}")
+                    if not again:
+                        self._end(stop.status, stop.reason)
+                        if self.on_bad == "raise":
+                            raise
+                        break
+                    goes_back -= 1
+                    left = max(0, steps - self.nsteps)
+                    self._shorter *= 0.5
+                    self._still, self._moved = 0, None
+                    self.reset()
+            yield False
+        finally:
+            watch.deadline = None
+            if self._status == "running":
+                self._end("interrupted", f"left after {self.nsteps} steps")
+
+    def _steps(self, fmax: float, steps: int) -> Iterator[bool]:
+        for converged in super().irun(fmax, steps):  # type: ignore[no-untyped-call]
+            if converged:
+                self._end("converged", self._words(fmax))
+            elif self._still >= self.STALL[1]:
+                raise RelaxationStopped("stalled", "{1} steps below {0} A".format(*self.STALL))
+            elif self.nsteps >= self.max_steps:
+                self._end("max_steps", f"{self._standing()} after {self.nsteps} steps")
+            yield converged
+
+    def _standing(self) -> str:
+        watch = self.optimizable
+        stress = f", stress {watch.smax:.3g} GPa" if np.isfinite(watch.smax) else ""
+        return f"fmax is {watch.fmax:.4g} eV/A{stress}"
+
+    def _words(self, fmax: float) -> str:
+        if self.crystal is None or self.crystal.freedom is None:
+            return f"no force above {fmax} eV/A"
+        stress = f"{self.optimizable.smax:.3g} GPa"
+        return f"no force above {fmax} eV/A, residual stress {stress}"
+
+    def _say(self, words: str) -> None:
+        if self.logfile is not None:
+            self.logfile.write(f"{type(self).__name__}: {words}\n")
+
+    @staticmethod
+    def _check_criteria(
+        fmax: float, smax: float | None, energy_change: float, displacement: float, timeout: float | None
+    ) -> None:
+        given = {"fmax": fmax, "energy_change": energy_change, "displacement": displacement}
+        given |= {k: v for k, v in {"smax": smax, "timeout": timeout}.items() if v is not None}
+        for name, value in given.items():
+            if not value >= 0:
+                raise ValueError(f"{name} = {value!r} is not allowed; give a number of 0 or more")
+
+    def _end(self, status: Status, reason: str) -> None:
+        self._status, self._reason, self._ended = status, reason, time.perf_counter()
+
+    def run(  # type: ignore[override]  # as ase.optimize.Optimizer itself does
+        self, fmax: float = 0.05, steps: int = DEFAULT_MAX_STEPS, **criteria: Any
+    ) -> bool:
+        """Relax, and return whether the structure has converged; ``result`` says the rest.
+
+        Parameters and errors are those of :meth:`irun`.
+        """
+        for _ in self.irun(fmax, steps, **criteria):
+            pass
+        return self.result.converged
+
+    def gradient_converged(self, gradient: np.ndarray) -> bool:
+        """Return whether ``gradient`` (3R,), eV/A, meets the criteria in a structure that holds together."""
+        fmax = float("nan") if self.fmax is None else self.fmax
+        met = self.optimizable.gradient_norm(gradient) <= fmax and self._settled()
+        if self.crystal is not None:
+            met = met and self.crystal.stress_converged(fmax, self.smax)
+        if met:
+            self.optimizable.look(closely=True)
+            self.optimizable.look_uphill()
+        return met
+
+    def _settled(self) -> bool:
+        """Whether the last step changed energy and positions by no more than was asked."""
+        if np.isinf(self.energy_change) and np.isinf(self.displacement):
+            return True
+        if self._moved is None:
+            return False
+        natoms = len(self.optimizable.images()[0])
+        change = abs(self.optimizable.energy - self._energy_before) / natoms
+        return change <= self.energy_change and self._moved <= self.displacement
+
+    def converged(self, forces: np.ndarray | None = None, *, gradient: np.ndarray | None = None) -> bool:
+        """Return whether the structure, or the ``forces`` (N, 3) given, meet ``fmax``."""
+        if gradient is None:
+            gradient = -np.ravel(forces) if forces is not None else self.optimizable.get_gradient()
+        return self.gradient_converged(gradient)
+
+    def log(self, gradient: np.ndarray) -> None:
+        """Write a line: step, time, energy (eV), fmax (eV/A) and, where the cell relaxes, smax (GPa)."""
+        if self.crystal is None or self.crystal.freedom is None:
+            super().log(gradient)  # type: ignore[no-untyped-call]
+            return
+        if self.logfile is None:
+            return
+        name, watch = type(self).__name__, self.optimizable
+        if self.nsteps == 0:
+            blank = " " * len(name)
+            self.logfile.write(f"{blank}  Step     Time          Energy          fmax      smax/GPa\n")
+        now = time.strftime("%H:%M:%S")
+        numbers = watch.get_value(), watch.gradient_norm(gradient), watch.smax
+        columns = "{:15.6f} {:13.6f} {:13.6f}".format(*numbers)
+        self.logfile.write(f"{name}:  {self.nsteps:3d} {now} {columns}\n")
+
+    def todict(self) -> dict[str, Any]:
+        return dict(super().todict()) | {"rule": restarts.described(self.rule)}  # type: ignore[no-untyped-call]
+
+    def _dump(self) -> None:
+        if self.restart is None or self.comm.rank != 0:
+            return
+        data: dict[str, Any] = {
+            "rule": restarts.described(self.rule),
+            "state": state.to_plain(self.state or {}),
+        }
+        if self.crystal is not None:
+            data["crystal"] = self.crystal.reference_to_plain()
+        elif (cell := getattr(self.atoms, "orig_cell", None)) is not None:
+            data["orig_cell"] = np.asarray(cell)
+        restarts.save(Path(self.restart), data)
+
+    def read(self) -> None:
+        """Go on from the restart file."""
+        assert self.restart is not None
+        self.state, data = restarts.load(Path(self.restart), self.rule, self.optimizable.ndofs() // 3)
+        if self.crystal is not None and "crystal" in data:
+            self.crystal.reference_from_plain(data["crystal"])
+        elif "orig_cell" in data and hasattr(self.atoms, "orig_cell"):
+            self.atoms.orig_cell = np.asarray(data["orig_cell"])
+
+
+RECOVERABLE = ("nonfinite", "exploded", "collapsed", "uphill")
+"""Ends that shorter steps may avoid."""
+
+
+def freed(cell: bool | CellFreedom, pressure: float) -> CellFreedom | None:
+    """Return what a cell may do, from the words of an optimizer."""
+    if isinstance(cell, CellFreedom):
+        if pressure:
+            raise ValueError("give the pressure once: CellFreedom(pressure=...) or pressure=")
+        return cell
+    if not cell:
+        if pressure:
+            raise ValueError(f"a pressure of {pressure} GPa needs a cell that relaxes; give cell=True")
+        return None
+    return CellFreedom(pressure=pressure)
+
+
+def climbs(rule: Rule) -> bool:
+    """Whether the rule is turned upside down somewhere."""
+    while isinstance(rule, Wrapper):
+        if isinstance(rule, Ascent):
+            return True
+        rule = rule.rule
+    return False

@@ -1,0 +1,126 @@
+"""Space groups, as spglib finds them, and what they leave of a force, a strain and a step."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import spglib
+from ase import Atoms
+
+__all__ = ["LARGEST", "SYMPREC", "SpaceGroup", "space_group"]
+
+SYMPREC = 0.01
+"""How far (A) atoms may be from the places that symmetry gives them."""
+
+LARGEST = 1000
+"""Atoms beyond which no space group is looked for, unless asked: the search grows as their square."""
+
+
+def found(atoms: Atoms, symprec: float) -> Any:
+    """Return spglib's dataset of ``atoms``, or None where it finds no group."""
+    cell = atoms.cell[:], atoms.get_scaled_positions(), atoms.numbers
+    with warnings.catch_warnings():
+        # Up to spglib 3 a failure may be a None and a warning, from then on it is an error.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return spglib.get_symmetry_dataset(cell, symprec=symprec)
+        except spglib.SpglibError:
+            return None
+
+
+def space_group(atoms: Atoms, symprec: float = SYMPREC) -> str:
+    """Return the space group of a crystal, such as ``"Fm-3m (225)"``.
+
+    Nothing for what is not periodic in three directions, has more than ``LARGEST`` atoms, or
+    is beyond spglib.
+    """
+    if not (atoms.pbc.all() and atoms.cell.rank == 3) or len(atoms) > LARGEST:
+        return ""
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell[:]).all()):
+        return ""
+    group = found(atoms, symprec)
+    return f"{group.international} ({group.number})" if group is not None else ""
+
+
+@dataclass(frozen=True)
+class SpaceGroup:
+    """The symmetry operations of a crystal, in the frame of one cell.
+
+    Parameters
+    ----------
+    name
+        Symbol and number.
+    rotations, translations
+        Operations on scaled positions, (K, 3, 3) and (K, 3).
+    images
+        Atom that each operation takes each atom to, (K, N).
+    """
+
+    name: str
+    rotations: np.ndarray
+    translations: np.ndarray
+    images: np.ndarray
+
+    @classmethod
+    def of(cls, atoms: Atoms, symprec: float = SYMPREC) -> SpaceGroup:
+        """Find the group of ``atoms``.
+
+        Raises
+        ------
+        ValueError
+            It is not periodic in three directions, or spglib finds no group.
+        """
+        if not (atoms.pbc.all() and atoms.cell.rank == 3):
+            raise ValueError("symmetry='keep' needs a crystal that is periodic in three directions")
+        group = found(atoms, symprec)
+        if group is None:
+            raise ValueError(f"spglib finds no space group within {symprec} A")
+        scaled, cell = atoms.get_scaled_positions(), atoms.cell[:]
+        images = np.empty((len(group.rotations), len(atoms)), int)
+        for k, (w, t) in enumerate(zip(group.rotations, group.translations, strict=True)):
+            apart = (scaled @ w.T + t)[:, None] - scaled
+            apart -= np.round(apart)
+            far = np.linalg.norm(apart @ cell, axis=2)
+            far[atoms.numbers[:, None] != atoms.numbers] = np.inf
+            images[k] = far.argmin(axis=1)
+        name = f"{group.international} ({group.number})"
+        return cls(name, group.rotations, group.translations, images)
+
+    def cartesian(self, cell: np.ndarray) -> np.ndarray:
+        """Return the rotations (K, 3, 3) of vectors in the frame of ``cell`` (3, 3)."""
+        return np.asarray(cell.T @ self.rotations @ np.linalg.inv(cell.T))
+
+    def of_rows(self, rows: np.ndarray, cell: np.ndarray) -> np.ndarray:
+        """Return the part of vectors on atoms (N, 3) that the group leaves."""
+        turned = np.einsum("kab,ib->kia", self.cartesian(cell), rows)
+        mean = np.zeros_like(rows)
+        for images, moved in zip(self.images, turned, strict=True):
+            mean[images] += moved
+        return mean / len(turned)
+
+    def of_tensor(self, tensor: np.ndarray, cell: np.ndarray) -> np.ndarray:
+        """Return the part of a strain or a stress (3, 3) that the group leaves."""
+        turns = self.cartesian(cell)
+        return np.asarray(np.mean(turns @ tensor @ turns.transpose(0, 2, 1), axis=0))
+
+    def snap(self, atoms: Atoms) -> None:
+        """Move atoms and cell to where the group has them; the atoms move by less than spglib allowed."""
+        metric = np.mean(
+            np.swapaxes(self.rotations, 1, 2) @ (atoms.cell[:] @ atoms.cell[:].T) @ self.rotations, axis=0
+        )
+        old = atoms.cell[:]
+        # The strain without rotation that gives the cell the averaged metric.
+        inner = np.linalg.inv(old)
+        values, vectors = np.linalg.eigh(inner @ metric @ inner.T)
+        cell = old @ (vectors * np.sqrt(values)) @ vectors.T
+        atoms.set_cell(cell, scale_atoms=True, apply_constraint=False)
+        scaled = atoms.get_scaled_positions(wrap=False)
+        mean = np.zeros_like(scaled)
+        for w, t, images in zip(self.rotations, self.translations, self.images, strict=True):
+            apart = scaled @ w.T + t - scaled[images]
+            mean[images] += apart - np.round(apart)
+        scaled += mean / len(self.rotations)
+        atoms.set_positions(scaled @ cell, apply_constraint=False)
