@@ -32,7 +32,6 @@ from helpers import cluster, morse
 from toys import CountedEMT, Toy, ball, copper, fmax_of
 
 import relax
-from relax import optimizers
 from relax.optimizers import (
     OPTIMIZERS,
     CoReRelax,
@@ -41,8 +40,8 @@ from relax.optimizers import (
     LBFGSRelax,
     RuleOptimizer,
     SGDRelax,
-    described,
 )
+from relax.restart import described
 from relax.rules import RULES, CoRe, Frankenstein
 from relax.rules.wrappers import for_atoms
 from relax.schedules import Cosine
@@ -792,7 +791,7 @@ def test_the_restart_file_is_whole_or_not_touched(state_file, monkeypatch):
         file.write("{")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(optimizers, "write_json", disk_full)
+    monkeypatch.setattr("relax.restart.write_json", disk_full)
     with pytest.raises(OSError, match="no space left"):
         opt.run(fmax=1e-9, steps=3)
     assert opt.result.status == "interrupted"
@@ -805,7 +804,7 @@ def test_a_first_restart_file_that_fails_leaves_nothing(tmp_path, monkeypatch):
         raise OSError("no space left on device")
 
     opt = FIRERelax(ball(), restart=tmp_path / "state", logfile=None)
-    monkeypatch.setattr(optimizers, "write_json", disk_full)
+    monkeypatch.setattr("relax.restart.write_json", disk_full)
     with pytest.raises(OSError, match="no space left"):
         opt.run(fmax=1e-9, steps=3)
     assert list(tmp_path.iterdir()) == []
