@@ -26,7 +26,7 @@ import numpy as np
 
 from relax.segments import Array, array_namespace
 
-__all__ = ["GPA", "CellFreedom", "deformation", "logarithm", "strain_gradient"]
+__all__ = ["GPA", "CellFreedom", "deformation", "logarithm", "periodic_plane", "strain_gradient"]
 
 GPA = 0.006241509125883258
 """1 GPa in eV/A^3."""
@@ -100,7 +100,8 @@ class CellFreedom:
         Largest strain of one step; a longer step is shortened as a whole.
     length
         Length (A) that a strain of one counts as among the displacements of atoms; ASE's cell filters
-        take the number of atoms.  If not given, see :meth:`scale`.
+        take the number of atoms.  If not given, optimizers take what suits the rule, see
+        ``Rule.strain_length``.
     rebase
         Strain at which the present cell becomes the new reference, and the rule starts afresh.
 
@@ -140,23 +141,36 @@ class CellFreedom:
         mask = np.asarray(self.mask, bool)
         return mask[np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])] if mask.shape == (6,) else mask
 
-    def scale(self, natoms: int) -> float:
-        """Return the length (A) that a strain of one counts as in a cell of ``natoms`` atoms.
+    def projector(self, plane: np.ndarray, *others: np.ndarray) -> np.ndarray:
+        """Return the projector (9, 9) on the strains, and stresses, that this freedom leaves.
 
-        The curvature of the energy along a strain grows with the number of atoms, that along an
-        atom's displacement does not: with the root of the number the two are alike.
-        """
-        return self.length if self.length is not None else 3.0 * float(natoms) ** 0.5
-
-    def project(self, tensor: np.ndarray, plane: np.ndarray) -> np.ndarray:
-        """Return the part of a strain or a stress (3, 3) that this freedom leaves.
-
-        ``plane`` (3, 3) projects on the periodic directions.
+        Parameters
+        ----------
+        plane
+            Projector (3, 3) on the periodic directions.
+        others
+            Projectors (9, 9) on what else must hold, such as a symmetry.
         """
         if self.hydrostatic:
-            return np.asarray(plane * (np.sum(plane * tensor) / np.sum(plane * plane)))
-        free = np.asarray(self.components * (plane @ tensor @ plane))
+            swelling = plane.ravel() / np.linalg.norm(plane)
+            return meet([np.outer(swelling, swelling), *others])
+        held = [np.kron(plane, plane), np.diag(self.components.ravel().astype(float)), *others]
         if self.constant_volume:
-            swelling = self.components * plane
-            free = free - swelling * (np.sum(free * swelling) / max(np.sum(swelling * swelling), 1e-300))
-        return free
+            unit = np.eye(3).ravel()
+            held.append(np.eye(9) - np.outer(unit, unit) / 3)
+        return meet(held)
+
+
+def meet(projectors: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the projector on what all of ``projectors`` (n, n) leave."""
+    shares, vectors = np.linalg.eigh(np.mean(projectors, axis=0))
+    left = vectors[:, shares > 1 - 1e-9]
+    return np.asarray(left @ left.T)
+
+
+def periodic_plane(cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:
+    """Return the projector (3, 3) on the periodic directions of a ``cell`` (3, 3)."""
+    if pbc.all():
+        return np.eye(3)
+    along = np.linalg.svd(cell[pbc], full_matrices=False)[2]
+    return np.asarray(along.T @ along)

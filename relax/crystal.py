@@ -9,7 +9,8 @@ import numpy as np
 from ase import Atoms
 from ase.utils.abc import Optimizable
 
-from relax.cell import GPA, CellFreedom, deformation, logarithm, strain_gradient
+from relax.cell import GPA, CellFreedom, deformation, logarithm, periodic_plane, strain_gradient
+from relax.result import RelaxationStopped
 from relax.segments import Segments
 from relax.symmetry import SYMPREC, SpaceGroup
 
@@ -63,7 +64,7 @@ class Crystal(Optimizable):
         if keep_symmetry:
             self.group = SpaceGroup.of(atoms, symprec)
             self.group.snap(atoms)
-        self.scale = freedom.scale(len(atoms)) if freedom else 1.0
+        self.scale = (freedom.length if freedom else None) or float(len(atoms))
         self.fmax = self.smax = float("nan")
         self.rebase()
 
@@ -82,10 +83,9 @@ class Crystal(Optimizable):
         self.reference, self.strain = cell, strain
         self.deformed = deformation(strain[None])[0]
         self.seen = self.atoms.cell.array.copy()
-        self.plane = np.eye(3)
-        if not self.atoms.pbc.all():
-            along = np.linalg.svd(cell[self.atoms.pbc], full_matrices=False)[2]
-            self.plane = along.T @ along
+        if self.freedom is not None:
+            symmetry = [] if self.group is None else [self.group.tensors(cell)]
+            self.free = self.freedom.projector(periodic_plane(cell, self.atoms.pbc), *symmetry)
 
     @property
     def far(self) -> bool:
@@ -132,17 +132,16 @@ class Crystal(Optimizable):
     def get_gradient(self) -> np.ndarray:
         """Return the gradient (3R,), and learn ``fmax`` (eV/A) and ``smax`` (GPa)."""
         if self.freedom is None:
-            g = self._kept(-self.atoms.get_forces())
+            g = self._kept(-self._told("forces", self.atoms.get_forces()))
             self.fmax = longest(g)
             return g.ravel()
         self.get_x()  # learns of a cell that somebody else has set
         # The stress first: what can compute it gives the forces with it.
-        stress = self.atoms.get_stress(voigt=False) + self.freedom.pressure * GPA * np.eye(3)
-        forces = self.atoms.get_forces()
+        stress = self._told("stress", self.atoms.get_stress(voigt=False))
+        stress = stress + self.freedom.pressure * GPA * np.eye(3)
+        forces = self._told("forces", self.atoms.get_forces())
         volume = self.atoms.get_volume()
-        free = self.freedom.project(stress, self.plane)
-        if self.group is not None:
-            free = self.group.of_tensor(free, self.atoms.cell.array)
+        free = self._freed(stress)
         virial = stress * volume
         g_strain = strain_gradient(self.strain[None], self.deformed[None], virial[None])[0]
         g = self._kept(np.concatenate([-forces @ self.deformed, g_strain / self.scale]))
@@ -151,19 +150,30 @@ class Crystal(Optimizable):
         self.implied = longest(free) * volume / len(self.atoms)
         return g.ravel()
 
+    def _told(self, what: str, answer: np.ndarray) -> np.ndarray:
+        """Return what the calculator says, if that is numbers that can be reckoned with."""
+        rows = np.asarray(answer)
+        wanted = (3, 3) if what == "stress" else (len(self.atoms), 3)
+        if rows.shape != wanted or np.iscomplexobj(rows):
+            kind = f"{rows.dtype} of shape {rows.shape}"
+            raise ValueError(f"the calculator gives {kind} for the {what}, not float of shape {wanted}")
+        bad = np.argwhere(~np.isfinite(rows.astype(float)))
+        if len(bad):
+            value = rows[tuple(bad[0])]
+            words = f"the force on row {bad[0][0]}" if what == "forces" else "a component of the stress"
+            raise RelaxationStopped("nonfinite", f"{words} is {value}")
+        return rows
+
     def _kept(self, rows: np.ndarray) -> np.ndarray:
         """Return the part of a gradient or a step (R, 3) that symmetry and the cell's freedom leave."""
-        if self.group is None and self.freedom is None:
-            return rows
         atoms, tensor = rows[: len(self.atoms)], rows[len(self.atoms) :]
         if self.group is not None:
             atoms = self.group.of_rows(atoms, self.reference)
-        if self.freedom is None:
-            return atoms
-        tensor = self.freedom.project(tensor, self.plane)
-        if self.group is not None:
-            tensor = self.group.of_tensor(tensor, self.reference)
-        return np.concatenate([atoms, tensor])
+        return atoms if self.freedom is None else np.concatenate([atoms, self._freed(tensor)])
+
+    def _freed(self, tensor: np.ndarray) -> np.ndarray:
+        """Return the part of a strain or a stress (3, 3) that symmetry and the cell's freedom leave."""
+        return np.reshape(self.free @ tensor.ravel(), (3, 3))
 
     def allow(self, step: np.ndarray) -> np.ndarray:
         """Return the part of a step (R, 3) that symmetry, freedom and the limit on strain leave."""
@@ -196,11 +206,14 @@ class Crystal(Optimizable):
 
     def reference_to_plain(self) -> dict[str, Any]:
         """Return what a restart needs to see the same coordinates, to the last bit."""
-        return {"reference": self.reference, "strain": self.strain}
+        return {"reference": self.reference, "strain": self.strain, "deformed": self.deformed}
 
     def reference_from_plain(self, plain: dict[str, Any]) -> None:
-        """Take up what :meth:`reference_to_plain` told."""
+        """Take up what :meth:`reference_to_plain` told; of the strain, only if it is that of the atoms."""
         self.refer(np.asarray(plain["reference"]), np.asarray(plain["strain"]))
+        self.deformed = np.asarray(plain["deformed"])
+        if not np.allclose(self.atoms.cell.array, self.reference @ self.deformed.T, rtol=0, atol=1e-9):
+            self._look_again()
 
 
 def longest(rows: np.ndarray) -> float:

@@ -34,6 +34,7 @@ class Adaptive(Rule):
     """
 
     ceiling = 20.0
+    strain_length = (2.5, 0.0)
     noise = 1e-4
 
     granularity: str = choice("atom", ("atom", "component"), "what shares one adaptive scale")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -19,7 +20,7 @@ from relax.integrity import Shape
 from relax.rattle import rattle as rattled
 from relax.result import RelaxationStopped, Result, Status
 from relax.rule import Point, Rule
-from relax.rules.wrappers import Ascent, Wrapper
+from relax.rules.wrappers import Ascent, Wrapper, innermost
 from relax.segments import Segments
 from relax.symmetry import SYMPREC, space_group
 from relax.watch import Watch
@@ -118,6 +119,9 @@ class RuleOptimizer(Optimizer):
             if not isinstance(atoms, Atoms):
                 kind = type(atoms).__name__
                 raise ValueError(f"cell= and symmetry='keep' are for plain Atoms, not for a {kind}")
+            if freedom is not None and freedom.length is None:
+                factor, power = innermost(rule).strain_length
+                freedom = replace(freedom, length=factor * max(len(atoms), 1) ** power)
             self.crystal = Crystal(atoms, freedom, symmetry == "keep", symprec)
         self.rule = rule
         self.symprec = symprec
@@ -183,7 +187,8 @@ class RuleOptimizer(Optimizer):
         key = images[0].positions.tobytes(), images[0].cell.array.tobytes()
         if self._measured is None or self._measured[0] != key:
             first, last = self._first[0], images[0]
-            ratio = last.cell.volume / first.cell.volume if first.cell.rank == 3 else float("nan")
+            volume = first.cell.volume
+            ratio = last.cell.volume / volume if volume > 0 else float("nan")
             groups = space_group(first, self.symprec), space_group(last, self.symprec)
             finite = np.isfinite(last.positions).all() and np.isfinite(last.cell.array).all()
             shortest = Shape(last).shortest if finite else float("nan")
@@ -272,14 +277,14 @@ class RuleOptimizer(Optimizer):
         self.smax, self.energy_change, self.displacement = smax, energy_change, displacement
         self._status, self._reason, self._ended, self._still = "running", "the run has not ended", None, 0
         self._shorter, self._moved = 1.0, None
-        watch.forget()
+        watch.begin()
         watch.deadline = None if timeout is None else time.perf_counter() + timeout
         goes_back = self.BACKTRACKS if self.on_bad == "backtrack" else 0
-        left = steps
+        last = self.nsteps + steps
         try:
             while True:
                 try:
-                    yield from self._steps(fmax, left)
+                    yield from self._steps(fmax, max(0, last - self.nsteps))
                     return
                 except RelaxationStopped as stop:
                     watch.restore(stop.status)
@@ -291,10 +296,15 @@ class RuleOptimizer(Optimizer):
                             raise
                         break
                     goes_back -= 1
-                    left = max(0, steps - self.nsteps)
                     self._shorter *= 0.5
                     self._still, self._moved = 0, None
                     self.reset()
+                except GeneratorExit:
+                    raise
+                except BaseException:
+                    # What was being evaluated is not what the result is of.
+                    watch.restore("interrupted")
+                    raise
             yield False
         finally:
             watch.deadline = None
@@ -401,6 +411,7 @@ class RuleOptimizer(Optimizer):
             return
         data: dict[str, Any] = {
             "rule": restarts.described(self.rule),
+            "cell": self._cell_words(),
             "state": state.to_plain(self.state or {}),
         }
         if self.crystal is not None:
@@ -409,10 +420,19 @@ class RuleOptimizer(Optimizer):
             data["orig_cell"] = np.asarray(cell)
         restarts.save(Path(self.restart), data)
 
+    def _cell_words(self) -> str:
+        freedom = self.crystal.freedom if self.crystal else None
+        return repr(freedom) if freedom else "cell=False"
+
     def read(self) -> None:
         """Go on from the restart file."""
         assert self.restart is not None
         self.state, data = restarts.load(Path(self.restart), self.rule, self.optimizable.ndofs() // 3)
+        if data.get("cell") != self._cell_words():
+            raise ValueError(
+                f"{self.restart} was written with {data.get('cell')}, not with {self._cell_words()}; "
+                "use the same settings, or delete the file to start anew"
+            )
         if self.crystal is not None and "crystal" in data:
             self.crystal.reference_from_plain(data["crystal"])
         elif "orig_cell" in data and hasattr(self.atoms, "orig_cell"):

@@ -50,6 +50,15 @@ class Rule(ABC):
 
     For rules with a memory, which one overlap of atoms, 1e5 eV/A, would fill for a hundred steps."""
 
+    strain_length: ClassVar[tuple[float, float]] = (3.0, 0.5)
+    """Length (A) that a strain of one counts as among the displacements of atoms: a factor, and the power
+    of the number of atoms it is multiplied by; see ``CellFreedom``.
+
+    The curvature of the energy along a strain grows with the number of atoms, that along an atom's
+    displacement does not: with the root of the number the two are alike, which suits rules that
+    see gradients as they are.  A rule that normalises them makes steps of a length, whatever the
+    curvature, and with a constant these are strains of a size, whatever the number of atoms."""
+
     noise: ClassVar[float] = 0.0
     """Force (eV/A) that the rule must not be shown, see ``Quiet``; 0 where it cannot amplify noise."""
 

@@ -55,8 +55,8 @@ class Frankenstein(Adaptive):
 
     form: str = choice("paper", ("paper", "package"), "which published form")
     lr: float = param(0.06, "(0, inf)", "A", "first step along a steady gradient")
-    beta: float = param(0.92, "[0, 1)", "", "momentum at lr = 1e-3 A, or always if fixed")
-    beta_fixed: bool = param(True, doc="hold the momentum whatever the step")
+    beta: float = param(0.97, "[0, 1)", "", "momentum at lr = 1e-3 A, or always if fixed")
+    beta_fixed: bool = param(False, doc="hold the momentum whatever the step")
     eps: float = param(1e-3, "(0, inf)", "(eV/A)^2", "added to each squared gradient; paper: 1e-8")
     weight_decay: float = param(0.0, "[0, inf)", "1/A", "pull towards the origin")
     decoupled: bool = param(False, doc="apply the weight decay to x instead of the gradient")
@@ -64,7 +64,7 @@ class Frankenstein(Adaptive):
     judge: str = choice("energy", ("energy", "power"), "what tells a fall from a rise")
     lr_up: float = param(1.1, "[1, inf)", "", "growth of lr while the energy falls")
     lr_down: float = param(0.5, "(0, 1]", "", "cut of lr when it rises")
-    brake: float = param(0.5, "[0, 1]", "", "what is kept of the momentum when the energy rises")
+    brake: float = param(0.45, "[0, 1]", "", "what is kept of the momentum when the energy rises")
     lr_min: float = param(1e-5, "(0, inf)", "A", "smallest lr")
     lr_max: float = param(0.06, "(0, inf)", "A", "largest lr")
 

@@ -100,12 +100,12 @@ class CoRe(Resilient):
     """
 
     s_0: float = param(0.06, "(0, inf)", "A", "first step size")
-    s_max: float = param(0.15, "(0, inf)", "A", "largest step size")
+    s_max: float = param(0.25, "(0, inf)", "A", "largest step size")
     eta_minus: float = param(0.72, "(0, 1]", "", "shrinks the step size where the gradient turns")
-    eta_plus: float = param(1.02, "[1, inf)", "", "grows the step size while it does not")
-    beta1a: float = param(0.71, "[0, 1)", "", "decay of the first moment at the start")
-    beta1b: float = param(0.71, "[0, 1)", "", "decay of the first moment at the end")
-    beta1c: float = param(250.0, "(0, inf)", "steps", "how long the start lasts")
+    eta_plus: float = param(1.06, "[1, inf)", "", "grows the step size while it does not")
+    beta1a: float = param(0.6, "[0, 1)", "", "decay of the first moment at the start")
+    beta1b: float = param(0.8, "[0, 1)", "", "decay of the first moment at the end")
+    beta1c: float = param(50.0, "(0, inf)", "steps", "how long the start lasts")
     beta2: float = param(0.85, "(-inf, 1)", "", "decay of the second moment; below 0: none, u = sgn(g)")
     eps: float = param(0.05, "[0, inf)", "eV/A", "force below which steps fade; paper: 1e-8")
     weight_decay: float = param(0.0, "[0, inf)", "1/A", "pull towards the origin")

@@ -186,6 +186,13 @@ class Centred(Wrapper):
         return xp.where(free, dx - seg.mean(dx), dx), state
 
 
+def innermost(rule: Rule) -> Rule:
+    """Return the rule inside all wrappers."""
+    while isinstance(rule, Wrapper):
+        rule = rule.rule
+    return rule
+
+
 def for_atoms(
     rule: Rule,
     *,
@@ -224,9 +231,7 @@ def for_atoms(
     ValueError
         A value is out of its bounds.
     """
-    own = rule
-    while isinstance(own, Wrapper):
-        own = own.rule
+    own = innermost(rule)
     clip = own.ceiling if clip is None else clip
     quiet = own.noise if quiet is None else quiet
     if schedule is not None:
