@@ -32,15 +32,24 @@ GPA = 0.006241509125883258
 """1 GPa in eV/A^3."""
 
 
+HALVINGS, TERMS = 5, 10
+
+
 def exponential(a: Array) -> Array:
-    """Return the matrix exponentials of ``a`` (S, n, n)."""
-    if array_api_compat.is_torch_array(a):
-        import torch
+    """Return the matrix exponentials of ``a`` (S, n, n), of norm up to about 5.
 
-        return torch.linalg.matrix_exp(a)
-    from scipy.linalg import expm
-
-    return expm(a)
+    Taylor's series of a 32nd part, squared five times.  scipy has one that is good for any norm, but one
+    matrix after the other and at ten times the cost; here no matrix knows of the rest of its batch, and
+    any namespace will do.
+    """
+    xp = array_namespace(a)
+    one = 0 * a + xp.eye(a.shape[-1], dtype=a.dtype, device=array_api_compat.device(a))
+    a, e = a / 2**HALVINGS, one
+    for k in range(TERMS, 0, -1):
+        e = one + (a @ e) / k
+    for _ in range(HALVINGS):
+        e = e @ e
+    return e
 
 
 def deformation(strain: Array) -> Array:
@@ -77,8 +86,12 @@ def strain_gradient(strain: Array, deformed: Array, virial: Array) -> Array:
     xp = array_namespace(strain)
     lt = xp.matrix_transpose(strain)
     a = virial @ xp.linalg.inv(xp.matrix_transpose(deformed))
+    # The block is linear in A, whose size, of any number of eV, must not count for the exponential.
+    size = xp.max(xp.abs(a), axis=(1, 2), keepdims=True)
+    size = xp.where(size > 0, size, xp.ones_like(size))
+    a = a / size
     rows = xp.concat([xp.concat([lt, a], axis=2), xp.concat([0 * a, lt], axis=2)], axis=1)
-    return exponential(rows)[:, :3, 3:]
+    return size * exponential(rows)[:, :3, 3:]
 
 
 @dataclass(frozen=True)

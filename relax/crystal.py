@@ -51,6 +51,7 @@ class Crystal(Optimizable):
         symprec: float = SYMPREC,
     ) -> None:
         self.atoms = atoms
+        self._plain = atoms.__ase_optimizable__()
         self.freedom = freedom
         if freedom is not None:
             if not atoms.pbc.any():
@@ -65,14 +66,14 @@ class Crystal(Optimizable):
             self.group = SpaceGroup.of(atoms, symprec)
             self.group.snap(atoms)
         self.scale = (freedom.length if freedom else None) or float(len(atoms))
+        self._rows = Segments([len(atoms) + 3 * (freedom is not None)], [freedom is not None])
         self.fmax = self.smax = float("nan")
         self.rebase()
 
     @property
     def rows(self) -> Segments:
         """The rows of this structure."""
-        natoms, strained = len(self.atoms), self.freedom is not None
-        return Segments([natoms + 3 * strained], [strained])
+        return self._rows
 
     def rebase(self) -> None:
         """Make the present cell the reference."""
@@ -81,7 +82,7 @@ class Crystal(Optimizable):
     def refer(self, cell: np.ndarray, strain: np.ndarray) -> None:
         """Take the present cell as ``cell`` (3, 3) under a log strain (3, 3)."""
         self.reference, self.strain = cell, strain
-        self.deformed = deformation(strain[None])[0]
+        self._deform(deformation(strain[None])[0])
         self.seen = self.atoms.cell.array.copy()
         if self.freedom is not None:
             symmetry = [] if self.group is None else [self.group.tensors(cell)]
@@ -101,31 +102,34 @@ class Crystal(Optimizable):
     def get_x(self) -> np.ndarray:
         if not np.array_equal(self.atoms.cell.array, self.seen):
             self._look_again()
-        x = np.linalg.solve(self.deformed, self.atoms.positions.T).T
+        x = self.atoms.positions @ self.undone.T
         return np.concatenate([x, self.scale * self.strain] if self.freedom else [x]).ravel()
 
     def _look_again(self) -> None:
         """Learn the strain from the cell, which somebody else has set, as a constraint may."""
         deformed = np.linalg.solve(self.reference, self.atoms.cell.array).T
         self.refer(self.reference, logarithm(deformed))
-        self.deformed = deformed
+        self._deform(deformed)
+
+    def _deform(self, deformed: np.ndarray) -> None:
+        self.deformed, self.undone = deformed, np.linalg.inv(deformed)
 
     def set_x(self, x: np.ndarray) -> None:
         rows = np.reshape(x, (-1, 3))
         if self.freedom is not None:
             self.strain = rows[-3:] / self.scale
-            self.deformed = deformation(self.strain[None])[0]
+            self._deform(deformation(self.strain[None])[0])
             rows = rows[:-3]
             wanted = self.reference @ self.deformed.T
             self.atoms.set_cell(wanted, scale_atoms=True)
-            if not np.allclose(self.atoms.cell.array, wanted, rtol=0, atol=1e-12):
+            if not np.array_equal(self.atoms.cell.array, wanted):
                 self._look_again()
             self.seen = self.atoms.cell.array.copy()
         self.atoms.set_positions(rows @ self.deformed.T)
 
     def get_value(self) -> float:
         """Return the energy or, under pressure, the enthalpy, eV."""
-        energy = float(self.atoms.__ase_optimizable__().get_value())
+        energy = float(self._plain.get_value())
         pressure = self.freedom.pressure if self.freedom else 0.0
         return energy + pressure * GPA * self.atoms.get_volume() if pressure else energy
 
@@ -145,7 +149,7 @@ class Crystal(Optimizable):
         virial = stress * volume
         g_strain = strain_gradient(self.strain[None], self.deformed[None], virial[None])[0]
         g = self._kept(np.concatenate([-forces @ self.deformed, g_strain / self.scale]))
-        self.fmax = longest(np.linalg.solve(self.deformed.T, g[:-3].T).T)
+        self.fmax = self.gradient_norm(g)
         self.smax = float(np.abs(free).max()) / GPA
         self.implied = longest(free) * volume / len(self.atoms)
         return g.ravel()
@@ -199,7 +203,7 @@ class Crystal(Optimizable):
 
     def _forces(self, gradient: np.ndarray) -> np.ndarray:
         rows = np.reshape(gradient, (-1, 3))[: len(self.atoms)]
-        return np.linalg.solve(self.deformed.T, rows.T).T
+        return np.asarray(rows @ self.undone)
 
     def converged(self, gradient: np.ndarray, fmax: float) -> bool:
         return self.gradient_norm(gradient) <= fmax and self.stress_converged(fmax, None)

@@ -96,12 +96,24 @@ class Integrity:
     def __init__(self, atoms: Atoms) -> None:
         self.start = Shape(atoms)
         self.was_alone = self.start.alone()
-        self.checked = np.concatenate([atoms.positions, atoms.cell[:]])
+        self.checked = self.start
+
+    BOND = 3.0
+    """Distance (A) over which a strain moves neighbours apart."""
 
     def moved(self, atoms: Atoms) -> float:
-        """Return the longest way (A) an atom or a corner of the cell went since the last check."""
-        way = np.concatenate([atoms.positions, atoms.cell[:]]) - self.checked
-        return float(np.linalg.norm(way, axis=1).max())
+        """Return the longest way (A) neighbours can have gone apart since the last check.
+
+        In a large cell a small strain takes atoms far, and their neighbours with them: the way of an atom
+        is that within the cell, and a strain counts over the length of a bond.
+        """
+        before, positions, strained = self.checked.atoms, atoms.positions, 0.0
+        if before.cell.rank == 3 and not np.array_equal(before.cell.array, atoms.cell.array):
+            strain = np.linalg.solve(before.cell.array, atoms.cell.array)
+            positions = np.linalg.solve(strain.T, positions.T).T
+            strained = self.BOND * float(np.abs(strain - np.eye(3)).sum(axis=0).max())
+        way = positions - before.positions
+        return float(np.sqrt(np.max(np.sum(way * way, axis=1)))) + strained
 
     def at_start(self) -> tuple[Status, str] | None:
         """Return what is wrong with the structure before anything moved: atoms at the same place."""
@@ -128,7 +140,7 @@ class Integrity:
             symbol = chemical_symbols[atoms.numbers[i]]
             words = f"{len(lost)} of {len(atoms)} atoms lost all neighbours, the first is atom {i} ({symbol})"
             return "exploded", words
-        self.checked = np.concatenate([atoms.positions, atoms.cell[:]])
+        self.checked = now
         return None
 
     @staticmethod
