@@ -76,11 +76,9 @@ def score_clusters(rule: Rule, n: int) -> tuple[float, int, int]:
 
 def score_crystals(rule: Rule, n: int) -> tuple[float, int, float]:
     """Return mean calls, failures and mean final energy (eV/atom) of ``n`` crystals."""
-    from ase.filters import FrechetCellFilter
-
     from benchmarks.wbm_like import wbm_like
     from relax.calculators import load
-    from relax.optimizers import RuleOptimizer
+    from relax.optimizer import RuleOptimizer
 
     calculator = load("chgnet")
     calls, energies = [], []
@@ -88,7 +86,7 @@ def score_crystals(rule: Rule, n: int) -> tuple[float, int, float]:
         atoms = crystal.copy()
         atoms.rattle(RATTLE, seed=i)
         atoms.calc = calculator
-        opt = RuleOptimizer(FrechetCellFilter(atoms), rule, logfile=None)
+        opt = RuleOptimizer(atoms, rule, cell=True, logfile=None)
         opt.run(FMAX, CRYSTAL_CAP)
         result = opt.result
         calls.append(result.force_calls if result.converged else 2 * CRYSTAL_CAP)
