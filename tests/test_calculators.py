@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 import os
+import shutil
 import sys
 import urllib.error
 import warnings
@@ -10,9 +13,10 @@ import warnings
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, molecule
+from ase.build import bulk, fcc111, molecule
+from ase.calculators.calculator import PropertyNotImplementedError
 
-from relax import calculators
+from relax import CoReRelax, calculators, mace_models, packages
 from relax.calculators import CalculatorError
 
 
@@ -55,10 +59,54 @@ def test_a_missing_package_says_which_extra_brings_it(monkeypatch, name, package
         calculators.load(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("chgnet", {"device": "gpu"}, "unknown device 'gpu'; give cpu or cuda"),
+        ("chgnet", {"device": "cpu:1"}, "unknown device"),
+        ("chgnet", {"device": "cuda:x"}, "unknown device"),
+        ("emt", {"device": "cuda"}, "not for emt"),
+        ("mine:thing", {"device": "cuda"}, "not for mine:thing"),
+        ("chgnet", {"dtype": "float64"}, "a dtype can be chosen for mace models, not for chgnet"),
+        ("chgnet", {"head": "pbe"}, "a head can be chosen for mace models, not for chgnet"),
+        ("mace:small", {"dtype": "float16"}, "unknown dtype 'float16'; give float64 or float32"),
+        ("mace:small.model", {}, "mace:small.model: there is no such file"),
+        ("mace:./small", {}, "mace:./small: there is no such file"),
+        ("mace:*.model", {}, r"mace:\*.model: there is no such file"),
+        ("mace:.model", {}, "mace:.model is not a file"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_before_any_import(
+    tmp_path, monkeypatch, name, options, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.model").write_text("to be found by a pattern")
+    (tmp_path / ".model").mkdir()
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(CalculatorError, match=words) as caught:
+        calculators.load(name, **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("devices", "device", "words"),
+    [(0, "cuda", "no CUDA device is to be had here, cuda is not one; leave the device out"),
+     (2, "cuda:2", "there are 2 CUDA devices here, cuda:2 is not one")],
+)  # fmt: skip
+def test_a_device_that_is_not_there_is_one_line(monkeypatch, devices, device, words):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: devices > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: devices)
+    for name in ("chgnet", "mace:small"):
+        with pytest.raises(CalculatorError, match=words):
+            calculators.load(name, device=device)
+
+
 def test_emt_knows_its_elements():
     emt = calculators.load("emt")
     assert calculators.unsupported(emt, bulk("Cu")) == ""
-    assert "atom 1, Ti" in calculators.unsupported(emt, Atoms("CuTi"))
+    assert calculators.unsupported(emt, Atoms("CuTiSnTi")) == (
+        "EMT does not know the element of atom 1, Ti, nor Sn (it knows Al Cu Ag Au Ni Pd Pt H C N O)"
+    )
 
 
 def test_lennard_jones_is_exact_in_a_cluster_and_smooth_beyond():
@@ -110,10 +158,12 @@ def test_chgnet_is_quiet_and_knows_its_elements(capfd):
     assert "cell" in calculators.unsupported(chgnet, molecule("H2O"))
 
 
-@pytest.fixture
-def mace_file(tmp_path):
-    """Return the path of a small MACE model with random weights, for H and O."""
-    with calculators._environment_kept(), calculators._hushed(), warnings.catch_warnings():
+# MACE
+
+
+def tiny_mace(path, heads=("Default",)):
+    """Write a small MACE model with random weights, for H, O and Cu, in float32."""
+    with packages.environment_kept(), packages.hushed(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # building a model says more than loading one
         import mace  # noqa: F401
         import torch
@@ -122,50 +172,246 @@ def mace_file(tmp_path):
 
         torch.manual_seed(0)
         interaction = modules.interaction_classes["RealAgnosticResidualInteractionBlock"]
+        n = len(heads)
         model = modules.ScaleShiftMACE(
-            r_max=3.0, num_bessel=4, num_polynomial_cutoff=5, max_ell=1, num_interactions=2, num_elements=2,
+            r_max=3.0, num_bessel=4, num_polynomial_cutoff=5, max_ell=1, num_interactions=2, num_elements=3,
             interaction_cls=interaction, interaction_cls_first=interaction, correlation=1,
-            hidden_irreps=o3.Irreps("4x0e"), MLP_irreps=o3.Irreps("4x0e"), atomic_energies=np.zeros(2),
-            avg_num_neighbors=4.0, atomic_numbers=[1, 8], gate=torch.nn.functional.silu, radial_MLP=[4],
-            atomic_inter_scale=1.0, atomic_inter_shift=0.0,
+            hidden_irreps=o3.Irreps("4x0e"), MLP_irreps=o3.Irreps(f"{4 * n}x0e"), heads=list(heads),
+            atomic_energies=np.zeros((n, 3)), avg_num_neighbors=4.0, atomic_numbers=[1, 8, 29],
+            gate=torch.nn.functional.silu, radial_MLP=[4], atomic_inter_scale=[1.0] * n,
+            atomic_inter_shift=[0.0] * n,
         )  # fmt: skip
-        torch.save(model, tmp_path / "tiny.model")
-    return tmp_path / "tiny.model"
+        torch.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def mace_file(tmp_path_factory):
+    """Return the path of that model."""
+    return tiny_mace(tmp_path_factory.mktemp("mace") / "tiny.model")
 
 
 @pytest.fixture
-def default_dtype():
-    """Undo what MACE does to torch's default."""
-    import torch
+def mace(mace_file):
+    """Return its calculator, in float64."""
+    return calculators.load(f"mace:{mace_file}")
 
-    before = torch.get_default_dtype()
-    yield
-    torch.set_default_dtype(before)
+
+def slab():
+    """Return a rattled slab of copper, periodic along two directions."""
+    atoms = fcc111("Cu", (2, 1, 2), a=3.6, vacuum=4)
+    atoms.rattle(0.05, seed=0)
+    return atoms
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("default_dtype")
-def test_a_mace_file_loads_and_the_environment_is_left_as_it_was(mace_file, monkeypatch, capsys):
-    mace = calculators.load(f"mace:{mace_file}")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_mace_file_is_converted_and_the_process_left_as_it_was(mace_file, capfd, dtype):
+    import torch
+
+    default, handlers = torch.get_default_dtype(), list(logging.getLogger().handlers)
+    mace = calculators.load(f"mace:{mace_file}", dtype=dtype)
     water = molecule("H2O")
     water.calc = mace
-    assert water.get_forces().dtype == np.float64
-    assert capsys.readouterr().out == ""
-    assert "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD" not in os.environ
+    assert water.get_forces().dtype == np.dtype(dtype)
+    assert {p.dtype for p in mace.models[0].parameters()} == {getattr(torch, dtype)}
     assert calculators.unsupported(mace, water) == ""
-    assert "atom 0, Cu" in calculators.unsupported(mace, bulk("Cu"))
+    assert capfd.readouterr() == ("", "")
+    assert "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD" not in os.environ
+    assert torch.get_default_dtype() == default
+    assert logging.getLogger().handlers == handlers
 
-    with pytest.raises(CalculatorError, match="neither a file nor a foundation model; did you mean 'small'"):
+
+@pytest.mark.slow
+def test_mace_knows_its_elements_and_how_far_it_sees(mace):
+    brass = bulk("CuZn", "cesiumchloride", a=2.9)
+    assert calculators.unsupported(mace, brass) == (
+        "this MACE model does not know the element of atom 1, Zn (it knows H O Cu)"
+    )
+    assert calculators.unsupported(mace, bulk("Cu")) == ""
+    assert calculators.unsupported(mace, Atoms("Cu")) == ""
+    for blind in (bulk("Cu", a=9), Atoms("H2", [[0, 0, 0], [0, 0, 5]])):
+        assert calculators.unsupported(mace, blind) == (
+            "no atom has a neighbour within the 3 A that this MACE model sees"
+        )
+
+
+@pytest.mark.slow
+def test_a_molecule_has_no_stress_and_the_forces_of_one_in_a_box(mace):
+    water = molecule("H2O", vacuum=5)
+    water.pbc = True
+    water.calc = mace
+    energy, forces = water.get_potential_energy(), water.get_forces()
+    alone = Atoms(water.symbols, water.positions + 100, calculator=mace)
+    assert alone.get_potential_energy() == pytest.approx(energy, abs=1e-9)
+    assert np.allclose(alone.get_forces(), forces, atol=1e-9)
+    with pytest.raises(PropertyNotImplementedError, match="stress"):
+        alone.get_stress()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("turn", [0, 90, 37])
+def test_the_stress_of_a_slab_is_that_of_its_own_cell(mace, turn):
+    atoms = slab()
+    atoms.rotate(turn, "x", rotate_cell=True)
+    crystal = atoms.copy()
+    crystal.pbc = True
+    atoms.calc = crystal.calc = mace
+    wanted = crystal.get_potential_energy(), crystal.get_forces(), crystal.get_stress()
+    told = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
+    assert np.abs(wanted[2]).max() > 1e-5
+    for ours, theirs in zip(told, wanted, strict=True):
+        assert np.allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_one_call_serves_energy_forces_and_stress_of_a_slab(mace):
+    atoms = slab()
+    atoms.calc = mace
+    opt = CoReRelax(atoms, cell=True, logfile=None)
+    opt.run(1e-9, 1)
+    assert opt.result.force_calls == 2
+    flat = slab()
+    flat.cell[2] = 0
+    flat.calc = mace
+    assert np.isfinite(flat.get_potential_energy())
+    with pytest.raises(PropertyNotImplementedError, match="stress"):
+        flat.get_stress()
+
+
+@pytest.mark.slow
+def test_models_that_see_beyond_their_cutoff_keep_the_structure_as_it_is(mace_file, monkeypatch):
+    monkeypatch.setattr(mace_models, "LOCAL", ())
+    mace = calculators.load(f"mace:{mace_file}")
+    atoms = slab()
+    atoms.calc = mace
+    assert np.isfinite(atoms.get_forces()).all()
+    with pytest.raises(PropertyNotImplementedError, match="stress"):
+        atoms.get_stress()
+
+
+@pytest.mark.slow
+def test_a_calculation_that_is_stopped_leaves_the_default_dtype(mace, monkeypatch):
+    import torch
+
+    def stopped(*_args, **_kwargs):
+        assert torch.get_default_dtype() == torch.float64
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mace.calculators.mace.mace_data.config_from_atoms", stopped)
+    water = molecule("H2O")
+    water.calc = mace
+    default = torch.get_default_dtype()
+    with pytest.raises(KeyboardInterrupt):
+        water.get_forces()
+    assert torch.get_default_dtype() == default == torch.float32
+
+
+@pytest.mark.slow
+def test_a_file_that_is_no_mace_model_is_one_line(tmp_path):
+    import torch
+
+    (tmp_path / "text.model").write_text("nothing")
+    torch.save({"epoch": 3}, tmp_path / "state.pt")
+    torch.save(torch.nn.Linear(1, 1), tmp_path / "linear.model")
+    dipoles = torch.nn.Linear(1, 1)
+    dipoles.register_buffer("atomic_numbers", torch.tensor([1, 8]))
+    torch.save(dipoles, tmp_path / "dipoles.model")
+    for name, words in {
+        "text.model": "is no model that loads: UnpicklingError: ",
+        "state.pt": r"holds no MACE model but a dict \(the checkpoint of a training run, perhaps\)",
+        "linear.model": "holds no MACE model but a Linear$",
+        "dipoles.model": "is a MACE model that gives no energies",
+    }.items():
+        with pytest.raises(CalculatorError, match=f"{name} {words}") as caught:
+            calculators.load(f"mace:{tmp_path / name}")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_path_is_a_path_and_a_name_is_a_name(mace_file, monkeypatch):
+    monkeypatch.chdir(mace_file.parent)
+    monkeypatch.setenv("HOME", str(mace_file.parent))
+    shutil.copy(mace_file, "small")
+    shutil.copy(mace_file, "mine")
+    shutil.copy(mace_file, "[a].model")
+    for path in ("tiny.model", "./small", "~/tiny.model", "[a].model"):
+        assert calculators.load(f"mace:{path}").r_max == 3
+    with pytest.raises(CalculatorError, match=f"for the file of that name, write mace:.{os.sep}mine"):
+        calculators.load("mace:mine")
+    with pytest.raises(CalculatorError, match="no foundation model; did you mean 'small'"):
         calculators.load("mace:smal")
-    (mace_file.parent / "bad.model").write_text("nothing")
-    with pytest.raises(CalculatorError, match=r"bad\.model does not load: "):
-        calculators.load(f"mace:{mace_file.parent / 'bad.model'}")
+    monkeypatch.setattr("mace.calculators.foundations_models.mace_mp", lambda **_: 1 / 0)
+    with pytest.raises(CalculatorError, match="mace:small does not load: ZeroDivisionError"):
+        calculators.load("mace:small")
 
-    def unreachable(model):
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "loader", "told"),
+    [
+        ("medium-mpa-0", "mace_mp", {"model": "medium-mpa-0"}),
+        ("small", "mace_mp", {"model": "small"}),
+        ("small_off", "mace_off", {"model": "small"}),
+        ("mace_omol", "mace_omol", {"model": "extra_large"}),
+        ("mace_anicc", "mace_anicc", {}),
+        ("polar-1-s", "mace_polar", {"model": "polar-1-s"}),
+    ],
+)
+def test_a_foundation_name_goes_to_its_own_loader(mace_file, monkeypatch, name, loader, told):
+    import torch
+    from mace.calculators import foundations_models
+
+    calls = []
+    real = inspect.signature(getattr(foundations_models, loader))
+
+    def loaded(**words):
+        real.bind(**words)
+        calls.append(words)
+        return torch.load(mace_file, map_location=words["device"], weights_only=False)
+
+    monkeypatch.setattr(foundations_models, loader, loaded)
+    mace = calculators.load(f"mace:{name}", dtype="float32")
+    assert (type(mace).__name__, mace.default_dtype) == ("MACECalculator", "float32")
+    (words,) = calls
+    assert words.items() >= (told | {"device": "cpu", "return_raw_model": True}).items()
+    assert words.get("default_dtype", "float32") == "float32"
+
+
+@pytest.mark.slow
+def test_a_foundation_model_comes_from_the_cache_of_mace(mace_file, tmp_path, monkeypatch, capsys):
+    cached = tmp_path / "mace" / "20231210mace128L0_energy_epoch249model"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def unreachable(*_args, **_kwargs):
         raise urllib.error.URLError("no route")
 
-    monkeypatch.setattr("mace.calculators.foundations_models.download_mace_mp_checkpoint", unreachable)
-    monkeypatch.chdir(mace_file.parent)
-    (mace_file.parent / "small").write_text("a file of that name is not what was meant")
-    with pytest.raises(CalculatorError, match=r"URLError: .*no route.*give a model file"):
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+    with pytest.raises(
+        CalculatorError, match=r"URLError: .*no route.*; without a network, give a model file"
+    ):
         calculators.load("mace:small")
+    assert list(cached.parent.iterdir()) == []
+    cached.write_text("cut off")
+    with pytest.raises(CalculatorError, match=f"mace:small does not load: .*; it is kept in {cached.parent}"):
+        calculators.load("mace:small")
+    shutil.copy(mace_file, cached)
+    capsys.readouterr()
+    assert calculators.load("mace:small").r_max == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert str(cached) in err
+
+
+@pytest.mark.slow
+def test_heads_are_chosen_never_guessed(mace_file, tmp_path):
+    two = tiny_mace(tmp_path / "two.model", heads=("pbe", "r2scan"))
+    listed = r"\(it has: pbe, r2scan\)"
+    with pytest.raises(CalculatorError, match=f"several heads, name the one to use {listed}"):
+        calculators.load(f"mace:{two}")
+    with pytest.raises(CalculatorError, match=f"has no head 'pb' {listed}"):
+        calculators.load(f"mace:{two}", head="pb")
+    assert calculators.load(f"mace:{two}", head="r2scan").head == "r2scan"
+    default = tiny_mace(tmp_path / "default.model", heads=("pt_head", "default"))
+    assert calculators.load(f"mace:{default}").head == "default"
+    assert calculators.load(f"mace:{mace_file}").head == "Default"
