@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.running import BAD_INPUT, OK, Fault, Job, Plan, Refusal, complain, relax_all
+from relax.plan import Plan, Refusal
+from relax.running import BAD_INPUT, OK, Fault, Job, complain, relax_all
 
 if TYPE_CHECKING:
     from relax.rule import Param, Rule
@@ -107,6 +108,14 @@ def run(
             help="chgnet, emt, lj, mace:NAME_OR_PATH or module:callable.",
         ),
     ] = "chgnet",
+    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where chgnet and mace run.")] = "cpu",
+    dtype: Annotated[
+        str | None,
+        typer.Option(metavar="float64|float32", help="Precision of mace; float64, if not given."),
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Head of mace, for models that have several.")
+    ] = None,
     rule: Annotated[
         str, typer.Option("--rule", "-r", metavar="RULE", help=f"One of {' '.join(RULE_NAMES)}.")
     ] = "frankenstein",
@@ -121,12 +130,55 @@ def run(
     ] = None,
     cell: Annotated[
         bool,
-        typer.Option("--cell/--no-cell", help="Relax the cell too, where it is periodic in 3 directions."),
+        typer.Option("--cell/--no-cell", help="Relax the cell too, along the directions that are periodic."),
     ] = False,
+    pressure: Annotated[
+        float, typer.Option(metavar="PRESSURE", help="With --cell: external pressure, GPa.")
+    ] = 0.0,
+    hydrostatic: Annotated[
+        bool, typer.Option("--hydrostatic", help="With --cell: only scale the cell.")
+    ] = False,
+    constant_volume: Annotated[
+        bool, typer.Option("--constant-volume", help="With --cell: only change its shape.")
+    ] = False,
+    symmetry: Annotated[
+        str, typer.Option(metavar="keep|free", help="Keep the space group of the start, or leave it free.")
+    ] = "free",
+    symprec: Annotated[
+        float, typer.Option(metavar="LENGTH", help="How far atoms may be off a symmetric place, A.")
+    ] = 0.01,
+    rattle: Annotated[
+        float,
+        typer.Option(
+            metavar="LENGTH",
+            help="Displace the atoms at random first, and with --cell strain the cell, A; "
+            "the way off a saddle point.",
+        ),
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of --rattle, for each structure anew.")] = 0,
     fmax: Annotated[
         float, typer.Option(metavar="FORCE", help="Largest force that is converged, eV/A.")
     ] = 0.05,
+    smax: Annotated[
+        float | None,
+        typer.Option(
+            metavar="STRESS",
+            help="With --cell: largest stress that is converged, GPa; "
+            "if not given, that which --fmax implies.",
+        ),
+    ] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Most steps to take for a structure.")] = 500,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Most time to take for a structure.")
+    ] = None,
+    on_bad: Annotated[
+        str,
+        typer.Option(
+            metavar="stop|backtrack",
+            help="What to do where a run goes wrong: stop it at the last good structure, or go back to "
+            "that and on with shorter steps.",
+        ),
+    ] = "stop",
     output: Annotated[
         str | None,
         typer.Option(
@@ -143,12 +195,18 @@ def run(
     """Relax structures and print how each one ended.
 
     Without --output no structure is written. With it, every structure that was relaxed is, converged
-    or not, in the order given, with its energy and forces; the file appears whole, at the end.
+    or not, in the order given, with its energy, forces and verdict; the file appears whole, at the end.
 
     Exit code: 0 all converged, 1 some did not, 2 bad input (the rest is relaxed), 130 Ctrl-C.
     """
-    plan = Plan(files, calculator, rule, read_settings(rule, settings or []), cell, fmax, steps, output,
-                trajectory, logfile)  # fmt: skip
+    plan = Plan(
+        files=files, calculator=calculator, device=device, dtype=dtype, head=head,
+        rule=rule, settings=read_settings(rule, settings or []),
+        cell=cell, pressure=pressure, hydrostatic=hydrostatic, constant_volume=constant_volume,
+        symmetry=symmetry, symprec=symprec, rattle=rattle, seed=seed,
+        fmax=fmax, smax=smax, steps=steps, timeout=timeout, on_bad=on_bad,
+        output=output, trajectory=trajectory, logfile=logfile,
+    )  # fmt: skip
     plan.check()
     if output is None and sys.stderr.isatty():
         complain("no --output is given, the relaxed structures will not be written")
@@ -161,7 +219,8 @@ def run(
         from relax.screens import run_table
 
         # A pipe has no width, and a table cut for 80 columns would lose what it is read for.
-        Console(width=None if sys.stdout.isatty() else 1000).print(run_table(done))
+        console = Console(width=None if sys.stdout.isatty() else 1000)
+        console.print(run_table(done, console.width, "enthalpy" if plan.pressure else "energy"))
     raise typer.Exit(code)
 
 
@@ -235,19 +294,17 @@ def print_json(plan: Plan, done: list[Job], faults: list[Fault]) -> None:
     """Print the results of a run as one JSON object."""
     from relax import __version__
 
-    shared = {
-        "rule": plan.rule,
-        "settings": plan.settings,
-        "calculator": plan.calculator,
-        "relax": __version__,
-    }
+    options = plan.options()
+    # In each result too: what a row of a table that people make of many runs is told apart by.
+    shared = {k: options[k] for k in ("rule", "settings", "calculator")} | {"relax": __version__}
     results = [
         {"file": job.file, "frame": job.frame, "formula": job.formula, "atoms": job.natoms,
          "cell": job.with_cell, **dataclasses.asdict(job.result), **shared}
         for job in done
     ]  # fmt: skip
     bad = [dataclasses.asdict(fault) for fault in faults]
-    print(json.dumps(plain({"relax": __version__, "results": results, "bad_input": bad}), indent=1))
+    said = {"relax": __version__, "options": options, "results": results, "bad_input": bad}
+    print(json.dumps(plain(said), indent=1))
 
 
 # --------------------------------------------------------------------------------------------------

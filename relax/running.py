@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,78 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from relax.plan import Plan, Refusal
+from relax.recording import recording, trajectories
+
 if TYPE_CHECKING:
     from ase import Atoms
 
     from relax.result import Result
     from relax.screens import Bar
 
-__all__ = ["BAD_INPUT", "OK", "UNCONVERGED", "Fault", "Job", "Plan", "Refusal", "complain", "relax_all"]
+__all__ = ["BAD_INPUT", "OK", "UNCONVERGED", "Fault", "Job", "complain", "relax_all"]
 
 OK, UNCONVERGED, BAD_INPUT = 0, 1, 2
 """Exit codes."""
 
 
-class Refusal(Exception):
-    """The command cannot go on; the message is the one line that says why."""
-
-
 def complain(message: str) -> None:
     """Say one line on standard error."""
     print(f"relax: {message}", file=sys.stderr)
-
-
-@dataclass
-class Plan:
-    """What a ``relax run`` was asked for."""
-
-    files: list[str]
-    calculator: str
-    rule: str
-    settings: dict[str, Any]
-    cell: bool
-    fmax: float
-    steps: int
-    output: str | None
-    trajectory: str | None
-    logfile: str | None
-
-    @property
-    def rule_text(self) -> str:
-        """The rule and its settings, as on the command line."""
-        return " ".join([self.rule, *(f"{k}={v}" for k, v in self.settings.items())])
-
-    def check(self) -> None:
-        """Raise Refusal for what is wrong whatever the files hold."""
-        from relax.calculators import CalculatorError, check_name
-
-        if not (math.isfinite(self.fmax) and self.fmax > 0):
-            raise Refusal(f"--fmax is to be a number above 0, not {self.fmax:g}")
-        if self.steps < 0:
-            raise Refusal(f"--steps is to be 0 or more, not {self.steps}")
-        try:
-            check_name(self.calculator)
-        except CalculatorError as error:
-            raise Refusal(str(error)) from None
-        inputs = {os.path.realpath(file): file for file in self.files}
-        taken: dict[str, str] = {}
-        for option, path in self.written():
-            real = os.path.realpath(path)
-            if real in inputs:
-                raise Refusal(f"{option} {path} would overwrite an input file")
-            if real in taken:
-                raise Refusal(f"{taken[real]} and {option} are the same file, {path}")
-            taken[real] = option
-            folder = Path(real).parent
-            if not folder.is_dir():
-                raise Refusal(f"{option} {path}: there is no folder {folder}")
-            if not os.access(folder, os.W_OK):
-                raise Refusal(f"{option} {path}: {folder} is closed for writing")
-
-    def written(self) -> Iterator[tuple[str, str]]:
-        """Yield the options that name something to write, and what they name."""
-        options = (("--output", self.output), ("--trajectory", self.trajectory), ("--logfile", self.logfile))
-        yield from ((option, path) for option, path in options if path is not None)
 
 
 @dataclass
@@ -141,14 +86,33 @@ def gather(plan: Plan) -> tuple[list[Job], list[Fault]]:
             source = f"{file}#{frame}" if len(frames) > 1 else file
             try:
                 check(atoms)
+                with_cell = plan.cell and free(plan, atoms, source)
             except StructureError as error:
                 faults.append(fault(file, frame, source, str(error)))
                 continue
-            with_cell = plan.cell and bool(atoms.pbc.all()) and bool(atoms.cell.rank == 3)
-            if plan.cell and not with_cell:
-                complain(f"{source}: not periodic in three directions, its cell is kept")
             jobs.append(Job(file, frame, atoms, source, with_cell))
     return jobs, faults
+
+
+def free(plan: Plan, atoms: Atoms, source: str) -> bool:
+    """Return whether the cell relaxes, with a line on standard error where it does so in part or not at all.
+
+    Raises
+    ------
+    StructureError
+        The pressure that was asked for would push on a vacuum.
+    """
+    from relax.structures import StructureError
+
+    if not atoms.pbc.any():
+        complain(f"{source}: not periodic, its cell is kept")
+        return False
+    if not atoms.pbc.all():
+        if plan.pressure:
+            raise StructureError("a pressure needs a structure that is periodic in three directions")
+        axes = " and ".join(axis for axis, periodic in zip("abc", atoms.pbc, strict=True) if periodic)
+        complain(f"{source}: periodic along {axes} only, its cell relaxes there and is kept elsewhere")
+    return True
 
 
 def fault(file: str, frame: int | None, source: str, reason: str) -> Fault:
@@ -159,14 +123,14 @@ def fault(file: str, frame: int | None, source: str, reason: str) -> Fault:
 
 def relax_all(plan: Plan) -> tuple[list[Job], list[Fault], int]:
     """Do what ``plan`` says; return what was relaxed, what could not be, and the exit code."""
-    from relax.calculators import CalculatorError, load, unsupported
+    from relax.calculators import CalculatorError, load
     from relax.screens import progress
     from relax.structures import StructureError, write
 
     jobs, faults = gather(plan)
     if not jobs:
         return [], faults, BAD_INPUT
-    paths = trajectories(plan, jobs)
+    paths = trajectories(plan.trajectory, [job.source for job in jobs], plan.files)
     if plan.output:
         try:
             write(plan.output, [job.atoms for job in jobs], rehearse=True)
@@ -182,15 +146,15 @@ def relax_all(plan: Plan) -> tuple[list[Job], list[Fault], int]:
             bar = stack.enter_context(progress())
             bar.say(f"loading {plan.calculator}")
             try:
-                calculator = load(plan.calculator)
+                calculator = load(plan.calculator, plan.device, plan.dtype, plan.head)
             except CalculatorError as error:
                 raise Refusal(str(error)) from error
             bar.start(len(jobs))
             for job, path in zip(jobs, paths, strict=True):
-                if why := unsupported(calculator, job.atoms):
-                    faults.append(fault(job.file, job.frame, job.source, why))
-                else:
+                try:
                     relax_one(plan, job, calculator, path, log, bar, done)
+                except StructureError as error:
+                    faults.append(fault(job.file, job.frame, job.source, str(error)))
                 bar.advance()
         except KeyboardInterrupt as stop:
             stopped = 128 + (stop.args[0] if stop.args else signal.SIGINT)
@@ -229,13 +193,21 @@ def opened(path: str) -> IO[str]:
 def relax_one(
     plan: Plan, job: Job, calculator: Any, path: Path | None, log: Any, bar: Bar, done: list[Job]
 ) -> None:
-    """Relax one structure, and add it to ``done`` however it ends; its atoms become the relaxed ones."""
-    from ase.filters import FrechetCellFilter
+    """Relax one structure, and add it to ``done`` however it ends; its atoms become the relaxed ones.
 
+    Raises
+    ------
+    StructureError
+        The calculator does not know it, or the cell or the symmetry that is to relax or to be kept is not
+        there.
+    """
+    from relax.calculators import unsupported
     from relax.optimizers import OPTIMIZERS
-    from relax.structures import snapshot
+    from relax.structures import StructureError, snapshot
 
     atoms = job.atoms
+    if why := unsupported(calculator, atoms):
+        raise StructureError(why)
     # An equal structure relaxed before would otherwise leave its answers, and no call be counted.
     if hasattr(calculator, "reset"):
         calculator.reset()
@@ -243,80 +215,42 @@ def relax_one(
     if log:
         log.write(f"# {job.source}\n")
     with recording(path) as part:
-        optimizer = OPTIMIZERS[plan.rule](
-            FrechetCellFilter(atoms) if job.with_cell else atoms,
-            logfile=log,
-            trajectory=None if part is None else str(part),
-            **plan.settings,
-        )
+        try:
+            optimizer = OPTIMIZERS[plan.rule](
+                atoms, logfile=log, trajectory=part and str(part), **plan.of_optimizer(job.with_cell)
+            )
+        except ValueError as error:
+            raise StructureError(" ".join(str(error).split())) from error
+        watch = optimizer.optimizable
 
         def show() -> None:
-            now = optimizer.result
-            bar.say(f"{job.formula}  step {now.steps}  calls {now.force_calls}  fmax {now.fmax:.3g}")
+            stress = f"  stress {watch.smax:.3g} GPa" if job.with_cell else ""
+            calls = f"step {optimizer.nsteps}  calls {watch.counter.calls}"
+            bar.say(f"{job.formula}  {calls}  fmax {watch.fmax:.3g} eV/A{stress}")
 
         bar.say(job.formula)
         optimizer.attach(show)  # type: ignore[no-untyped-call]
         try:
-            optimizer.run(plan.fmax, plan.steps)
+            optimizer.run(plan.fmax, plan.steps, smax=plan.smax, timeout=plan.timeout)
         finally:
             job.verdict = optimizer.result
-            job.atoms = snapshot(
-                atoms,
-                source=job.source,
-                relax_rule=plan.rule_text,
-                relax_status=job.verdict.status,
-                relax_force_calls=job.verdict.force_calls,
-            )
+            job.atoms = snapshot(atoms, source=job.source, **verdict(plan, job.verdict))
             done.append(job)
             optimizer.close()  # type: ignore[no-untyped-call]
 
 
-def trajectories(plan: Plan, jobs: list[Job]) -> list[Path | None]:
-    """Return where the trajectory of each structure goes, making the folder where one is asked for."""
-    if plan.trajectory is None:
-        return [None] * len(jobs)
-    target = Path(plan.trajectory)
-    if target.suffix == ".traj" and not target.is_dir():
-        if len(jobs) > 1:
-            raise Refusal(f"--trajectory {target}: there are {len(jobs)} structures, name a folder for them")
-        return [target]
-    try:
-        target.mkdir(exist_ok=True)
-    except OSError as error:
-        raise Refusal(f"--trajectory {target}: {error.strerror}") from None
-    inputs = {os.path.realpath(file) for file in plan.files}
-    paths: list[Path | None] = []
-    for job in jobs:
-        stem = Path(job.source).name.replace("#", "-")
-        path, n = target / f"{stem}.traj", 1
-        while path in paths:
-            n += 1
-            path = target / f"{stem}-{n}.traj"
-        if os.path.realpath(path) in inputs:
-            raise Refusal(f"--trajectory {target}: {path} would overwrite an input file")
-        paths.append(path)
-    return paths
-
-
-@contextlib.contextmanager
-def recording(path: Path | None) -> Iterator[Path | None]:
-    """Lend a file beside ``path`` to write a trajectory to, and move it there at the end."""
-    if path is None:
-        yield None
-        return
-    part = path.with_name(f".{path.name}.part")
-    try:
-        yield part
-    finally:
-        from ase.io.trajectory import Trajectory
-
-        frames = 0
-        with contextlib.suppress(Exception), Trajectory(part) as written:
-            frames = len(written)
-        if frames:
-            os.replace(part, path)
-        else:
-            part.unlink(missing_ok=True)
+def verdict(plan: Plan, result: Result) -> dict[str, Any]:
+    """Return what a relaxed structure says of itself in the file; nothing of what was not measured."""
+    measured = {
+        "relax_rule": plan.rule_text,
+        "relax_status": result.status,
+        "relax_force_calls": result.force_calls,
+        "relax_smax": result.smax,
+        "relax_volume_ratio": result.volume_ratio,
+        "relax_spacegroup_first": result.spacegroup_first,
+        "relax_spacegroup_last": result.spacegroup_last,
+    }
+    return {k: v for k, v in measured.items() if v != "" and not (isinstance(v, float) and math.isnan(v))}
 
 
 @contextlib.contextmanager

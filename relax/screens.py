@@ -22,7 +22,10 @@ from relax.rule import Param, Rule, parameters
 
 __all__ = ["About", "Bar", "about", "progress", "rule_page", "run_table", "settings_table"]
 
-COLOURS = {"converged": "green", "max_steps": "yellow", "stalled": "yellow", "interrupted": "yellow"}
+COLOURS = {"converged": "green"} | dict.fromkeys(("max_steps", "stalled", "timeout", "interrupted"), "yellow")
+
+WIDE = 100
+"""Columns of a screen from which the table of a run has all of its own."""
 
 
 class Row(Protocol):
@@ -82,37 +85,49 @@ def progress() -> Iterator[Bar]:
         yield Bar(bar)
 
 
-def run_table(rows: Sequence[Row]) -> RenderableType:
-    """Return the table of a run, with the reasons of those that did not converge below it."""
+def run_table(rows: Sequence[Row], width: int, energy: str = "energy") -> RenderableType:
+    """Return the table of a run for a screen of ``width`` columns, with what is to be noted below it.
+
+    That is why a run did not converge, and which space groups changed.  ``energy`` is what the energies
+    are called.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("file", overflow="fold", min_width=12)
+    table.add_column("file", overflow="fold", min_width=8)
     table.add_column("formula", no_wrap=True)
     table.add_column("status", no_wrap=True)
-    for name in ("atoms", "force\ncalls", "energy\neV", "energy\neV/atom", "fmax\neV/A", "time\ns"):
+    for name in _numbers(rows[0], width, energy):
         table.add_column(name, justify="right", no_wrap=True)
-    reasons = []
+    reasons, groups = [], []
     for row in rows:
         result = row.result
-        colour = COLOURS.get(result.status, "red")
-        table.add_row(
-            Text(row.source),
-            row.formula,
-            Text(result.status, colour),
-            str(row.natoms),
-            str(result.force_calls),
-            _number(result.energy_last, ".4f"),
-            _number(result.energy_last / row.natoms, ".4f"),
-            _number(result.fmax, ".4f" if result.fmax < 1000 else ".2e"),
-            _number(result.wall_time, ".1f"),
-        )
+        status = result.status, COLOURS.get(result.status, "red")
+        table.add_row(Text(row.source), row.formula, Text(*status), *_numbers(row, width, energy).values())
         if not result.converged:
-            words = (f"{row.source}: ", (result.status, colour), f": {result.reason}")
-            reasons.append(Text.assemble(*words, no_wrap=True, overflow="ignore"))
+            reasons.append(Text.assemble(f"{row.source}: ", status, f": {result.reason}"))
+        before, after = result.spacegroup_first, result.spacegroup_last
+        if before != after:
+            groups.append(Text(f"{row.source}: space group {before or 'none'} -> {after or 'none'}"))
     calls = sum(row.result.force_calls for row in rows)
     seconds = sum(row.result.wall_time for row in rows)
     done = sum(row.result.converged for row in rows)
     summary = Text(f"{done} of {len(rows)} converged, {calls} force calls, {seconds:.1f} s", "bold")
-    return Group(table, Text(), *reasons, summary)
+    return Group(table, Text(), *reasons, *groups, summary)
+
+
+def _numbers(row: Row, width: int, energy: str) -> dict[str, str]:
+    """Return the columns of numbers for one structure, by their heads."""
+    result = row.result
+    columns = {
+        "atoms": str(row.natoms),
+        "force\ncalls": str(result.force_calls),
+        f"{energy}\neV": _number(result.energy_last, ".4f"),
+        f"{energy}\neV/atom": _number(result.energy_last / row.natoms, ".4f"),
+        "fmax\neV/A": _number(result.fmax, ".4f" if result.fmax < 1000 else ".2e"),
+        "stress\nGPa": _number(result.smax, ".3f" if result.smax < 1000 else ".2e"),
+        "time\ns": _number(result.wall_time, ".1f"),
+    }
+    left_out = () if width >= WIDE else ("atoms", f"{energy}\neV")
+    return {name: number for name, number in columns.items() if name not in left_out}
 
 
 def _number(value: float, style: str) -> str:

@@ -118,7 +118,7 @@ def snapshot(atoms: Atoms, **info: Any) -> Atoms:
             value = None
         if value is not None:
             results[name] = float(value) if name == "energy" else np.array(value, dtype=float)
-    for name in (*RESULTS, "spacegroup", "unit_cell", "occupancy"):
+    for name in (*RESULTS, "spacegroup", "spacegroup_kinds", "unit_cell", "occupancy"):
         copy.info.pop(name, None)
         copy.arrays.pop(name, None)
     copy.info.update(info)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import os
 import shutil
@@ -15,9 +16,11 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.io import write
 
 from relax import CoReRelax, calculators, mace_models, packages
 from relax.calculators import CalculatorError
+from relax.cli import main
 
 
 @pytest.fixture
@@ -415,3 +418,27 @@ def test_heads_are_chosen_never_guessed(mace_file, tmp_path):
     default = tiny_mace(tmp_path / "default.model", heads=("pt_head", "default"))
     assert calculators.load(f"mace:{default}").head == "default"
     assert calculators.load(f"mace:{mace_file}").head == "Default"
+
+
+@pytest.mark.slow
+def test_the_command_relaxes_a_slab_and_a_molecule_with_a_mace_file(mace_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    atoms = slab()
+    atoms.info.clear()
+    write("slab.traj", atoms)
+    write("both.traj", [molecule("H2O"), bulk("Zn")])
+    words = ["run", "--json", "--calculator", f"mace:{mace_file}", "--dtype", "float32", "--cell"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "slab.traj", "both.traj", "--steps", "1"])
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        "relax: slab.traj: periodic along a and b only, its cell relaxes there and is kept elsewhere",
+        "relax: both.traj#0: not periodic, its cell is kept",
+        "relax: both.traj#1: this MACE model does not know the element of atom 0, Zn (it knows H O Cu)",
+    ]
+    results = json.loads(out)["results"]
+    assert [(r["file"], r["cell"], r["smax"] is None) for r in results] == [
+        ("slab.traj", True, False), ("both.traj", False, True)
+    ]  # fmt: skip

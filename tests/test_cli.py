@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,20 +13,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rich.console
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.io import Trajectory, read, write
+from ase.units import GPa
 
 from relax import __version__
 from relax.cli import RULE_NAMES, common_settings, main
 from relax.optimizers import OPTIMIZERS
-from relax.result import STATUSES
+from relax.plan import Plan
+from relax.result import STATUSES, Result
 from relax.rule import parameters
 from relax.rules import RULES
 from relax.rules.wrappers import for_atoms
-from relax.screens import about
+from relax.screens import about, run_table
+from relax.symmetry import SYMPREC
 
 ROOT = Path(__file__).parents[1]
 
@@ -185,6 +190,28 @@ def test_an_unknown_rule_of_rules(relax):
         (["--steps", "-1"], "--steps is to be 0 or more"),
         (["--steps", "many"], "--steps"),
         (["--nonsense"], "No such option"),
+        (["--symmetry", "kept"], "--symmetry is to be keep or free, not 'kept'"),
+        (["--on-bad", "raise"], "--on-bad is to be stop or backtrack, not 'raise'"),
+        (["--symmetry", "keep", "--rattle", "0.1"], "--rattle breaks the symmetry that --symmetry keep"),
+        (["--rattle", "-1"], "--rattle is to be 0 or more"),
+        (["--rattle", "inf"], "--rattle is to be 0 or more"),
+        (["--seed", "-1"], "--seed is to be 0 or more"),
+        (["--symprec", "0"], "--symprec is to be a number above 0"),
+        (["--timeout", "0"], "--timeout is to be a number above 0"),
+        (["--cell", "--smax", "nan"], "--smax is to be a number above 0"),
+        (["--cell", "--pressure", "nan"], "--pressure is to be a finite number"),
+        (["--pressure", "1"], "--pressure is about cells that relax, give --cell too"),
+        (["--smax", "1"], "--smax is about cells that relax, give --cell too"),
+        (["--hydrostatic"], "--hydrostatic is about cells that relax, give --cell too"),
+        (["--constant-volume", "--no-cell"], "--constant-volume is about cells that relax"),
+        (["--cell", "--hydrostatic", "--constant-volume"], "together hold the cell"),
+        (["--cell", "--pressure", "1", "--constant-volume"], "--pressure does nothing at --constant-volume"),
+        (["--device", "cuda"], "a device can be chosen for chgnet and mace models, not for emt"),
+        (["--dtype", "float32"], "a dtype can be chosen for mace models, not for emt"),
+        (["--head", "pbe"], "a head can be chosen for mace models, not for emt"),
+        (["--calculator", "chgnet", "--device", "gpu"], "unknown device 'gpu'; give cpu or cuda"),
+        (["--calculator", "mace:small", "--dtype", "float16"], "unknown dtype 'float16'; give float64 or"),
+        (["--calculator", "mace:no/such.model"], "mace:no/such.model: there is no such file"),
         (["--calculator", "emtt"], "did you mean 'emt'"),
         (["--calculator", "nosuch:thing"], "no module 'nosuch'"),
         (["-o", "good.extxyz"], "would overwrite an input"),
@@ -321,9 +348,10 @@ def test_json_has_every_field_and_nothing_else_is_printed(relax, good):
     expected = {"file": good, "frame": 0, "formula": "Cu4", "status": "converged", "calculator": "emt",
                 "rule": "core", "settings": {"s_0": 0.05}, "relax": __version__}  # fmt: skip
     assert result.items() >= expected.items()
-    assert {"reason", "force_calls", "steps", "fmax", "energy_first", "energy_last", "wall_time"} < set(
-        result
-    )
+    assert {field.name for field in dataclasses.fields(Result)} < set(result)
+    assert result["smax"] > 0
+    assert result["spacegroup_first"] == "P1 (1)"
+    assert said["options"].items() >= {"calculator": "emt", "symmetry": "free", "smax": None}.items()
     assert result["force_calls"] == result["steps"] + 1
     assert set(STATUSES) >= {result["status"]}
 
@@ -390,11 +418,194 @@ def test_the_cell_is_relaxed_where_there_is_one(relax):
     write("pair.traj", Atoms("Cu2", [[0, 0, 0], [0, 0, 2.4]]))
     code, out, err = relax("run", "-c", "emt", "--cell", "-o", "out.traj", "wide.traj", "pair.traj")
     assert code == 0, out
-    assert err == ["relax: pair.traj: not periodic in three directions, its cell is kept"]
+    assert err == ["relax: pair.traj: not periodic, its cell is kept"]
     relaxed, pair = read("out.traj", ":")
     assert relaxed.cell.volume < 0.95 * wide.cell.volume
     assert pair.cell.rank == 0
     assert np.abs(relaxed.get_stress()).max() * relaxed.cell.volume < 0.06
+    assert relaxed.info["relax_smax"] == pytest.approx(np.abs(relaxed.get_stress()).max() / GPa)
+    assert relaxed.info["relax_volume_ratio"] == pytest.approx(relaxed.cell.volume / wide.cell.volume)
+    assert relaxed.info["relax_spacegroup_last"] == "Fm-3m (225)"
+    assert not {"relax_smax", "relax_volume_ratio", "relax_spacegroup_last"} & set(pair.info)
+
+
+def test_a_slab_relaxes_in_its_plane(relax):
+    slab = fcc111("Cu", (1, 1, 3), a=3.75, vacuum=6)
+    slab.info.clear()
+    write("slab.traj", slab)
+    code, out, err = relax("run", "-c", "emt", "--cell", "-o", "out.traj", "slab.traj", "--smax", 0.1)
+    assert code == 0, out
+    assert err == [
+        "relax: slab.traj: periodic along a and b only, its cell relaxes there and is kept elsewhere"
+    ]
+    relaxed = read("out.traj")
+    assert np.allclose(relaxed.cell[2], slab.cell[2], atol=1e-12)
+    assert relaxed.cell.lengths()[0] < 0.99 * slab.cell.lengths()[0]
+    code, out, err = relax("run", "-c", "emt", "--cell", "--pressure", 1, "slab.traj")
+    assert (code, out) == (2, "")
+    assert err == ["relax: slab.traj: a pressure needs a structure that is periodic in three directions"]
+
+
+def test_a_pressure_is_met(relax):
+    write("cu.traj", bulk("Cu"))
+    words = ("run", "-c", "emt", "--cell", "--pressure", 10, "--smax", 0.01, "cu.traj", "-o", "out.traj")
+    code, out, _ = relax(*words)
+    assert code == 0, out
+    assert "enthalpy" in out
+    stress = read("out.traj").get_stress()
+    assert np.allclose(stress / GPa, [-10, -10, -10, 0, 0, 0], atol=0.01)
+    (result,) = json.loads(relax(*words[:-2], "--json")[1])["results"]
+    assert result["smax"] <= 0.01
+    assert result["volume_ratio"] < 1
+    assert "residual stress" in result["reason"]
+
+
+@pytest.mark.parametrize(("option", "kept"), [("--hydrostatic", "shape"), ("--constant-volume", "volume")])
+def test_what_a_cell_may_not_do(relax, option, kept):
+    atoms = bulk("Cu", "bct", a=2.7, c=3.4)
+    write("cu.traj", atoms)
+    code, out, _ = relax("run", "-c", "emt", "--cell", option, "cu.traj", "-o", "out.traj")
+    assert code == 0, out
+    before, after = atoms.cell, read("out.traj").cell
+    grown = (after.volume / before.volume) ** (1 / 3)
+    assert not np.allclose(after, before, atol=1e-3)
+    if kept == "shape":
+        assert np.allclose(after, grown * before.array)
+    else:
+        assert grown == pytest.approx(1)
+
+
+def test_symmetry_is_kept_or_free(relax):
+    atoms = bulk("Cu", cubic=True, a=3.7)
+    atoms[0].symbol = "Au"
+    atoms.rattle(1e-4, seed=1)
+    write("cu3au.traj", atoms)
+    words = ("run", "-c", "emt", "--cell", "cu3au.traj", "--fmax", 0.01, "--json", "--symprec")
+    (kept,) = json.loads(relax(*words, 0.01, "--symmetry", "keep")[1])["results"]
+    assert kept["spacegroup_first"] == kept["spacegroup_last"] == "Pm-3m (221)"
+    assert kept["fmax"] < 1e-10
+    (free,) = json.loads(relax(*words, 1e-6)[1])["results"]
+    assert free["spacegroup_first"] == "P1 (1)"
+
+
+def test_a_rattle_is_the_same_for_the_same_seed_and_its_group_is_told(relax):
+    write("cu.traj", bulk("Cu", cubic=True))
+
+    def rattled(seed):
+        code, out, _ = relax("run", "-c", "emt", "cu.traj", "--rattle", 0.1, "--seed", seed, "-o", "out.traj",
+                             "--steps", 0)  # fmt: skip
+        assert code == 1
+        assert "cu.traj: space group Fm-3m (225) -> P1 (1)" in out
+        return read("out.traj").positions
+
+    first = rattled(1)
+    assert np.abs(first - bulk("Cu", cubic=True).positions).max() > 0.05
+    assert np.array_equal(first, rattled(1))
+    assert not np.allclose(first, rattled(2))
+
+
+@pytest.mark.parametrize(
+    ("options", "atoms", "says"),
+    [
+        (["--cell"], Atoms("Cu2", [[0, 0, 0], [0, 0, 2.4]], cell=[3, 3, 0], pbc=[1, 1, 0]), "with a volume"),
+        (["--symmetry", "keep"], molecule("N2"), "a crystal that is periodic in three directions"),
+    ],
+)
+def test_what_cannot_be_relaxed_so_is_bad_input_and_the_others_are_relaxed(relax, good, options, atoms, says):
+    write("bad.traj", atoms)
+    words = ["run", "-c", "emt", *options, "bad.traj", good, "-o", "out.extxyz", "--trajectory", "paths"]
+    code, out, err = relax(*words)
+    assert code == 2
+    assert err[-1].startswith("relax: bad.traj: ")
+    assert says in err[-1]
+    assert "1 of 1 converged" in out
+    assert read("out.extxyz").info["source"] == good
+    assert os.listdir("paths") == [f"{good}.traj"]
+
+
+def test_a_run_that_goes_wrong_goes_back_if_asked(relax, good):
+    Path("fickle.py").write_text(
+        "from ase.calculators.emt import EMT\n"
+        "class Fickle(EMT):\n"
+        "    calls = 0\n"
+        "    def calculate(self, *args):\n"
+        "        super().calculate(*args)\n"
+        "        self.calls += 1\n"
+        "        if self.calls == 3: self.results['forces'] *= float('nan')\n"
+    )
+    code, out, _ = relax("run", "-c", "fickle:Fickle", good)
+    assert code == 1
+    assert f"{good}: nonfinite: the force on row 0 is nan" in out
+    assert relax("run", "-c", "fickle:Fickle", good, "--on-bad", "backtrack")[0] == 0
+
+
+def test_the_time_of_a_structure_is_limited(relax, good):
+    Path("sleepy.py").write_text(
+        "import time\n"
+        "from ase.calculators.emt import EMT\n"
+        "class Sleepy(EMT):\n"
+        "    def calculate(self, atoms=None, *args):\n"
+        "        if len(atoms) == 8: time.sleep(60)\n"
+        "        super().calculate(atoms, *args)\n"
+    )
+    write("slow.traj", copper() * (2, 1, 1))
+    start = time.monotonic()
+    code, out, _ = relax("run", "-c", "sleepy:Sleepy", "slow.traj", good, "--timeout", 3)
+    assert time.monotonic() - start < 30
+    assert code == 1
+    assert "slow.traj: timeout: the time was up" in out
+    assert "1 of 2 converged" in out
+
+
+def test_the_options_are_those_of_a_plan(relax, good):
+    said = json.loads(relax("run", "--json", "-c", "emt", good)[1])["options"]
+    assert Plan([good], calculator="emt").options() == said
+    assert said["symprec"] == SYMPREC
+
+
+LONGEST = Result(
+    "calculator_error", "RuntimeError: no", 1234, 1233, 12.3456, 123.4567, -321.1, -321.2, 1.1, 0.9,
+    "Pm-3m (221)", "", 1234.5,
+)  # fmt: skip
+
+
+@dataclasses.dataclass
+class Row:
+    """A structure with the longest of everything."""
+
+    source: str = "a-folder/another-folder/structure-number-1234.extxyz"
+    formula: str = "Sr8Ti8O24"
+    natoms: int = 40
+    result: Result = LONGEST
+
+
+@pytest.mark.parametrize(("width", "energies"), [(80, 1), (100, 2), (1000, 2)])
+def test_the_table_fits_the_screen(width, energies):
+    console = rich.console.Console(width=width)
+    with console.capture() as captured:
+        console.print(run_table([Row()], width))
+    lines = captured.get().splitlines()
+    assert max(map(len, lines)) <= width
+    table = "\n".join(lines[: lines.index("")])
+    assert "…" not in table
+    assert table.count("energy") == energies
+    words = (
+        "fmax",
+        "12.3456",
+        "stress",
+        "GPa",
+        "123.457",
+        "-8.0300",
+        "1234",
+        "calculator_error",
+        "Sr8Ti8O24",
+    )
+    assert [word for word in words if word not in table] == []
+    flat = " ".join(" ".join(lines).split())
+    assert (
+        f"{Row.source}: calculator_error: RuntimeError: no {Row.source}: space group Pm-3m (221) -> none"
+        in flat
+    )
 
 
 def test_trajectories_have_a_file_each(relax, good):

@@ -1,0 +1,138 @@
+"""What a ``relax run`` is asked for, and what is wrong with it whatever the files hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Plan", "Refusal"]
+
+
+class Refusal(Exception):
+    """The command cannot go on; the message is the one line that says why."""
+
+
+@dataclass
+class Plan:
+    """What a ``relax run`` is asked for, with the names and the units of the command line."""
+
+    files: list[str]
+    calculator: str = "chgnet"
+    device: str = "cpu"
+    dtype: str | None = None
+    head: str | None = None
+    rule: str = "frankenstein"
+    settings: dict[str, Any] = field(default_factory=dict)
+    cell: bool = False
+    pressure: float = 0.0
+    hydrostatic: bool = False
+    constant_volume: bool = False
+    symmetry: str = "free"
+    symprec: float = 0.01
+    rattle: float = 0.0
+    seed: int = 0
+    fmax: float = 0.05
+    smax: float | None = None
+    steps: int = 500
+    timeout: float | None = None
+    on_bad: str = "stop"
+    output: str | None = None
+    trajectory: str | None = None
+    logfile: str | None = None
+
+    @property
+    def rule_text(self) -> str:
+        """The rule and its settings, as on the command line."""
+        return " ".join([self.rule, *(f"{k}={v}" for k, v in self.settings.items())])
+
+    def of_optimizer(self, with_cell: bool) -> dict[str, Any]:
+        """Return what the optimizer of a structure is told, ``with_cell`` or not."""
+        from relax.cell import CellFreedom
+
+        freedom = CellFreedom(
+            pressure=self.pressure, hydrostatic=self.hydrostatic, constant_volume=self.constant_volume
+        )
+        return {
+            "cell": freedom if with_cell else False,
+            "symmetry": self.symmetry,
+            "symprec": self.symprec,
+            "rattle": self.rattle,
+            "seed": self.seed,
+            "on_bad": self.on_bad,
+            **self.settings,
+        }
+
+    def options(self) -> dict[str, Any]:
+        """Return what was asked for beside the structures and what is written, for JSON."""
+        files = ("files", "output", "trajectory", "logfile")
+        return {k: v for k, v in dataclasses.asdict(self).items() if k not in files}
+
+    def check(self) -> None:
+        """Raise Refusal for what is wrong whatever the files hold."""
+        from relax.calculators import CalculatorError, check_name
+
+        self._check_numbers()
+        self._check_words()
+        try:
+            check_name(self.calculator, self.device, self.dtype, self.head)
+        except CalculatorError as error:
+            raise Refusal(str(error)) from None
+        self._check_paths()
+
+    def _check_numbers(self) -> None:
+        positive = {"--fmax": self.fmax, "--smax": self.smax, "--symprec": self.symprec}
+        for option, value in (positive | {"--timeout": self.timeout}).items():
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise Refusal(f"{option} is to be a number above 0, not {value:g}")
+        for option, value in {"--steps": self.steps, "--rattle": self.rattle, "--seed": self.seed}.items():
+            if not (math.isfinite(value) and value >= 0):
+                raise Refusal(f"{option} is to be 0 or more, not {value}")
+        if not math.isfinite(self.pressure):
+            raise Refusal(f"--pressure is to be a finite number, not {self.pressure}")
+
+    def _check_words(self) -> None:
+        if self.symmetry not in ("keep", "free"):
+            raise Refusal(f"--symmetry is to be keep or free, not {self.symmetry!r}")
+        if self.on_bad not in ("stop", "backtrack"):
+            raise Refusal(f"--on-bad is to be stop or backtrack, not {self.on_bad!r}")
+        if self.rattle and self.symmetry == "keep":
+            raise Refusal("--rattle breaks the symmetry that --symmetry keep is to keep, give one of them")
+        of_cells = {
+            "--pressure": bool(self.pressure),
+            "--smax": self.smax is not None,
+            "--hydrostatic": self.hydrostatic,
+            "--constant-volume": self.constant_volume,
+        }
+        given = [option for option, there in of_cells.items() if there]
+        if given and not self.cell:
+            raise Refusal(f"{given[0]} is about cells that relax, give --cell too")
+        if self.hydrostatic and self.constant_volume:
+            raise Refusal("--hydrostatic and --constant-volume together hold the cell, give one of them")
+        if self.pressure and self.constant_volume:
+            raise Refusal("--pressure does nothing at --constant-volume, give one of them")
+
+    def _check_paths(self) -> None:
+        inputs = {os.path.realpath(file): file for file in self.files}
+        taken: dict[str, str] = {}
+        for option, path in self.written():
+            real = os.path.realpath(path)
+            if real in inputs:
+                raise Refusal(f"{option} {path} would overwrite an input file")
+            if real in taken:
+                raise Refusal(f"{taken[real]} and {option} are the same file, {path}")
+            taken[real] = option
+            folder = Path(real).parent
+            if not folder.is_dir():
+                raise Refusal(f"{option} {path}: there is no folder {folder}")
+            if not os.access(folder, os.W_OK):
+                raise Refusal(f"{option} {path}: {folder} is closed for writing")
+
+    def written(self) -> Iterator[tuple[str, str]]:
+        """Yield the options that name something to write, and what they name."""
+        options = (("--output", self.output), ("--trajectory", self.trajectory), ("--logfile", self.logfile))
+        yield from ((option, path) for option, path in options if path is not None)
