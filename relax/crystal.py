@@ -215,7 +215,7 @@ class Crystal(Optimizable):
     def reference_from_plain(self, plain: dict[str, Any]) -> None:
         """Take up what :meth:`reference_to_plain` told; of the strain, only if it is that of the atoms."""
         self.refer(np.asarray(plain["reference"]), np.asarray(plain["strain"]))
-        self.deformed = np.asarray(plain["deformed"])
+        self._deform(np.asarray(plain["deformed"]))
         if not np.allclose(self.atoms.cell.array, self.reference @ self.deformed.T, rtol=0, atol=1e-9):
             self._look_again()
 

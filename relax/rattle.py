@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 
-from relax.cell import CellFreedom
+from relax.cell import CellFreedom, periodic_plane
 
 __all__ = ["rattle"]
 
@@ -31,7 +31,7 @@ def rattle(atoms: Atoms, amplitude: float, seed: int, freedom: CellFreedom | Non
     moves = rng.normal(0.0, amplitude, (len(atoms), 3))
     if freedom is not None:
         strain = rng.normal(0.0, amplitude, (3, 3)) / np.cbrt(atoms.get_volume() / len(atoms))
-        flat = np.diag(np.asarray(atoms.pbc, float))
-        strain = freedom.project((strain + strain.T) / 2, flat)
+        free = freedom.projector(periodic_plane(atoms.cell.array, atoms.pbc))
+        strain = np.reshape(free @ (strain + strain.T).ravel() / 2, (3, 3))
         atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
     atoms.set_positions(atoms.positions + moves)

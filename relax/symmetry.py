@@ -15,6 +15,9 @@ __all__ = ["LARGEST", "SYMPREC", "SpaceGroup", "space_group"]
 SYMPREC = 0.01
 """How far (A) atoms may be from the places that symmetry gives them."""
 
+ROUNDING = 1e-11
+"""Distance (A) that is as good as none."""
+
 LARGEST = 1000
 """Atoms beyond which no space group is looked for, unless asked: the search grows as their square."""
 
@@ -101,26 +104,28 @@ class SpaceGroup:
             mean[images] += moved
         return mean / len(turned)
 
-    def of_tensor(self, tensor: np.ndarray, cell: np.ndarray) -> np.ndarray:
-        """Return the part of a strain or a stress (3, 3) that the group leaves."""
+    def tensors(self, cell: np.ndarray) -> np.ndarray:
+        """Return the projector (9, 9) on the strains and stresses that the group leaves."""
         turns = self.cartesian(cell)
-        return np.asarray(np.mean(turns @ tensor @ turns.transpose(0, 2, 1), axis=0))
+        return np.asarray(np.einsum("kac,kbd->abcd", turns, turns).reshape(9, 9) / len(turns))
 
     def snap(self, atoms: Atoms) -> None:
-        """Move atoms and cell to where the group has them; the atoms move by less than spglib allowed."""
-        metric = np.mean(
-            np.swapaxes(self.rotations, 1, 2) @ (atoms.cell[:] @ atoms.cell[:].T) @ self.rotations, axis=0
-        )
+        """Move atoms and cell to where the group has them; the atoms move by less than spglib allowed.
+
+        What is there already, but for rounding, is left to the last bit, so that a restart is no change.
+        """
         old = atoms.cell[:]
+        metric = np.mean(np.swapaxes(self.rotations, 1, 2) @ (old @ old.T) @ self.rotations, axis=0)
         # The strain without rotation that gives the cell the averaged metric.
         inner = np.linalg.inv(old)
         values, vectors = np.linalg.eigh(inner @ metric @ inner.T)
         cell = old @ (vectors * np.sqrt(values)) @ vectors.T
-        atoms.set_cell(cell, scale_atoms=True, apply_constraint=False)
         scaled = atoms.get_scaled_positions(wrap=False)
         mean = np.zeros_like(scaled)
         for w, t, images in zip(self.rotations, self.translations, self.images, strict=True):
             apart = scaled @ w.T + t - scaled[images]
             mean[images] += apart - np.round(apart)
-        scaled += mean / len(self.rotations)
-        atoms.set_positions(scaled @ cell, apply_constraint=False)
+        positions = (scaled + mean / len(self.rotations)) @ cell
+        if max(np.abs(cell - old).max(), np.abs(positions - atoms.positions).max()) > ROUNDING:
+            atoms.set_cell(cell, apply_constraint=False)
+            atoms.set_positions(positions, apply_constraint=False)

@@ -129,6 +129,9 @@ class Watch(Optimizable):
     """Energy (eV/atom) above the start at which no run counts as converged; float32 models are noisier
     than their rounding."""
 
+    LARGEST = 1e50
+    """Energy (eV) and force (eV/A) from which on squares might overflow: as good as infinite."""
+
     def __init__(self, inner: Optimizable, downhill: bool = True) -> None:
         self.inner = inner
         self.counter = CallCounter()
@@ -136,8 +139,10 @@ class Watch(Optimizable):
         self.started = 0.0
         self.deadline: float | None = None
         self.energy_first = self.energy = self.fmax = self.smax = float("nan")
+        self.energy_before = float("nan")  # at the start of this run
         self.good: Snapshot | None = None
         self.whole: Snapshot | None = None
+        self.lowest: Snapshot | None = None
         # Bands and dimers have a memory of their own: the same place need not have the same gradient.
         self.plain = isinstance(inner, Crystal | OptimizableFilter) or (
             isinstance(inner, OptimizableAtoms) and isinstance(inner.atoms, Atoms)
@@ -163,8 +168,13 @@ class Watch(Optimizable):
     def gradient_norm(self, gradient: np.ndarray) -> float:
         return float(self.inner.gradient_norm(gradient))
 
+    def begin(self) -> None:
+        """Begin a run: evaluate anew, even where nothing has moved, for the calculator may have changed."""
+        self.forget()
+        self.energy_before, self.lowest = float("nan"), None
+
     def forget(self) -> None:
-        """Evaluate anew, even where nothing has moved: the calculator may have changed."""
+        """Evaluate anew, even where nothing has moved."""
         self._gradient = None
 
     def get_gradient(self) -> np.ndarray:
@@ -172,16 +182,23 @@ class Watch(Optimizable):
         if self._gradient is not None and self._seen(images):
             return self._gradient.copy()
         self.look_at_start(images)
-        gradient = np.asarray(self._evaluate("get_gradient"), dtype=float)
-        bad = np.flatnonzero(~np.isfinite(gradient))
+        gradient = self._evaluate("get_gradient")
+        if gradient.shape != (self.ndofs(),):
+            words = f"{gradient.size} numbers for the forces, not {self.ndofs()}"
+            raise RelaxationStopped("calculator_error", words)
+        bad = np.flatnonzero(~(np.abs(gradient) < self.LARGEST))
         if len(bad):
             raise RelaxationStopped("nonfinite", f"the force on row {bad[0] // 3} is {-gradient[bad[0]]}")
         # Only with both numbers is a structure good; every optimizer asks for the energy anyway.
         now = self._snapshot(images, self._finite_energy(), self.gradient_norm(gradient))
         self.look(now)
+        if np.isnan(self.energy_before):
+            self.energy_before = now.energy
         self._look_uphill(now.energy, self.UPHILL)
         self.good, self._gradient = now, gradient
         self.energy, self.fmax, self.smax = now.energy, now.fmax, now.smax
+        if self.lowest is None or now.energy <= self.lowest.energy:
+            self.lowest = now
         if np.isnan(self.energy_first):
             self.energy_first = self.energy
         return gradient.copy()
@@ -211,18 +228,24 @@ class Watch(Optimizable):
         return float(np.abs(stress).max()) / GPA
 
     def _finite_energy(self) -> float:
-        energy = float(self._evaluate("get_value"))
-        if not np.isfinite(energy):
+        answer = self._evaluate("get_value")
+        if answer.size != 1:
+            raise RelaxationStopped("calculator_error", f"{answer.size} numbers for the energy")
+        energy = float(answer.item())
+        if not abs(energy) < self.LARGEST:
             raise RelaxationStopped("nonfinite", f"the energy is {energy} eV")
         return energy
 
-    def _evaluate(self, what: str) -> Any:
+    def _evaluate(self, what: str) -> np.ndarray:
         if not self.started:
             self.started = time.perf_counter()
         calculators = [image.calc for image in self.images()]
         try:
             with alarm(self.deadline), self.counter.watching(calculators):
-                return getattr(self.inner, what)()
+                answer = np.asarray(getattr(self.inner, what)())
+            if np.iscomplexobj(answer):
+                raise TypeError("the calculator gives complex numbers")
+            return answer.astype(float)
         except RelaxationStopped:
             raise
         except Exception as error:
@@ -264,7 +287,7 @@ class Watch(Optimizable):
         self._look_uphill(self.energy, self.ABOVE_START)
 
     def _look_uphill(self, energy: float, limit: float) -> None:
-        rise = energy - self.energy_first
+        rise = energy - self.energy_before
         natoms = len(self.images()[0])
         if self.downhill and rise > limit * natoms:
             words = f"the energy is {rise / natoms:.3g} eV/atom above that of the start"
@@ -272,7 +295,8 @@ class Watch(Optimizable):
 
     def restore(self, status: str) -> None:
         """Put back the last structure that was good in the sense in which this one is not."""
-        snapshot = self.whole if status in ("exploded", "collapsed") else self.good
+        good = {"exploded": self.whole, "collapsed": self.whole, "uphill": self.lowest}
+        snapshot = good.get(status, self.good)
         if snapshot is not None:
             snapshot.put_back(self.images())
             self.energy, self.fmax, self.smax = snapshot.energy, snapshot.fmax, snapshot.smax
