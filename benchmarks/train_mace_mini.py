@@ -79,7 +79,7 @@ SETTINGS: dict[str, str | int | float] = {
     "batch_size": 16,
     "valid_batch_size": 32,
     "lr": 0.01,
-    "max_num_epochs": 24,
+    "max_num_epochs": 10,
     "scheduler": "ExponentialLR",
     "ema_decay": 0.99,
     "default_dtype": "float32",
@@ -88,7 +88,7 @@ SETTINGS: dict[str, str | int | float] = {
 """Arguments of MACE's trainer."""
 SWITCHES = ("pair_repulsion", "ema", "amsgrad")
 """Arguments of MACE's trainer that take no value."""
-LAST_LR = 0.02
+LAST_LR = 0.196
 """The learning rate of the last epoch over that of the first."""
 
 app = typer.Typer(add_completion=False, help=(__doc__ or "").split("\n")[0])
