@@ -128,7 +128,7 @@ class CellFreedom:
     mask: Sequence[Any] | None = None
     hydrostatic: bool = False
     constant_volume: bool = False
-    max_strain: float = 0.02
+    max_strain: float = 0.03
     length: float | None = None
     rebase: float = 0.3
 

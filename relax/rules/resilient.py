@@ -106,7 +106,7 @@ class CoRe(Resilient):
     beta1a: float = param(0.6, "[0, 1)", "", "decay of the first moment at the start")
     beta1b: float = param(0.8, "[0, 1)", "", "decay of the first moment at the end")
     beta1c: float = param(50.0, "(0, inf)", "steps", "how long the start lasts")
-    beta2: float = param(0.85, "(-inf, 1)", "", "decay of the second moment; below 0: none, u = sgn(g)")
+    beta2: float = param(0.8, "(-inf, 1)", "", "decay of the second moment; below 0: none, u = sgn(g)")
     eps: float = param(0.05, "[0, inf)", "eV/A", "force below which steps fade; paper: 1e-8")
     weight_decay: float = param(0.0, "[0, inf)", "1/A", "pull towards the origin")
     t_hist: int = param(0, "[0, inf)", "steps", "length of the importance history; 0: none; paper: 250")
