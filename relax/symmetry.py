@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import numpy as np
 import spglib
 from ase import Atoms
+
+# Its C code tells standard error of every attempt that it gives up; the last one's result is what counts.
+os.environ.setdefault("SPGLIB_WARNING", "OFF")
 
 __all__ = ["LARGEST", "SYMPREC", "SpaceGroup", "space_group"]
 
