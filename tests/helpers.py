@@ -47,8 +47,8 @@ def cluster(n: int, seed: int = 0, rattle: float = 0.12) -> np.ndarray:
 
 def pair_sum(
     x: np.ndarray, i: np.ndarray, j: np.ndarray, shift: np.ndarray | float, r0: Any, cutoff: float
-) -> tuple[float, np.ndarray]:
-    """Return energy and gradient of Morse pairs ``i``-``j`` that fade out smoothly at ``cutoff``."""
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return energy, gradient and virial of Morse pairs ``i``-``j`` that fade out smoothly at ``cutoff``."""
     depth, stiffness = 0.5, 1.4
     d = x[j] - x[i] + shift
     r = np.linalg.norm(d, axis=1)
@@ -61,13 +61,13 @@ def pair_sum(
     along = (slope / r)[:, None] * d
     np.add.at(g, j, along)
     np.add.at(g, i, -along)
-    return float(phi.sum()), g
+    return float(phi.sum()), g, along.T @ d
 
 
 def morse(x: np.ndarray) -> tuple[float, np.ndarray]:
     """Energy (eV) and gradient (eV/A) of a free cluster whose pairs are 2.5 A apart at rest."""
     i, j = np.triu_indices(len(x), 1)
-    return pair_sum(x, i, j, 0.0, 2.5, math.inf)
+    return pair_sum(x, i, j, 0.0, 2.5, math.inf)[:2]
 
 
 def quadratic(curvatures: Sequence[float], seed: int = 0) -> Potential:
@@ -150,20 +150,29 @@ def leaves(state: states.State) -> list[Any]:
     return found
 
 
+def crystal_pairs(atoms: Atoms, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return pairs within ``reach`` (A), each from both sides, the second's image, and distances at rest.
+
+    Unlike neighbours bond.
+    """
+    i, j, images = neighbor_list("ijS", atoms, reach)
+    radii = covalent_radii[atoms.numbers]
+    r0 = (radii[i] + radii[j]) * np.where(atoms.numbers[i] == atoms.numbers[j], 1.4, 1.0)
+    return i, j, images, r0
+
+
 def crystal_morse(atoms: Atoms, cutoff: float = 4.5, skin: float = 2.0) -> Potential:
-    """Return the Morse energy of a crystal of fixed cell whose unlike neighbours bond.
+    """Return the Morse energy of a crystal of fixed cell.
 
     The pairs are listed once, so that no atom may move more than half of ``skin``, in A.
     """
-    i, j, images = neighbor_list("ijS", atoms, cutoff + skin)
+    i, j, images, r0 = crystal_pairs(atoms, cutoff + skin)
     shift = images @ atoms.cell[:]
-    radii = covalent_radii[atoms.numbers]
-    r0 = (radii[i] + radii[j]) * np.where(atoms.numbers[i] == atoms.numbers[j], 1.4, 1.0)
     start = atoms.get_positions()
 
     def potential(x: np.ndarray) -> tuple[float, np.ndarray]:
         assert np.linalg.norm(x - start, axis=1).max() < skin / 2, "an atom has left its list of pairs"
-        e, g = pair_sum(x, i, j, shift, r0, cutoff)
+        e, g, _ = pair_sum(x, i, j, shift, r0, cutoff)
         return e / 2, g / 2  # the list names each pair from both sides
 
     return potential
