@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -158,7 +159,7 @@ class RuleOptimizer(Optimizer):
     @optimizable.setter
     def optimizable(self, optimizable: Any) -> None:
         self._watch = Watch(self.crystal or optimizable, downhill=not climbs(self.rule))
-        self._first = [image.copy() for image in self._watch.images()]
+        self._first = self._watch.images()[0].copy()
 
     @property
     def result(self) -> Result:
@@ -181,15 +182,18 @@ class RuleOptimizer(Optimizer):
             wall_time=now - watch.started if watch.started else 0.0,
         )
 
+    @cached_property
+    def _group_first(self) -> str:
+        return space_group(self._first, self.symprec)
+
     def _measures(self) -> tuple[float, float, str, str]:
         """Return volume ratio, shortest distance and space groups; measured once for each geometry."""
         images = self.optimizable.images()
         key = images[0].positions.tobytes(), images[0].cell.array.tobytes()
         if self._measured is None or self._measured[0] != key:
-            first, last = self._first[0], images[0]
-            volume = first.cell.volume
+            last, volume = images[0], self._first.cell.volume
             ratio = last.cell.volume / volume if volume > 0 else float("nan")
-            groups = space_group(first, self.symprec), space_group(last, self.symprec)
+            groups = self._group_first, space_group(last, self.symprec)
             finite = np.isfinite(last.positions).all() and np.isfinite(last.cell.array).all()
             shortest = Shape(last).shortest if finite else float("nan")
             self._measured = key, (float(ratio), shortest, *groups)
