@@ -122,8 +122,9 @@ class Watch(Optimizable):
     LOOK_EVERY = 0.5
     """How far (A) an atom may go before the structure is looked at again."""
 
-    UPHILL = 1.0
-    """Energy (eV/atom) above the start from which a descent does not come back."""
+    UPHILL = 10.0
+    """Energy (eV/atom) above the start from which a descent does not come back; a first step from a start
+    under hundreds of GPa may cost one, and be made good by the next."""
 
     ABOVE_START = 1e-3
     """Energy (eV/atom) above the start at which no run counts as converged; float32 models are noisier
