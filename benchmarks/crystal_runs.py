@@ -11,7 +11,8 @@ more than the cap is stopped there.  Whatever the optimizer says, its end is loo
 - ``converged``: the largest row of forces and cell gradient is at most ``fmax``, as
   ``FrechetCellFilter`` has it, with the cell of the start or that of the end as its reference: by how
   much a crystal has been strained since must not decide;
-- ``gave up``: the optimizer handed back something else.
+- ``gave up``: the optimizer handed back something else.  Ours put the last good structure back when they
+  see an explosion and the like coming; such a run is called what they call it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from ase.units import GPa
 
 from benchmarks.crystal_optimizers import make
 from relax.optimizers import RuleOptimizer
+from relax.result import RelaxationStopped
 
 VOLUME = (0.2, 5.0)
 NEAR = 0.4
@@ -48,18 +50,6 @@ WILD = 30.0
 
 class CapReached(Exception):
     """The run has used up its force calls."""
-
-
-class NotFinite(Exception):
-    """The energy, the forces or the stress are no longer numbers."""
-
-
-class Wild(Exception):
-    """The cell is beyond any use."""
-
-    def __init__(self, ratio: float) -> None:
-        super().__init__(f"the volume is {ratio:.3g} times that of the start")
-        self.status = "exploded" if ratio > 1 else "collapsed"
 
 
 @dataclass(frozen=True)
@@ -105,13 +95,15 @@ class Meter(Calculator):
     def __init__(self, inner: Any, start: Atoms, cap: float) -> None:
         super().__init__()
         self.inner = inner
-        self.implemented_properties = list(inner.implemented_properties)
+        # ASE's preconditioned optimizers insist on a free energy, which forces are the slope of.
+        self.implemented_properties = [*inner.implemented_properties, "free_energy"]
         self.volume = start.get_volume()
         self.cap = cap
         self.calls = 0
         self.seconds = 0.0
         self.fault: Exception | None = None
         self.seen: Atoms | None = None
+        self.answer: dict[str, Any] = {}
 
     def calculate(
         self,
@@ -126,13 +118,17 @@ class Meter(Calculator):
         start = time.perf_counter()
         try:
             self.inner.calculate(self.atoms, properties, system_changes)
+        except Exception as error:
+            self.refuse(error)
         finally:
             self.seconds += time.perf_counter() - start
         self.results |= self.inner.results
+        if "energy" in self.results:
+            self.results.setdefault("free_energy", self.results["energy"])
         numbers = [self.results[key] for key in ("energy", "forces", "stress") if key in self.results]
         if not all(np.isfinite(number).all() for number in numbers):
-            self.refuse(NotFinite("an energy, force or stress is not a number"))
-        self.seen = self.atoms.copy()
+            self.refuse(RelaxationStopped("nonfinite", "an energy, force or stress is not a number"))
+        self.seen, self.answer, self.fault = self.atoms.copy(), dict(self.results), None
 
     def admit(self, atoms: Atoms) -> None:
         """Refuse a call that is one too many, or at a cell that has run away."""
@@ -140,11 +136,15 @@ class Meter(Calculator):
             self.refuse(CapReached(f"{self.cap} force calls"))
         ratio = atoms.get_volume() / self.volume
         if not 1 / WILD < ratio < WILD:
-            self.refuse(Wild(ratio))
+            words = f"the volume is {ratio:.3g} times that of the start"
+            self.refuse(RelaxationStopped("exploded" if ratio > 1 else "collapsed", words))
 
     def refuse(self, fault: Exception) -> None:
-        """Raise ``fault``, and remember it, for an optimizer may catch it."""
-        self.fault = fault
+        """Raise ``fault``, and remember it until an answer is good again: an optimizer may catch it.
+
+        The last structure that was answered for is the one to be judged, without another call.
+        """
+        self.fault, self.atoms, self.results = fault, self.seen, self.answer
         raise fault
 
 
@@ -207,12 +207,10 @@ def look_at(atoms: Atoms, start: Atoms) -> Look:
     )
 
 
-def verdict(look: Look, fault: Exception | None, told: str, fmax: float) -> tuple[str, str]:
-    """Return status and reason of a run, ``told`` being what its optimizer says of it."""
-    if isinstance(fault, NotFinite):
-        return "nonfinite", str(fault)
-    if isinstance(fault, Wild):
-        return fault.status, str(fault)
+def verdict(look: Look, fault: Exception | None, told: tuple[str, str], fmax: float) -> tuple[str, str]:
+    """Return status and reason of a run, ``told`` being what its optimizer gives for them."""
+    if isinstance(fault, RelaxationStopped):
+        return fault.status, fault.reason
     if look.damage[0]:
         return look.damage
     if isinstance(fault, CapReached):
@@ -221,7 +219,9 @@ def verdict(look: Look, fault: Exception | None, told: str, fmax: float) -> tupl
         return "error", f"{type(fault).__name__}: {' '.join(str(fault).split())}"
     if look.row <= fmax * (1 + SLACK):
         return "converged", ""
-    return "gave up", told or f"the largest row is {look.row:.3g} eV/A"
+    status, reason = told
+    named = status in ("exploded", "collapsed", "nonfinite")
+    return status if named else "gave up", reason or f"the largest row is {look.row:.3g} eV/A"
 
 
 def run(name: str, start: Atoms, before: Group, calculator: Any, fmax: float, cap: int) -> End:
@@ -240,14 +240,15 @@ def run(name: str, start: Atoms, before: Group, calculator: Any, fmax: float, ca
     """
     atoms = start.copy()
     atoms.calc = meter = Meter(calculator, start, cap)
-    fault, told, look = None, "", Look()
+    fault, told, look = None, ("", ""), Look()
     with quietly():
         began = time.perf_counter()
         try:
             optimizer = make(name, atoms)
             # A step to where the last one was costs no force call, so that steps need the cap too.
             optimizer.run(fmax=fmax, steps=cap)
-            told = optimizer.result.reason if isinstance(optimizer, RuleOptimizer) else ""
+            if isinstance(optimizer, RuleOptimizer):
+                told = optimizer.result.status, optimizer.result.reason
         except Exception as raised:
             fault = raised
         calls, seconds = meter.calls, meter.seconds

@@ -59,18 +59,24 @@ def excess(row: Row, least: np.ndarray) -> np.ndarray:
         return np.where(converged(row), 1e3 * (energies(row) - least), np.inf)
 
 
-def interval(statistic: Callable[[np.ndarray], float], n: int) -> list[float]:
-    """Return the bootstrap interval of a statistic of the indices of ``n`` structures, drawn again.
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""Of the indices of structures along the last axis."""
 
-    Structures are drawn, not runs: optimizers are compared on the same ones.
+
+def interval(statistic: Statistic, n: int) -> list[float]:
+    """Return the bootstrap interval of a statistic of ``n`` structures.
+
+    Structures are drawn again, not runs: optimizers are compared on the same ones.
     """
     rng = np.random.default_rng(BOOTSTRAP_SEED)
-    values = [statistic(rng.integers(n, size=n)) for _ in range(RESAMPLES)]
+    part = max(1, 1_000_000 // n)  # as many resamples as memory has room for
+    sizes = [min(part, RESAMPLES - done) for done in range(0, RESAMPLES, part)]
+    values = np.concatenate([statistic(rng.integers(n, size=(size, n))) for size in sizes])
     tail = (100 - LEVEL) / 2
     return [round(float(v), 4) for v in np.percentile(values, [tail, 100 - tail])]
 
 
-def with_interval(statistic: Callable[[np.ndarray], float], n: int) -> list[float]:
+def with_interval(statistic: Statistic, n: int) -> list[float]:
     """Return a statistic of all structures, and both ends of its interval."""
     return [round(float(statistic(np.arange(n))), 4), *interval(statistic, n)]
 
@@ -80,8 +86,8 @@ def beside(row: Row, other: Row, least: np.ndarray, cap: int) -> Row:
     ours, theirs = scored(row, cap), scored(other, cap)
     more = 100.0 * (excess(row, least) <= 10) - 100.0 * (excess(other, least) <= 10)
     return {
-        "calls": with_interval(lambda drawn: ours[drawn].sum() / theirs[drawn].sum(), len(ours)),
-        "within_10": with_interval(lambda drawn: more[drawn].mean(), len(ours)),
+        "calls": with_interval(lambda drawn: ours[drawn].sum(-1) / theirs[drawn].sum(-1), len(ours)),
+        "within_10": with_interval(lambda drawn: more[drawn].mean(-1), len(ours)),
     }
 
 
