@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.utils.abc import Optimizable
 
 from relax.cell import GPA, CellFreedom, deformation, logarithm, periodic_plane, strain_gradient
-from relax.result import RelaxationStopped
+from relax.result import LARGEST, RelaxationStopped
 from relax.segments import Segments
 from relax.symmetry import SYMPREC, SpaceGroup
 
@@ -57,7 +57,7 @@ class Crystal(Optimizable):
             if not atoms.pbc.any():
                 raise ValueError("cell=True relaxes a cell, but the atoms are not periodic; use cell=False")
             # ASE's own rank sees a cell of no volume only where a vector is zero.
-            if not atoms.cell.rank == 3 or abs(atoms.cell.volume) < 1e-6:
+            if not np.isfinite(atoms.cell.array).all() or atoms.cell.volume < 1e-6:
                 raise ValueError(
                     "cell=True needs a cell of three vectors with a volume; give a slab a vacuum"
                 )
@@ -158,10 +158,11 @@ class Crystal(Optimizable):
         """Return what the calculator says, if that is numbers that can be reckoned with."""
         rows = np.asarray(answer)
         wanted = (3, 3) if what == "stress" else (len(self.atoms), 3)
-        if rows.shape != wanted or np.iscomplexobj(rows):
+        if rows.shape != wanted or rows.dtype.kind not in "iuf":
             kind = f"{rows.dtype} of shape {rows.shape}"
             raise ValueError(f"the calculator gives {kind} for the {what}, not float of shape {wanted}")
-        bad = np.argwhere(~np.isfinite(rows.astype(float)))
+        rows = rows.astype(float)  # a float32 cannot even be compared with a bound beyond it
+        bad = np.argwhere(~(np.abs(rows) < LARGEST))
         if len(bad):
             value = rows[tuple(bad[0])]
             words = f"the force on row {bad[0][0]}" if what == "forces" else "a component of the stress"

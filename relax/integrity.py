@@ -13,6 +13,11 @@ from relax.result import Status
 __all__ = ["Integrity", "Shape"]
 
 
+def periodic_vectors(atoms: Atoms) -> np.ndarray:
+    """Return the cell (3, 3) with zeros for the vectors along which nothing is repeated."""
+    return np.asarray(atoms.cell.array * atoms.pbc[:, None])
+
+
 class Shape:
     """The measures of one structure that verdicts are made of.
 
@@ -28,7 +33,9 @@ class Shape:
     CLOSE = 1.3  # of the sum of the covalent radii: nearly every atom of nearly every structure
 
     def __init__(self, atoms: Atoms) -> None:
-        self.atoms = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        # The other vectors of the cell are a box to look at: they may be missing, or anything.
+        cell = periodic_vectors(atoms)
+        self.atoms = Atoms(atoms.numbers, atoms.positions, cell=cell, pbc=atoms.pbc)
         self.radii = covalent_radii[atoms.numbers]
         self.volume = float(atoms.cell.volume) if atoms.cell.rank == 3 else 0.0
         self.bonded = np.zeros(len(atoms), bool)
@@ -40,10 +47,17 @@ class Shape:
 
     @property
     def crushed(self) -> bool:
-        """Whether the cell is so small that atoms overlap with their own images."""
-        periodic = self.atoms.cell.lengths()[self.atoms.pbc]
-        spheres = 4 / 3 * np.pi * float((self.radii**3).sum())
-        return bool((periodic < 0.1).any()) or bool(self.atoms.pbc.all() and self.volume < 0.05 * spheres)
+        """Whether the cell is so small, or so flat, that atoms overlap with their own images."""
+        periodic = self.atoms.cell.array[self.atoms.pbc]
+        if not len(periodic):
+            return False
+        lengths = np.linalg.norm(periodic, axis=1)
+        if len(periodic) == 3:
+            size, room = self.volume, 4 / 3 * np.pi * float((self.radii**3).sum())
+        else:  # a slab may have any number of layers: one atom is to find room
+            area = np.linalg.norm(np.cross(*periodic)) if len(periodic) == 2 else lengths[0]
+            size, room = float(area), float(np.max(2 * self.radii)) ** len(periodic)
+        return bool((lengths < 0.1).any()) or size < 0.05 * room
 
     def _measure(self) -> None:
         first, second, d = neighbor_list("ijd", self.atoms, list(self.CLOSE * self.radii))
@@ -65,7 +79,7 @@ class Shape:
     def alone(self) -> np.ndarray:
         """Return which atoms (N,) have no neighbour within reach."""
         atoms, radii = self.atoms, self.radii
-        lonely = ~self.bonded
+        lonely = ~self.bonded & (not self.crushed)
         for i in np.flatnonzero(lonely):
             _, distances = get_distances(
                 atoms.positions[i : i + 1], atoms.positions, cell=atoms.cell, pbc=atoms.pbc
@@ -107,12 +121,13 @@ class Integrity:
         In a large cell a small strain takes atoms far, and their neighbours with them: the way of an atom
         is that within the cell, and a strain counts over the length of a bond.
         """
-        before, positions, strained = self.checked.atoms, atoms.positions, 0.0
-        if before.cell.rank == 3 and not np.array_equal(before.cell.array, atoms.cell.array):
-            strain = np.linalg.solve(before.cell.array, atoms.cell.array)
-            positions = np.linalg.solve(strain.T, positions.T).T
-            strained = self.BOND * float(np.abs(strain - np.eye(3)).sum(axis=0).max())
-        way = positions - before.positions
+        before, strained = self.checked.atoms, 0.0
+        positions, cell = before.positions, periodic_vectors(atoms)
+        if not np.array_equal(before.cell.array, cell):
+            strain = np.linalg.pinv(before.cell.array) @ (cell - before.cell.array)
+            positions = positions + positions @ strain
+            strained = self.BOND * float(np.abs(strain).sum(axis=0).max())
+        way = atoms.positions - positions
         return float(np.sqrt(np.max(np.sum(way * way, axis=1)))) + strained
 
     def at_start(self) -> tuple[Status, str] | None:

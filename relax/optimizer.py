@@ -148,7 +148,7 @@ class RuleOptimizer(Optimizer):
             append_trajectory=append_trajectory,
             **kwargs,
         )
-        if self.optimizable.ndofs() == 0:
+        if self.optimizable.ndofs() == 0 or len(self._first) == 0:
             raise ValueError("there are no atoms to relax")
 
     @property
@@ -191,12 +191,13 @@ class RuleOptimizer(Optimizer):
         images = self.optimizable.images()
         key = images[0].positions.tobytes(), images[0].cell.array.tobytes()
         if self._measured is None or self._measured[0] != key:
-            last, volume = images[0], self._first.cell.volume
-            ratio = last.cell.volume / volume if volume > 0 else float("nan")
+            last = images[0]
             groups = self._group_first, space_group(last, self.symprec)
-            finite = np.isfinite(last.positions).all() and np.isfinite(last.cell.array).all()
-            shortest = Shape(last).shortest if finite else float("nan")
-            self._measured = key, (float(ratio), shortest, *groups)
+            ratio = shortest = float("nan")
+            if np.isfinite(last.positions).all() and np.isfinite(last.cell.array).all():
+                volume, shortest = self._first.cell.volume, Shape(last).shortest
+                ratio = float(last.cell.volume / volume) if volume > 1e-6 else ratio
+            self._measured = key, (ratio, shortest, *groups)
         return self._measured[1]
 
     def reset(self) -> None:
@@ -317,11 +318,13 @@ class RuleOptimizer(Optimizer):
 
     def _steps(self, fmax: float, steps: int) -> Iterator[bool]:
         for converged in super().irun(fmax, steps):  # type: ignore[no-untyped-call]
+            stalled, last = self._still >= self.STALL[1], self.nsteps >= self.max_steps
             if converged:
                 self._end("converged", self._words(fmax))
-            elif self._still >= self.STALL[1]:
-                raise RelaxationStopped("stalled", "{1} steps below {0} A".format(*self.STALL))
-            elif self.nsteps >= self.max_steps:
+            elif stalled or last:
+                self.optimizable.look(closely=True)
+                if stalled:
+                    raise RelaxationStopped("stalled", "{1} steps below {0} A".format(*self.STALL))
                 self._end("max_steps", f"{self._standing()} after {self.nsteps} steps")
             yield converged
 

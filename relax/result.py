@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["STATUSES", "RelaxationStopped", "Result", "Status"]
+__all__ = ["LARGEST", "STATUSES", "RelaxationStopped", "Result", "Status"]
+
+LARGEST = 1e50
+"""Energy (eV), force (eV/A) and stress (eV/A^3) that are as good as infinite: squares might overflow."""
 
 Status = Literal[
     "running",

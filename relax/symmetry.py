@@ -38,15 +38,19 @@ def found(atoms: Atoms, symprec: float) -> Any:
             return None
 
 
+def is_crystal(atoms: Atoms) -> bool:
+    """Whether ``atoms`` fill space: periodic in three directions, in a cell with a volume."""
+    finite = np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell[:]).all()
+    return bool(finite and atoms.pbc.all() and atoms.cell.volume > 1e-6)
+
+
 def space_group(atoms: Atoms, symprec: float = SYMPREC) -> str:
     """Return the space group of a crystal, such as ``"Fm-3m (225)"``.
 
     Nothing for what is not periodic in three directions, has more than ``LARGEST`` atoms, or
     is beyond spglib.
     """
-    if not (atoms.pbc.all() and atoms.cell.rank == 3) or len(atoms) > LARGEST:
-        return ""
-    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell[:]).all()):
+    if not is_crystal(atoms) or len(atoms) > LARGEST:
         return ""
     group = found(atoms, symprec)
     return f"{group.international} ({group.number})" if group is not None else ""
@@ -80,7 +84,7 @@ class SpaceGroup:
         ValueError
             It is not periodic in three directions, or spglib finds no group.
         """
-        if not (atoms.pbc.all() and atoms.cell.rank == 3):
+        if not is_crystal(atoms):
             raise ValueError("symmetry='keep' needs a crystal that is periodic in three directions")
         group = found(atoms, symprec)
         if group is None:

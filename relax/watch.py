@@ -19,7 +19,7 @@ from ase.utils.abc import Optimizable
 from relax.cell import GPA
 from relax.crystal import Crystal
 from relax.integrity import Integrity
-from relax.result import RelaxationStopped
+from relax.result import LARGEST, RelaxationStopped
 
 __all__ = ["CallCounter", "Snapshot", "Watch"]
 
@@ -130,9 +130,6 @@ class Watch(Optimizable):
     """Energy (eV/atom) above the start at which no run counts as converged; float32 models are noisier
     than their rounding."""
 
-    LARGEST = 1e50
-    """Energy (eV) and force (eV/A) from which on squares might overflow: as good as infinite."""
-
     def __init__(self, inner: Optimizable, downhill: bool = True) -> None:
         self.inner = inner
         self.counter = CallCounter()
@@ -187,7 +184,7 @@ class Watch(Optimizable):
         if gradient.shape != (self.ndofs(),):
             words = f"{gradient.size} numbers for the forces, not {self.ndofs()}"
             raise RelaxationStopped("calculator_error", words)
-        bad = np.flatnonzero(~(np.abs(gradient) < self.LARGEST))
+        bad = np.flatnonzero(~(np.abs(gradient) < LARGEST))
         if len(bad):
             raise RelaxationStopped("nonfinite", f"the force on row {bad[0] // 3} is {-gradient[bad[0]]}")
         # Only with both numbers is a structure good; every optimizer asks for the energy anyway.
@@ -233,7 +230,7 @@ class Watch(Optimizable):
         if answer.size != 1:
             raise RelaxationStopped("calculator_error", f"{answer.size} numbers for the energy")
         energy = float(answer.item())
-        if not abs(energy) < self.LARGEST:
+        if not abs(energy) < LARGEST:
             raise RelaxationStopped("nonfinite", f"the energy is {energy} eV")
         return energy
 
@@ -244,8 +241,8 @@ class Watch(Optimizable):
         try:
             with alarm(self.deadline), self.counter.watching(calculators):
                 answer = np.asarray(getattr(self.inner, what)())
-            if np.iscomplexobj(answer):
-                raise TypeError("the calculator gives complex numbers")
+            if answer.dtype.kind not in "iuf":
+                raise TypeError(f"the calculator gives {answer.dtype}, not numbers")
             return answer.astype(float)
         except RelaxationStopped:
             raise

@@ -371,14 +371,14 @@ def test_the_result_is_of_the_structure_from_before_the_explosion(maxstep):
     assert_holds(atoms, opt.result, atoms.positions)
 
 
-@pytest.mark.parametrize(("reach", "status"), [(30.0, "uphill"), (1e3, "exploded"), (1e6, "exploded")])
-def test_one_huge_step_is_noticed(reach, status):
-    """Forces fade with distance, so that the debris looks converged; at 30 A it is still within reach."""
+@pytest.mark.parametrize("reach", [30.0, 1e3, 1e6])
+def test_one_huge_step_is_exploded(reach):
+    """Forces fade with distance, so that the debris looks converged."""
     atoms = ball(13)
     start = atoms.copy()
     opt = FIRERelax(atoms, logfile=None, dt=1e4, dt_max=1e4, maxstep=reach, maxstep_norm="structure")
     assert opt.run(fmax=0.05, steps=50) is False
-    assert opt.result.status == status
+    assert opt.result.status == "exploded"
     assert is_whole(atoms, start)
     assert any(same(atoms.positions, x) for x in atoms.calc.visited)
 

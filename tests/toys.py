@@ -46,7 +46,7 @@ class Toy(Calculator):
 
 
 class Bonds(Calculator):
-    """Morse bonds between unlike neighbours in a crystal, with their stress; at one call it does a ``deed``."""
+    """Morse bonds between unlike neighbours of a crystal, with their stress; and a ``deed`` at one call."""
 
     implemented_properties = ("energy", "forces", "stress")
 
@@ -65,8 +65,9 @@ class Bonds(Calculator):
             self.listed = atoms.copy(), crystal_pairs(atoms, self.cutoff + self.skin)
         i, j, images, r0 = self.listed[1]
         e, g, virial = pair_sum(atoms.positions, i, j, images @ atoms.cell[:], r0, self.cutoff)
-        stress = full_3x3_to_voigt_6_stress(virial) / 2 / atoms.get_volume()
-        results = {"energy": e / 2, "forces": -g / 2, "stress": stress}
+        results = {"energy": e / 2, "forces": -g / 2}
+        if atoms.pbc.any():
+            results["stress"] = full_3x3_to_voigt_6_stress(virial) / 2 / atoms.get_volume()
         if self.calls == self.at:
             self.deed(results)
         self.results = results
@@ -76,7 +77,7 @@ class Bonds(Calculator):
         old = self.listed[0]
         if len(old) != len(atoms) or (old.numbers != atoms.numbers).any():
             return True
-        f = np.linalg.solve(old.cell[:], atoms.cell[:])
+        f = np.linalg.solve(old.cell.complete(), atoms.cell.complete())
         moved = np.linalg.norm(atoms.positions - old.positions @ f, axis=1).max()
         reach = np.linalg.svd(f, compute_uv=False).min() * (self.cutoff + self.skin)
         return bool(reach - 2 * moved < self.cutoff)
