@@ -226,9 +226,14 @@ class Journal:
         The files at hand are of other starts or another protocol, or are something else.
     """
 
-    def __init__(self, out: Path | None, head: Json, resume: bool) -> None:
+    def __init__(
+        self, out: Path | None, head: Json, resume: bool = True, others: Sequence[Path] = ()
+    ) -> None:
         self.out, self.head = out, head
         self.runs: Runs = {}
+        self.stale: list[str] = []
+        for path in others:
+            self.take(read_results(path), path)
         if out is None:
             return
         self.partial = out.with_name(f"{out.name}.partial.jsonl")
@@ -236,11 +241,19 @@ class Journal:
         if out.exists():
             found = read_results(out)
             if resume:
-                self.must_match(found, out)
-                self.runs |= runs_of(found)
+                self.take(found, out)
         if resume and self.partial.exists():
             self.runs |= self.read_partial()
         self.save()
+
+    def take(self, found: Json, path: Path) -> None:
+        """Take over the runs of a file of results that are up to date, and note those that are not."""
+        self.must_match(found, path)
+        runs = runs_of(found)
+        fresh = {(key.rattle, key.optimizer) for key in runs}
+        stale = [row["optimizer"] for row in found["rows"] if (row["rattle"], row["optimizer"]) not in fresh]
+        self.stale += [name for name in dict.fromkeys(stale) if name not in self.stale]
+        self.runs |= runs
 
     def must_match(self, found: Json, path: Path) -> None:
         """Raise ValueError unless ``found`` is of the same benchmark."""

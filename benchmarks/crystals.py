@@ -152,6 +152,9 @@ def main(
     ] = None,
     render: Annotated[Path | None, typer.Option(help="Only show the tables of this file of results.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    take: Annotated[
+        list[Path] | None, typer.Option(help="Take over the runs of this file of results too; repeatable.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Take over runs of --json that are up to date.")] = True,
 ) -> None:
     """Count the force calls that optimizers take to relax crystals, and look at where they end."""
@@ -173,7 +176,8 @@ def main(
             )
             protocol = Protocol(source.words, calculator, fmax, cap, seed, elements, reference, kind)
             rattles = rattle or ((0.0,) if wbm is not None else RATTLES)
-            results = measure(crystals, protocol, names, rattles, out, jobs, resume)
+            journal = Journal(out, header(crystals, protocol), resume, take or ())
+            results = measure(crystals, protocol, names, rattles, journal, jobs)
         show(results)
         if table is not None:
             table.write_text(as_markdown(results))
@@ -199,13 +203,12 @@ def measure(
     protocol: Protocol,
     names: list[str],
     rattles: Sequence[float],
-    out: Path | None,
+    journal: Journal,
     jobs: int,
-    resume: bool,
 ) -> Json:
     """Make the runs that are not there yet, and return all results."""
-    head = header(crystals, protocol)
-    journal = Journal(out, head, resume)
+    if journal.stale:
+        print(f"not taken over, for it has changed since: {', '.join(journal.stale)}", file=sys.stderr)
     groups = [group_of(atoms) for atoms in crystals]
     tasks = [
         Task(key, rattled(atoms, rattle, protocol.seed, i), groups[i], protocol.fmax, protocol.cap)

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.crystal_statistics import converged
+from benchmarks.crystal_statistics import FIRE, converged
 from benchmarks.crystal_table import title
 
 Row = dict[str, Any]
 
+MARKS = "osv^D<>Xph"
 LARGEST = 16.0
 """Factor at which the plot ends."""
 
@@ -44,55 +45,52 @@ def draw(results: Row, stem: Path) -> None:
     from matplotlib import pyplot as plt
 
     rattles = list(dict.fromkeys(row["rattle"] for row in results["rows"]))
+    looks = styles(list(dict.fromkeys(row["optimizer"] for row in results["rows"])))
     # Text stays text, and nothing in the file depends on when or where it was made.
-    style = {"svg.fonttype": "none", "svg.hashsalt": "relax", "font.size": 9}
-    with mpl.rc_context(style):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "relax", "font.size": 9}):
         figure, axes = plt.subplots(
-            1,
-            len(rattles),
-            figsize=(5.4 * len(rattles), 4.6),
+            ncols=len(rattles),
+            figsize=(4.6 * len(rattles) + 1.8, 4.4),
             sharey=True,
             squeeze=False,
             layout="constrained",
         )
         for axis, rattle in zip(axes[0], rattles, strict=True):
-            panel(axis, [row for row in results["rows"] if row["rattle"] == rattle])
+            panel(axis, [row for row in results["rows"] if row["rattle"] == rattle], looks)
             axis.set_title(title(results, rattle), fontsize=9)
         axes[0][0].set_ylabel("part of the crystals")
+        lines = {line.get_label(): line for axis in axes[0] for line in axis.get_lines()}
+        named = [lines[name] for name in looks]
+        figure.legend(handles=named, loc="outside right center", frameon=False, handlelength=3.2)
         figure.savefig(stem.with_name(f"{stem.name}.png"), dpi=160)
         figure.savefig(stem.with_name(f"{stem.name}.svg"), metadata={"Date": None})
         plt.close(figure)
 
 
-def panel(axis: Any, rows: Sequence[Row]) -> None:
-    """Draw the profiles of one table: ours in colours, ASE's in grey."""
+def styles(names: Sequence[str]) -> dict[str, Row]:
+    """Return how the curve of each optimizer looks: ours in colours, ASE's dashed, in grey, with marks."""
     from matplotlib import colormaps
 
+    ours = [name for name in names if not name.startswith("ase:")]
+    theirs = [name for name in names if name.startswith("ase:")]
+    looks: dict[str, Row] = {
+        name: {"color": colormaps["tab10"](i % 10), "linewidth": 2.2, "zorder": 3}
+        for i, name in enumerate(ours)
+    }
+    for i, name in enumerate(theirs):
+        marks = {"marker": MARKS[i % len(MARKS)], "markersize": 4, "markevery": (10 + 3 * i, 40)}
+        # FIRE is what the others are measured by.
+        line = {"color": "0.1", "linewidth": 1.6} if name == FIRE else {"color": "0.55", "linewidth": 0.9}
+        looks[name] = line | marks | {"linestyle": "--"}
+    return looks
+
+
+def panel(axis: Any, rows: Sequence[Row], looks: dict[str, Row]) -> None:
+    """Draw the profiles of one table."""
     factors = np.geomspace(1, LARGEST, 400)
-    ours = [row["optimizer"] for row in rows if not row["optimizer"].startswith("ase:")]
-    theirs = [row["optimizer"] for row in rows if row["optimizer"].startswith("ase:")]
-    dashes = [
-        "--",
-        ":",
-        "-.",
-        (0, (6, 1)),
-        (0, (1, 1)),
-        (0, (3, 1, 1, 1)),
-        (0, (5, 4)),
-        (0, (3, 1, 1, 1, 1, 1)),
-    ]
-    curves = sorted(
-        ((profile(ratio, factors), row["optimizer"]) for ratio, row in zip(ratios(rows), rows, strict=True)),
-        key=lambda curve: -curve[0].mean(),
-    )
-    for part, name in curves:
-        if name in ours:
-            style = {"color": colormaps["tab10"](ours.index(name) % 10), "linewidth": 2.0, "zorder": 3}
-        else:
-            i = theirs.index(name)
-            style = {"color": str(0.25 + 0.4 * i / max(len(theirs) - 1, 1)), "linewidth": 1.2}
-            style["linestyle"] = dashes[i % len(dashes)]
-        axis.step(factors, part, where="post", label=name, **style)
+    for ratio, row in zip(ratios(rows), rows, strict=True):
+        name = row["optimizer"]
+        axis.plot(factors, profile(ratio, factors), label=name, **looks[name])
     axis.set_xscale("log", base=2)
     axis.set_xticks([2**k for k in range(int(np.log2(LARGEST)) + 1)])
     axis.xaxis.set_major_formatter("{x:g}")
@@ -100,4 +98,3 @@ def panel(axis: Any, rows: Sequence[Row]) -> None:
     axis.set_ylim(0, 1.01)
     axis.set_xlabel("force calls, as a multiple of the fewest any optimizer took")
     axis.grid(alpha=0.25)
-    axis.legend(loc="lower right", fontsize=7, framealpha=0.9)

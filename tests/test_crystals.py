@@ -147,6 +147,21 @@ def test_everyone_stops_by_the_criterion_of_the_filter(name):
     assert end.smax < 1.2 * implied
 
 
+@pytest.mark.parametrize("name", ["ase:PreconLBFGS", "ase:FIRE", "core"])
+def test_calculators_need_no_free_energy(name):
+    class Plain(EMT):
+        """Names its energy only once, as CHGNet does."""
+
+        implemented_properties = ("energy", "forces", "stress")
+
+        def calculate(self, *args, **kwargs):
+            super().calculate(*args, **kwargs)
+            del self.results["free_energy"]
+
+    end, known = (ended(name, alloy(0.02), calculator) for calculator in (Plain(), EMT()))
+    assert (end.status, end.calls, end.energy) == ("converged", known.calls, known.energy)
+
+
 def test_nothing_is_left_from_the_last_run():
     calculator = EMT()
     runs = [ended("core", atoms, calculator) for atoms in (alloy(), COPPER, alloy())]
@@ -624,9 +639,23 @@ def test_only_rows_that_changed_are_made_again(in_process, undrawn, structures, 
         crystal_results, "settings_text", lambda name: settings(name) + (" anew" if name == "lbfgs" else "")
     )
     crystal_results.current.cache_clear()
-    command(*words)
+    done = command(*words)
     crystal_results.current.cache_clear()
     assert made == ["lbfgs"] * 2
+    assert "has changed since: lbfgs" in done.stderr
+
+
+def test_files_of_results_are_put_together(in_process, undrawn, structures, tmp_path, monkeypatch):
+    words = ["--structures", structures, "--calculator", "emt", "--rattle", 0, "--optimizers"]
+    for name in ("lbfgs", "ase:FIRE"):
+        command(*words, name, "--json", tmp_path / f"{name[:4]}.json")
+    monkeypatch.setattr(crystals, "work", lambda task: pytest.fail("nothing is left to do"))
+    both = [*words, "lbfgs,ase:FIRE", "--take", tmp_path / "lbfg.json", "--take", tmp_path / "ase:.json"]
+    done = command(*both, "--json", tmp_path / "both.json")
+    assert done.exit_code == 0, done.output
+    rows = json.loads((tmp_path / "both.json").read_text())["rows"]
+    assert [set(row["beside"]) for row in rows] == [{"ase:FIRE"}] * 2
+    assert "other starts" in command(*both, "--seed", 2).stderr
 
 
 def test_results_of_other_starts_are_neither_mixed_nor_lost(in_process, undrawn, structures, tmp_path):
