@@ -1,0 +1,759 @@
+"""What can go wrong with a run, one fault a row: each ends in time, with a verdict and a good structure."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import faulthandler
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
+from ase.io import Trajectory, read, write
+from toys import Bonds, ball
+
+from relax import CoReRelax, LBFGSRelax
+from relax.cell import periodic_plane
+from relax.cli import main
+
+pytestmark = pytest.mark.faults
+
+RULES = pytest.mark.parametrize("optimizer", [CoReRelax, LBFGSRelax], ids=["core", "lbfgs"])
+CELL = pytest.mark.parametrize("cell", [False, True], ids=["positions", "cell"])
+
+
+@pytest.fixture(autouse=True)
+def none_hangs() -> Iterator[None]:
+    faulthandler.dump_traceback_later(300, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+def salt(**kwargs: Any) -> Atoms:
+    """Return rock salt, rattled and a little too large, under :class:`Bonds`."""
+    atoms = bulk("NaCl", "rocksalt", a=5.5).repeat((1, 1, 2))
+    atoms.rattle(0.1, seed=1)
+    atoms.calc = Bonds(skin=0.5, **kwargs)
+    return atoms
+
+
+def energy_of(atoms: Atoms) -> float:
+    """Return the energy by a calculator without faults, eV."""
+    good = atoms.copy()
+    good.calc = Bonds(skin=0.0)
+    return float(good.get_potential_energy())
+
+
+def assert_good(atoms: Atoms, start: Atoms) -> None:
+    """The structure handed back is finite, and no higher than the start."""
+    assert np.isfinite(atoms.positions).all()
+    assert np.isfinite(atoms.cell[:]).all()
+    assert energy_of(atoms) <= energy_of(start) + 1e-9
+
+
+# What a calculator answers
+
+
+def spoilt(what: str, value: float) -> Callable[[dict[str, Any]], None]:
+    def deed(results: dict[str, Any]) -> None:
+        if what == "energy":
+            results["energy"] = value
+        else:
+            results[what].flat[3] = value
+
+    return deed
+
+
+def replaced(what: str, change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], None]:
+    return lambda results: results.update({what: change(results[what])})
+
+
+def raising(error: BaseException) -> Callable[[Any], None]:
+    def deed(results: Any) -> None:
+        raise error
+
+    return deed
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that is none, what becomes of the run, and a word of its reason."""
+
+    deed: Callable[[dict[str, Any]], None]
+    status: str
+    words: str = ""
+    of_stress: bool = False  # seen only where the cell relaxes
+    run: dict[str, Any] = field(default_factory=dict)
+
+
+def sleep(results: Any) -> None:
+    time.sleep(600)
+
+
+def spin(results: Any) -> None:
+    while True:
+        pass
+
+
+def swallow(results: Any) -> None:
+    """Hang, and take the first interruption for an error of one's own."""
+    with contextlib.suppress(RuntimeError):
+        time.sleep(600)
+    time.sleep(600)
+
+
+NAN, INF = float("nan"), float("inf")
+ANSWERS = {
+    "force nan": Answer(spoilt("forces", NAN), "nonfinite", "the force on row 1 is nan"),
+    "force inf": Answer(spoilt("forces", INF), "nonfinite", "the force on row 1 is inf"),
+    "force -inf": Answer(spoilt("forces", -INF), "nonfinite", "the force on row 1 is -inf"),
+    "force 1e300": Answer(spoilt("forces", 1e300), "nonfinite", "e+300"),
+    "energy nan": Answer(spoilt("energy", NAN), "nonfinite", "the energy is nan"),
+    "energy inf": Answer(spoilt("energy", INF), "nonfinite", "the energy is inf"),
+    "energy -inf": Answer(spoilt("energy", -INF), "nonfinite", "the energy is -inf"),
+    "energy -1e300": Answer(spoilt("energy", -1e300), "nonfinite", "e+300"),
+    "stress nan": Answer(spoilt("stress", NAN), "nonfinite", "stress is nan", of_stress=True),
+    "stress inf": Answer(spoilt("stress", INF), "nonfinite", "stress is inf", of_stress=True),
+    "an error": Answer(raising(ArithmeticError("no SCF")), "calculator_error", "ArithmeticError: no SCF"),
+    "out of memory": Answer(raising(MemoryError("8 GiB")), "calculator_error", "MemoryError: 8 GiB"),
+    "not there": Answer(raising(NotImplementedError("U")), "calculator_error", "NotImplementedError: U"),
+    "a nested error": Answer(raising(StopIteration()), "calculator_error", "StopIteration"),
+    "sleeps": Answer(sleep, "timeout", "in the middle of a force call", run={"timeout": 0.3}),
+    "spins": Answer(spin, "timeout", "in the middle of a force call", run={"timeout": 0.3}),
+    "swallows": Answer(swallow, "timeout", "in the middle of a force call", run={"timeout": 0.3}),
+    "forces short": Answer(replaced("forces", lambda f: f[:-1]), "calculator_error"),
+    "forces long": Answer(replaced("forces", lambda f: np.tile(f, (2, 1))), "calculator_error"),
+    "forces in a row": Answer(replaced("forces", lambda f: f.ravel()[1:]), "calculator_error"),
+    "forces in the plane": Answer(replaced("forces", lambda f: f[:, :2]), "calculator_error"),
+    "forces of nothing": Answer(replaced("forces", lambda f: f[:0]), "calculator_error"),
+    "forces None": Answer(replaced("forces", lambda f: None), "calculator_error"),
+    "forces in words": Answer(replaced("forces", lambda f: f.astype(str)), "calculator_error"),
+    "forces complex": Answer(replaced("forces", lambda f: f + 0.1j), "calculator_error", "complex"),
+    "energy None": Answer(replaced("energy", lambda e: None), "calculator_error"),
+    "energies": Answer(replaced("energy", lambda e: np.array([e, e])), "calculator_error"),
+    "energy in words": Answer(replaced("energy", lambda e: "low"), "calculator_error"),
+    "stress short": Answer(replaced("stress", lambda s: s[:3]), "calculator_error", of_stress=True),
+    "stress None": Answer(replaced("stress", lambda s: None), "calculator_error", of_stress=True),
+    "stress complex": Answer(replaced("stress", lambda s: s + 1j), "calculator_error", "complex", True),
+}  # fmt: skip
+
+
+ASKED = [
+    pytest.param(answer, cell, id=f"{name}-{'cell' if cell else 'positions'}")
+    for name, answer in ANSWERS.items()
+    for cell in ((True,) if answer.of_stress else (False, True))
+]
+
+
+@pytest.mark.parametrize("at", [1, 4], ids=["first call", "later"])
+@RULES
+@pytest.mark.parametrize(("answer", "cell"), ASKED)
+def test_answers(answer, cell, optimizer, at):
+    atoms = salt(at=at, deed=answer.deed)
+    start = atoms.copy()
+    opt = optimizer(atoms, logfile=None, cell=cell)
+    assert opt.run(fmax=1e-6, steps=5, **answer.run) is False
+    assert opt.result.status == answer.status
+    assert answer.words in opt.result.reason
+    assert_good(atoms, start)
+    if at == 1:
+        assert np.array_equal(atoms.positions, start.positions)
+        assert np.array_equal(atoms.cell[:], start.cell[:])
+    else:
+        assert opt.result.energy_last == pytest.approx(energy_of(atoms), rel=1e-12)
+        assert opt.result.energy_last < opt.result.energy_first
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@CELL
+@RULES
+def test_what_ends_the_program_is_let_through_and_leaves_a_good_structure(optimizer, cell, error):
+    atoms = salt(at=4, deed=raising(error()))
+    start = atoms.copy()
+    opt = optimizer(atoms, logfile=None, cell=cell)
+    with pytest.raises(error):
+        opt.run(fmax=1e-6, steps=10)
+    assert opt.result.status == "interrupted"
+    assert opt.result.energy_last == pytest.approx(energy_of(atoms), rel=1e-12)
+    assert_good(atoms, start)
+
+
+@RULES
+def test_the_alarm_clock_is_left_as_it_was(optimizer):
+    before = signal.getsignal(signal.SIGALRM)
+    for deed in (sleep, lambda results: None):
+        optimizer(salt(at=2, deed=deed), logfile=None).run(fmax=1e-6, steps=3, timeout=0.3)
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+class Silent(Bonds):
+    """Bonds that never say what is ``missing``."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__()
+        self.missing = missing
+        self.implemented_properties = [p for p in ("energy", "forces", "stress") if p != missing]
+
+    def calculate(
+        self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        del self.results[self.missing]
+
+
+@pytest.mark.parametrize("missing", ["energy", "forces", "stress"])
+@CELL
+@RULES
+def test_what_a_calculator_never_gives(optimizer, cell, missing):
+    atoms = salt()
+    atoms.calc = Silent(missing)
+    start = atoms.copy()
+    opt = optimizer(atoms, logfile=None, cell=cell)
+    opt.run(fmax=1e-6, steps=5)
+    if missing == "stress" and not cell:
+        assert opt.result.status == "max_steps"
+        return
+    assert opt.result.status == "calculator_error"
+    assert missing in opt.result.reason
+    assert np.array_equal(atoms.positions, start.positions)
+
+
+# What a potential does
+
+
+class Bent(Bonds):
+    """Bonds whose energy, forces and stress are bent by call and volume."""
+
+    def __init__(self, bend: Callable[[Bent, Atoms], None]) -> None:
+        super().__init__()
+        self.bend = bend
+
+    def calculate(
+        self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        self.bend(self, atoms)
+
+
+def upside_down(calc: Bent, atoms: Atoms) -> None:
+    calc.results["forces"] = -calc.results["forces"]
+    calc.results["stress"] = -calc.results["stress"]
+
+
+def climbs(calc: Bent, atoms: Atoms) -> None:
+    calc.results["energy"] += 0.5 * len(atoms) * calc.calls
+
+
+def creeps(calc: Bent, atoms: Atoms) -> None:
+    """A little too high where the forces are gone."""
+    calc.results["energy"] = 0.01 * len(atoms) * calc.calls
+
+
+def noise(calc: Bent, atoms: Atoms) -> None:
+    rng = np.random.default_rng(calc.calls)
+    calc.results["forces"] = rng.normal(size=(len(atoms), 3))
+
+
+def pulls(calc: Bent, atoms: Atoms) -> None:
+    """Two atoms towards each other, the more the nearer: the energy has no bottom."""
+    d = atoms.positions[1] - atoms.positions[0]
+    r = float(np.linalg.norm(d)) + 1e-9
+    calc.results["energy"] -= 200 / r
+    calc.results["forces"][0] += 200 * d / r**3
+    calc.results["forces"][1] -= 200 * d / r**3
+
+
+def nothing(calc: Bent, atoms: Atoms) -> None:
+    calc.results = {"energy": 0.0, "forces": np.zeros((len(atoms), 3)), "stress": np.zeros(6)}
+
+
+POTENTIALS = {
+    "forces upside down": (upside_down, {"uphill", "exploded", "collapsed"}),
+    "energy that climbs": (climbs, {"uphill"}),
+    "energy that creeps": (creeps, {"uphill", "max_steps"}),
+    "forces of noise": (noise, {"uphill", "max_steps", "exploded", "collapsed"}),
+    "energy without bottom": (pulls, {"collapsed"}),
+    "no forces": (nothing, {"converged"}),
+}
+
+
+@CELL
+@RULES
+@pytest.mark.parametrize(("bend", "statuses"), POTENTIALS.values(), ids=list(POTENTIALS))
+def test_potentials(bend, statuses, optimizer, cell):
+    atoms = salt()
+    start = atoms.copy()
+    atoms.calc = Bent(bend)
+    opt = optimizer(atoms, logfile=None, cell=cell)
+    opt.run(fmax=0.01, steps=150)
+    assert opt.result.status in statuses
+    assert np.isfinite(atoms.positions).all()
+    assert 1 / 5 < atoms.get_volume() / start.get_volume() < 5
+    assert opt.result.shortest > 0.3
+    if opt.result.status != "max_steps" and bend is not noise:
+        assert opt.result.energy_last <= opt.result.energy_first
+
+
+class Pushed(Calculator):
+    """Nothing but a pressure on the cell, eV/A^3: it swells or shrinks for ever."""
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def __init__(self, pressure: float) -> None:
+        super().__init__()
+        self.pressure = pressure
+
+    def calculate(
+        self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        forces, stress = np.zeros((len(atoms), 3)), -self.pressure * np.array([1.0, 1, 1, 0, 0, 0])
+        energy = -self.pressure * atoms.get_volume()
+        self.results = {"energy": energy, "forces": forces, "stress": stress}
+
+
+@pytest.mark.parametrize(("pressure", "status"), [(1.0, "exploded"), (-1.0, "collapsed")])
+@RULES
+def test_cells_that_run_away(optimizer, pressure, status):
+    atoms = salt()
+    volume = atoms.get_volume()
+    atoms.calc = Pushed(pressure)
+    opt = optimizer(atoms, logfile=None, cell=True)
+    assert opt.run(fmax=1e-3, steps=300) is False
+    assert opt.result.status == status
+    assert 1 / 5 < atoms.get_volume() / volume < 5
+    assert opt.result.volume_ratio == pytest.approx(atoms.get_volume() / volume)
+
+
+# What a structure is
+
+
+def apart(distance: float) -> Atoms:
+    """Return rock salt with two atoms that are so far from each other, A."""
+    atoms = salt()
+    atoms.positions[1] = atoms.positions[0] + [distance, 0, 0]
+    return atoms
+
+
+def celled(cell: Any, pbc: Any = True, scaled: bool = False) -> Atoms:
+    atoms = salt()
+    atoms.set_cell(cell, scale_atoms=scaled)
+    atoms.pbc = pbc
+    return atoms
+
+
+def left_handed() -> Atoms:
+    atoms = salt()
+    atoms.set_cell(atoms.cell[[1, 0, 2]])
+    return atoms
+
+
+def lone() -> Atoms:
+    return Atoms("Na", cell=[9, 9, 9], pbc=True, calculator=Bonds())
+
+
+def pair() -> Atoms:
+    return Atoms("NaCl", [[0, 0, 0], [0, 0, 2.5]], calculator=Bonds())
+
+
+def boxed() -> Atoms:
+    atoms = ball()
+    atoms.cell = FLAT
+    return atoms
+
+
+def gas() -> Atoms:
+    atoms = Atoms("Na4", 12.0 * np.eye(4)[:, :3], cell=[60, 60, 60], pbc=True)
+    atoms.calc = Bonds()
+    return atoms
+
+
+def in_a_vacuum() -> Atoms:
+    atoms = salt()
+    atoms.center(vacuum=20.0)
+    return atoms
+
+
+def one_atom() -> Atoms:
+    atoms = bulk("Na", "sc", a=4.0)
+    atoms.calc = Bonds(cutoff=6.0)
+    return atoms
+
+
+def slab() -> Atoms:
+    atoms = salt()
+    atoms.center(vacuum=8.0, axis=2)
+    atoms.pbc = (True, True, False)
+    return atoms
+
+
+def wire() -> Atoms:
+    atoms = salt()
+    atoms.center(vacuum=8.0, axis=(0, 1))
+    atoms.pbc = (False, False, True)
+    return atoms
+
+
+def fixed() -> Atoms:
+    atoms = salt()
+    atoms.set_constraint(FixAtoms(range(len(atoms))))
+    return atoms
+
+
+def misplaced(value: float) -> Atoms:
+    atoms = salt()
+    atoms.positions[2, 1] = value
+    return atoms
+
+
+def stranger() -> Atoms:
+    atoms = bulk("U", "fcc", a=4.0)
+    atoms.calc = EMT()
+    return atoms
+
+
+def nameless() -> Atoms:
+    return Atoms("X2", [[0, 0, 0], [2, 2, 2]], cell=[4, 4, 4], pbc=True, calculator=EMT())
+
+
+SKEW = [[5.5, 0, 0], [5.5, 1e-4, 0], [0, 0, 5.5]]
+FLAT = [[5.5, 0, 0], [5.5, 0, 0], [0, 0, 5.5]]
+NO_CELL = "cell=True needs a cell of three vectors with a volume"
+Ending = str | type[Exception]
+# How a run of positions ends, and of the cell; words of the reason, or of the error.
+STRUCTURES: dict[str, tuple[Callable[[], Atoms], str, str, str]] = {
+    "atoms at one place": (lambda: apart(0.0), "collapsed", "collapsed", "at the same place"),
+    "atoms 0.001 A apart": (lambda: apart(1e-3), "collapsed", "collapsed", "at the same place"),
+    "atoms 0.3 A apart": (lambda: apart(0.3), "converged", "converged", ""),
+    "atoms 1 A apart": (lambda: apart(1.0), "converged", "converged", ""),
+    "a gas": (gas, "converged", "converged", ""),
+    "a cluster in a vacuum": (in_a_vacuum, "converged", "converged", ""),
+    "a cell of a point": (lambda: celled([1e-3] * 3, scaled=True), "collapsed", NO_CELL, "too small"),
+    "a cell of no size": (lambda: celled([0.0] * 3), "collapsed", NO_CELL, "too small"),
+    "a cell crushed to 1 A": (lambda: celled([1.0] * 3, scaled=True), "collapsed", "collapsed", "too small"),
+    "a skewed cell": (lambda: celled(SKEW), "collapsed", "collapsed", "too small"),
+    "a skewed slab": (lambda: celled(SKEW, (True, True, False)), "collapsed", "collapsed", "too small"),
+    "a singular cell": (lambda: celled(FLAT), "collapsed", NO_CELL, "too small"),
+    "a singular slab": (lambda: celled(FLAT, (True, True, False)), "collapsed", NO_CELL, "too small"),
+    "a singular box": (boxed, "converged", "not periodic", ""),
+    "a left-handed cell": (left_handed, "converged", "converged", ""),
+    "a crystal of one atom": (one_atom, "converged", "converged", ""),
+    "an atom alone": (lambda: Atoms("Na", calculator=Bonds()), "converged", "not periodic", ""),
+    "an atom in a box": (lone, "converged", "converged", ""),
+    "a molecule": (pair, "converged", "not periodic", ""),
+    "a molecule in a box": (lambda: celled([20] * 3, False), "converged", "not periodic", ""),
+    "a slab": (slab, "converged", "converged", ""),
+    "a wire": (wire, "converged", "converged", ""),
+    "all atoms fixed": (fixed, "converged", "converged", ""),
+    "no atoms": (lambda: Atoms(cell=[5, 5, 5], pbc=True, calculator=Bonds()), "no atoms", "no atoms", ""),
+    "position nan": (lambda: misplaced(NAN), "nonfinite", "nonfinite", "position or the cell"),
+    "position inf": (lambda: misplaced(INF), "nonfinite", "nonfinite", "position or the cell"),
+    "cell nan": (lambda: celled([5.5, NAN, 5.5]), "nonfinite", NO_CELL, "position or the cell"),
+    "an element nobody knows": (stranger, "calculator_error", "calculator_error", ""),
+    "atoms of no element": (nameless, "calculator_error", "calculator_error", ""),
+}  # fmt: skip
+
+
+@CELL
+@RULES
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_structures(name, optimizer, cell):
+    build, *endings, words = STRUCTURES[name]
+    ending = endings[cell]
+    atoms = build()
+    start = atoms.copy()
+    if " " in ending:
+        with pytest.raises(ValueError, match=ending):
+            optimizer(atoms, logfile=None, cell=cell)
+        return
+    opt = optimizer(atoms, logfile=None, cell=cell)
+    opt.run(fmax=0.02, smax=0.5 if cell else None, steps=400)
+    assert opt.result.status == ending
+    assert words in opt.result.reason
+    if ending == "converged":
+        assert opt.result.energy_last <= opt.result.energy_first
+        if not cell:
+            assert np.array_equal(atoms.cell[:], start.cell[:])
+    else:
+        assert np.array_equal(atoms.positions, start.positions, equal_nan=True)
+        assert np.array_equal(atoms.cell[:], start.cell[:], equal_nan=True)
+
+
+@RULES
+def test_a_left_handed_cell_ends_as_its_mirror_does(optimizer):
+    ends = []
+    for atoms in (salt(), left_handed()):
+        opt = optimizer(atoms, logfile=None, cell=True)
+        assert opt.run(fmax=1e-3, smax=0.01, steps=400)
+        ends.append(atoms)
+    right, left = ends
+    assert np.linalg.det(left.cell[:]) < 0
+    assert left.get_volume() == pytest.approx(right.get_volume(), rel=1e-4)
+    assert left.get_potential_energy() == pytest.approx(right.get_potential_energy(), abs=1e-4)
+
+
+@pytest.mark.parametrize("build", [slab, wire])
+@RULES
+def test_no_vacuum_is_lost(optimizer, build):
+    atoms = build()
+    cell = atoms.cell[:].copy()
+    optimizer(atoms, logfile=None, cell=True).run(fmax=0.02, steps=300)
+    across = np.eye(3) - periodic_plane(cell, atoms.pbc)
+    np.testing.assert_allclose(atoms.cell[:] @ across, cell @ across, rtol=0, atol=1e-12)
+    assert np.abs(atoms.cell[:][atoms.pbc] - cell[atoms.pbc]).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["position nan", "cell nan", "a singular cell", "a slab", "a molecule"])
+@RULES
+def test_structures_that_have_no_symmetry_to_keep(optimizer, name):
+    with pytest.raises(ValueError, match="periodic in three directions"):
+        optimizer(STRUCTURES[name][0](), logfile=None, symmetry="keep")
+
+
+# Files
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let the system refuse to write past ``size`` bytes of any file, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def unwritable(error: int) -> Callable[..., Any]:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(error, "refused by the test")
+
+    return refuse
+
+
+# ASE does not close the file that it could not write.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@CELL
+@RULES
+def test_a_full_disk_leaves_the_frames_that_were_whole(optimizer, cell, tmp_path):
+    atoms = salt()
+    start = atoms.copy()
+    opt = optimizer(atoms, logfile=None, trajectory=tmp_path / "t.traj", cell=cell)
+    opt.run(fmax=1e-6, steps=3)
+    size = (tmp_path / "t.traj").stat().st_size
+    with files_of_at_most(size + 300), pytest.raises(OSError, match="File too large"):
+        opt.run(fmax=1e-6, steps=10)
+    assert opt.result.status == "interrupted"
+    assert_good(atoms, start)
+    with Trajectory(tmp_path / "t.traj") as frames:
+        assert len(frames) == 4
+        assert [len(frame) for frame in frames] == [4] * 4
+        assert np.isfinite(frames[-1].get_forces()).all()
+
+
+@CELL
+@RULES
+def test_a_full_disk_leaves_the_last_whole_restart_file(optimizer, cell, tmp_path):
+    atoms = salt()
+    start = atoms.copy()
+    opt = optimizer(atoms, logfile=None, restart=tmp_path / "state", cell=cell)
+    opt.run(fmax=1e-6, steps=3)
+    before = (tmp_path / "state").read_bytes()
+    with files_of_at_most(len(before) // 2), pytest.raises(OSError, match="File too large"):
+        opt.run(fmax=1e-6, steps=10)
+    assert opt.result.status == "interrupted"
+    assert_good(atoms, start)
+    assert (tmp_path / "state").read_bytes() == before
+    assert list(tmp_path.iterdir()) == [tmp_path / "state"]
+    atoms.calc = Bonds()
+    optimizer(atoms, logfile=None, restart=tmp_path / "state", cell=cell).run(fmax=1e-6, steps=1)
+
+
+@pytest.mark.parametrize("what", ["logfile", "trajectory", "restart"])
+@pytest.mark.parametrize("where", ["no/folder/file", "."], ids=["no folder", "a folder"])
+@RULES
+def test_a_file_that_cannot_be(optimizer, what, where, tmp_path):
+    atoms = salt()
+    start = atoms.copy()
+    with pytest.raises(OSError, match=str(tmp_path)):
+        optimizer(atoms, **({"logfile": None} | {what: tmp_path / where})).run(fmax=1e-6, steps=3)
+    assert_good(atoms, start)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@RULES
+def test_a_full_disk_under_the_log(optimizer):
+    atoms = salt()
+    start = atoms.copy()
+    opt = optimizer(atoms, logfile="/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        opt.run(fmax=1e-6, steps=3)
+    assert opt.result.status == "interrupted"
+    assert_good(atoms, start)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("what", ["tempfile.mkstemp", "os.replace"])
+@RULES
+def test_a_restart_file_that_is_refused(optimizer, what, number, tmp_path, monkeypatch):
+    atoms = salt()
+    opt = optimizer(atoms, logfile=None, restart=tmp_path / "state")
+    monkeypatch.setattr(f"relax.restart.{what}", unwritable(number))
+    with pytest.raises(OSError, match="refused by the test"):
+        opt.run(fmax=1e-6, steps=3)
+    assert opt.result.status == "interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
+# On the command line
+
+
+@pytest.fixture
+def relax(capsys, tmp_path, monkeypatch):
+    """Return a function that runs the command in an empty folder: exit code, lines of errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(*words: object) -> tuple[int, list[str]]:
+        with pytest.raises(SystemExit) as ended:
+            main(["run", *(str(word) for word in words), "-c", "emt"])
+        return int(ended.value.code or 0), capsys.readouterr().err.splitlines()
+
+    return run
+
+
+def copper() -> Atoms:
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.05, seed=1)
+    return atoms
+
+
+def changed(atoms: Atoms, **changes: Any) -> Atoms:
+    for name, value in changes.items():
+        setattr(atoms, name, value)
+    return atoms
+
+
+UNUSABLE: dict[str, tuple[Callable[[], Atoms], str]] = {
+    "unknown element": (lambda: bulk("U", "fcc", a=4.0), "EMT"),
+    "atoms on one spot": (lambda: Atoms("Cu2", cell=[4, 4, 4], pbc=True), "on one spot"),
+    "an atom and its image": (lambda: Atoms("Cu", cell=[0.05, 4, 4], pbc=True), "on one spot"),
+    "flat cell": (lambda: Atoms("Cu", cell=FLAT, pbc=True), "flat"),
+    "no cell": (lambda: Atoms("Cu", pbc=True), "flat"),
+    "position nan": (lambda: Atoms("Cu2", [[0, 0, 0], [0, 0, NAN]]), "position of atom 1"),
+    "no atoms": (lambda: Atoms(), "no"),
+    "all fixed": (lambda: changed(copper(), constraints=[FixAtoms(range(4))]), "all atoms are fixed"),
+}
+
+
+@pytest.mark.parametrize("cell", [[], ["--cell"]], ids=["positions", "cell"])
+@pytest.mark.parametrize("rule", ["core", "lbfgs"])
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_structure_of_no_use_is_told_and_the_rest_is_relaxed(relax, name, rule, cell):
+    build, words = UNUSABLE[name]
+    write("good.traj", copper())
+    write("bad.traj", build())
+    code, err = relax("bad.traj", "good.traj", "--rule", rule, *cell, "-o", "out.extxyz")
+    assert code == 2
+    assert len(err) == 1
+    assert err[0].startswith("relax: bad.traj: ")
+    assert words in err[0]
+    (done,) = read("out.extxyz", ":")
+    assert done.info["relax_status"] == "converged"
+    assert sorted(path.name for path in Path().iterdir()) == ["bad.traj", "good.traj", "out.extxyz"]
+
+
+@pytest.mark.parametrize("rule", ["core", "lbfgs"])
+def test_a_molecule_keeps_its_box(relax, rule):
+    write("co.extxyz", molecule("CO"))
+    code, err = relax("co.extxyz", "--rule", rule, "--cell")
+    assert code == 0
+    assert err == ["relax: co.extxyz: not periodic, its cell is kept"]
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("rule", ["core", "lbfgs"])
+def test_an_output_that_cannot_be_written(relax, rule, error, monkeypatch):
+    write("good.traj", copper())
+    Path("out.extxyz").write_text("what was here before")
+    monkeypatch.setattr("relax.structures.ase_write", unwritable(error))
+    code, err = relax("good.traj", "--rule", rule, "-o", "out.extxyz")
+    assert code == 2
+    assert len(err) == 1
+    assert "refused by the test" in err[0]
+    assert Path("out.extxyz").read_text() == "what was here before"
+    assert sorted(path.name for path in Path().iterdir()) == ["good.traj", "out.extxyz"]
+
+
+@pytest.mark.parametrize(
+    ("option", "where"),
+    [("-o", "no/out.extxyz"), ("--trajectory", "no/t.traj"), ("--logfile", "no/log"), ("-o", "folder")],
+    ids=lambda word: word.strip("-").replace("/", " "),
+)
+@pytest.mark.parametrize("rule", ["core", "lbfgs"])
+def test_a_place_that_is_not_there(relax, rule, option, where):
+    Path("folder").mkdir()
+    write("good.traj", copper())
+    code, err = relax("good.traj", "--rule", rule, option, where)
+    assert code == 2
+    assert len(err) == 1
+    assert sorted(path.name for path in Path().iterdir()) == ["folder", "good.traj"]
+
+
+FAULTY = """
+import numpy as np
+import time
+from ase.calculators.emt import EMT
+
+class Faulty(EMT):
+    def calculate(self, *args, **kwargs):
+        super().calculate(*args, **kwargs)
+        self.count = getattr(self, "count", 0) + 1
+        if self.count == 3:
+            {deed}
+"""
+
+
+@pytest.mark.parametrize(
+    ("deed", "status", "more"),
+    [
+        ("raise RuntimeError('no SCF')", "calculator_error", []),
+        ("self.results['forces'][0] = np.nan", "nonfinite", []),
+        ("self.results['free_energy'] = np.inf", "nonfinite", []),
+        ("self.results['forces'] = np.zeros((1, 3))", "calculator_error", []),
+        ("time.sleep(600)", "timeout", ["--timeout", "1.5"]),
+    ],
+    ids=["raises", "force nan", "energy inf", "wrong shape", "hangs"],
+)
+@pytest.mark.parametrize("cell", [[], ["--cell"]], ids=["positions", "cell"])
+@pytest.mark.parametrize("rule", ["core", "lbfgs"])
+def test_a_faulty_calculator_on_the_command_line(relax, rule, cell, deed, status, more, capsys):
+    Path(f"faulty_{abs(hash(deed))}.py").write_text(FAULTY.format(deed=deed))
+    write("good.traj", copper())
+    name = f"faulty_{abs(hash(deed))}:Faulty"
+    words = ["run", "good.traj", "--rule", rule, *cell, *more, "-c", name]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--fmax", "1e-6", "-o", "out.extxyz", "--trajectory", "t.traj"])
+    assert ended.value.code == 1
+    capsys.readouterr()
+    (done,) = read("out.extxyz", ":")
+    assert done.info["relax_status"] == status
+    assert np.isfinite(done.positions).all()
+    last = read("t.traj")
+    np.testing.assert_allclose(done.positions, last.positions, rtol=0, atol=1e-7)
