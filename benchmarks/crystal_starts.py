@@ -25,7 +25,7 @@ class Source:
     wbm_like: int | None = None
     wbm: Path | None = None
     ids: str = ""
-    largest: int = 12
+    largest: int = 8
     smallest: int = 2
 
     def __post_init__(self) -> None:
@@ -97,7 +97,7 @@ def check(crystals: Sequence[Atoms], calculator: Any) -> None:
 def known_elements(calculator: Any) -> list[str]:
     """Return the elements crystals may be of for ``calculator``; none where it takes all."""
     symbols = chemical_symbols[3 : HEAVIEST + 1]
-    known = [s for s in symbols if not unsupported(calculator, Atoms(s, cell=[9, 9, 9], pbc=True))]
+    known = [s for s in symbols if not unsupported(calculator, Atoms(s, cell=[3, 3, 3], pbc=True))]
     return [] if len(known) == len(symbols) else known
 
 

@@ -130,7 +130,7 @@ def main(
     wbm: Annotated[Path | None, typer.Option(help="wbm-initial-atoms.extxyz.zip.")] = None,
     ids: Annotated[str, typer.Option(help="Materials of --wbm: a file, or a list with commas.")] = "",
     summary: Annotated[Path | None, typer.Option(help="wbm-summary.csv.gz, for reference energies.")] = None,
-    largest: Annotated[int, typer.Option(min=1, help="Most atoms of --wbm-like.")] = 12,
+    largest: Annotated[int, typer.Option(min=1, help="Most atoms of --wbm-like.")] = 8,
     smallest: Annotated[int, typer.Option(min=1, help="Fewest atoms of --wbm-like.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Seed of --wbm-like and --rattle.")] = 1,
     rattle: Annotated[

@@ -48,6 +48,45 @@ def update_cost() -> str:
     return "\n".join(lines)
 
 
+def crystals(name: str) -> str:
+    """Return what optimizers need, and where they end, from the starts as they are and from rattled ones."""
+    rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+    rattles = sorted({row["rattle"] for row in rows})
+    titles = [
+        f"{'rattled' if rattle else 'as they are'}: calls | of FIRE's | failed | ≤ 10 meV, %"
+        for rattle in rattles
+    ]
+    lines = [
+        f"| optimizer | {' | '.join(titles)} |",
+        f"| --- | {'---: | ' * 4 * len(rattles)}".rstrip(),
+    ]
+    beside = {(row["rattle"], row["optimizer"]): row for row in rows}
+    names = dict.fromkeys(
+        row["optimizer"] for row in sorted(rows, key=lambda row: (row["rattle"], row["mean"]))
+    )
+    for optimizer in names:
+        cells = [f"`{optimizer}`"]
+        for rattle in rattles:
+            row = beside.get((rattle, optimizer))
+            if row is None:
+                cells += [""] * 4
+                continue
+            share = row["beside"].get("ase:FIRE")
+            cells += [f"{row['mean']:.1f}", f"{share['calls'][0]:.2f}" if share else ""]
+            cells += [f"{row['failed']}", f"{row['within_10']:.0f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def cell_cost() -> str:
+    """Return the cost of a step with the cell, outside the calculator."""
+    results = json.loads((RESULTS / "cell_cost.json").read_text())
+    lines = [f"| {results['atoms']} atoms | median, ms | fastest, ms |", "| --- | ---: | ---: |"]
+    for row in results["rows"]:
+        lines.append(f"| `{row['optimizer']}` | {1e3 * row['median']:.2f} | {1e3 * row['fastest']:.2f} |")
+    return "\n".join(lines)
+
+
 def tuned(name: str) -> str:
     """Return what each number of a rule is worth, as ``benchmarks.tune`` found it."""
     rows = json.loads((RESULTS / f"tune_{name}.json").read_text())["rows"]
@@ -62,9 +101,10 @@ def tuned(name: str) -> str:
     return "\n".join(lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"lj38": lj38, "update_cost": update_cost} | {
+TABLES: dict[str, Callable[[], str]] = {"lj38": lj38, "update_cost": update_cost, "cell_cost": cell_cost} | {
     f"tune_{name}": partial(tuned, name) for name in ("frankenstein", "core", "fire", "lbfgs")
 }
+TABLES |= {name: partial(crystals, name) for name in ("crystals_chgnet", "crystals_mace_mini")}
 
 
 def filled(text: str) -> str:
