@@ -120,7 +120,8 @@ class SpaceGroup:
     def snap(self, atoms: Atoms) -> None:
         """Move atoms and cell to where the group has them; the atoms move by less than spglib allowed.
 
-        What is there already, but for rounding, is left to the last bit, so that a restart is no change.
+        They do not move as a whole: spglib's origin may be off by its tolerance.  What is there already, but
+        for rounding, is left to the last bit, so that a restart is no change.
         """
         old = atoms.cell[:]
         metric = np.mean(np.swapaxes(self.rotations, 1, 2) @ (old @ old.T) @ self.rotations, axis=0)
@@ -133,7 +134,8 @@ class SpaceGroup:
         for w, t, images in zip(self.rotations, self.translations, self.images, strict=True):
             apart = scaled @ w.T + t - scaled[images]
             mean[images] += apart - np.round(apart)
-        positions = (scaled + mean / len(self.rotations)) @ cell
+        moves = mean / len(self.rotations)
+        positions = (scaled + moves - moves.mean(axis=0)) @ cell
         if max(np.abs(cell - old).max(), np.abs(positions - atoms.positions).max()) > ROUNDING:
             atoms.set_cell(cell, apply_constraint=False)
             atoms.set_positions(positions, apply_constraint=False)
