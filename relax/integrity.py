@@ -69,7 +69,7 @@ class Shape:
 
     def _shortest_of_far(self) -> float:
         near = 2 * self.CLOSE
-        while near < 20 and len(self.atoms) > 1:
+        while near < 20 and (len(self.atoms) > 1 or self.atoms.pbc.any()):
             first, second, d = neighbor_list("ijd", self.atoms, list(near * self.radii))
             if len(d):
                 return float((d / (self.radii[first] + self.radii[second])).min())

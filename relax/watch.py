@@ -169,7 +169,7 @@ class Watch(Optimizable):
     def begin(self) -> None:
         """Begin a run: evaluate anew, even where nothing has moved, for the calculator may have changed."""
         self.forget()
-        self.energy_before, self.lowest = float("nan"), None
+        self.energy_before, self.lowest, self.whole = float("nan"), None, None
 
     def forget(self) -> None:
         """Evaluate anew, even where nothing has moved."""
@@ -278,7 +278,9 @@ class Watch(Optimizable):
             for before, atoms in pairs:
                 if fault := before.fault(atoms):
                     raise RelaxationStopped(*fault)
-            self.whole = now
+            # What is about to fly apart still hangs together, but is no place to go back to.
+            if not (self.downhill and now and self.whole and now.energy > self.whole.energy):
+                self.whole = now
 
     def look_uphill(self) -> None:
         """Stop a run that is about to converge above where it started."""

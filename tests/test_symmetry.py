@@ -197,7 +197,7 @@ def test_why_two_rules_cannot(rule, grows):
 ADAPTIVE = [optimizer for optimizer in OPTIMIZERS.values() if issubclass(optimizer.rule_class, Adaptive)]
 
 
-@every_mineral
+@pytest.mark.parametrize("name", ["baddeleyite", "MnP", "calcite", "diamond"])
 @pytest.mark.parametrize("optimizer", AMPLIFY)
 def test_every_rule_keeps_the_group_where_it_is_told_to(optimizer, name):
     atoms = mineral(name)
