@@ -683,6 +683,8 @@ def test_what_is_done_outlives_an_interruption(tmp_path, good, number):
         [sys.executable, "-m", "relax", *words],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # A shell has jobs in the background ignore Ctrl-C, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     log = tmp_path / "paths" / ".long.traj.traj.part"
     for _ in range(300):
