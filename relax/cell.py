@@ -18,7 +18,7 @@ Havel, Adv. Appl. Math. 16, 321 (1995), and Higham, Functions of Matrices (2008)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import array_api_compat
@@ -145,6 +145,11 @@ class CellFreedom:
             raise ValueError("the mask of the cell leaves no strain to relax; use cell=False")
         if self.hydrostatic and (self.constant_volume or self.mask is not None):
             raise ValueError("a hydrostatic cell is only scaled: it takes no mask and no constant volume")
+
+    def sized(self, strain_length: tuple[float, float], natoms: int) -> CellFreedom:
+        """Return this with a ``length``: its own or, for ``natoms`` atoms, that of ``Rule.strain_length``."""
+        factor, power = strain_length
+        return self if self.length is not None else replace(self, length=factor * max(natoms, 1) ** power)
 
     @property
     def components(self) -> np.ndarray:

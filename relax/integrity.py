@@ -10,7 +10,7 @@ from ase.neighborlist import neighbor_list
 
 from relax.result import Status
 
-__all__ = ["Integrity", "Shape"]
+__all__ = ["Integrity", "Shape", "change"]
 
 
 def periodic_vectors(atoms: Atoms) -> np.ndarray:
@@ -162,3 +162,15 @@ class Integrity:
     def _pair(shape: Shape) -> str:
         names = [f"{i} ({chemical_symbols[shape.atoms.numbers[i]]})" for i in shape.closest]
         return f"atoms {names[0]} and {names[1]}"
+
+
+def change(first: Atoms, last: Atoms) -> tuple[float, float]:
+    """Return the volume ratio, and the shortest distance as a share of the sum of the covalent radii.
+
+    Not a number where there is no volume, or no finite structure.
+    """
+    if not (np.isfinite(last.positions).all() and np.isfinite(last.cell.array).all()):
+        return float("nan"), float("nan")
+    volume = first.cell.volume
+    ratio = float(last.cell.volume / volume) if volume > 1e-6 else float("nan")
+    return ratio, Shape(last).shortest

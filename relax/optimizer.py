@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -17,7 +16,7 @@ from relax import restart as restarts
 from relax import state
 from relax.cell import CellFreedom
 from relax.crystal import Crystal
-from relax.integrity import Shape
+from relax.integrity import change
 from relax.rattle import rattle as rattled
 from relax.result import RelaxationStopped, Result, Status
 from relax.rule import Point, Rule
@@ -120,9 +119,8 @@ class RuleOptimizer(Optimizer):
             if not isinstance(atoms, Atoms):
                 kind = type(atoms).__name__
                 raise ValueError(f"cell= and symmetry='keep' are for plain Atoms, not for a {kind}")
-            if freedom is not None and freedom.length is None:
-                factor, power = innermost(rule).strain_length
-                freedom = replace(freedom, length=factor * max(len(atoms), 1) ** power)
+            if freedom is not None:
+                freedom = freedom.sized(innermost(rule).strain_length, len(atoms))
             self.crystal = Crystal(atoms, freedom, symmetry == "keep", symprec)
         self.rule = rule
         self.symprec = symprec
@@ -193,11 +191,7 @@ class RuleOptimizer(Optimizer):
         if self._measured is None or self._measured[0] != key:
             last = images[0]
             groups = self._group_first, space_group(last, self.symprec)
-            ratio = shortest = float("nan")
-            if np.isfinite(last.positions).all() and np.isfinite(last.cell.array).all():
-                volume, shortest = self._first.cell.volume, Shape(last).shortest
-                ratio = float(last.cell.volume / volume) if volume > 1e-6 else ratio
-            self._measured = key, (ratio, shortest, *groups)
+            self._measured = key, (*change(self._first, last), *groups)
         return self._measured[1]
 
     def reset(self) -> None:

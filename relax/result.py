@@ -12,6 +12,7 @@ LARGEST = 1e50
 
 Status = Literal[
     "running",
+    "refused",
     "converged",
     "max_steps",
     "nonfinite",
@@ -38,6 +39,7 @@ class Result:
         top of each other or the cell shrank to nothing; ``uphill``: the energy is above that of the start;
         ``stalled``: the steps shrank to nothing short of convergence; ``calculator_error``: the calculator
         raised; ``timeout``: the time was up; ``interrupted``: the run was left before its end;
+        ``refused``: of a batch, a structure, a constraint or a cell that it cannot take;
         ``running``: no end yet.
     reason
         The same in words, with the atom and the number that decided.
