@@ -6,8 +6,8 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
 from ase.geometry import get_distances
-from ase.neighborlist import neighbor_list
 
+from relax.neighbors import pairs, squares, vectors
 from relax.result import Status
 
 __all__ = ["Integrity", "Shape", "change"]
@@ -60,19 +60,28 @@ class Shape:
         return bool((lengths < 0.1).any()) or size < 0.05 * room
 
     def _measure(self) -> None:
-        first, second, d = neighbor_list("ijd", self.atoms, list(self.CLOSE * self.radii))
+        first, second, ratios = self._pairs(self.CLOSE)
         self.bonded[first] = True
-        ratios = d / (self.radii[first] + self.radii[second])
         self.shortest = float(ratios.min()) if len(ratios) else self._shortest_of_far()
         if len(ratios):
             self.closest = (int(first[ratios.argmin()]), int(second[ratios.argmin()]))
 
+    def _pairs(self, near: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return pairs closer than ``near`` times the sum of their radii, and what share of it."""
+        atoms = self.atoms
+        reach = 2 * near * float(self.radii.max())
+        first, second, shifts = pairs(atoms.positions, atoms.cell.array, atoms.pbc, reach)
+        d = np.sqrt(squares(vectors(atoms.positions, first, second, shifts, atoms.cell.array)))
+        ratios = d / (self.radii[first] + self.radii[second])
+        kept = ratios < near
+        return first[kept], second[kept], ratios[kept]
+
     def _shortest_of_far(self) -> float:
         near = 2 * self.CLOSE
         while near < 20 and (len(self.atoms) > 1 or self.atoms.pbc.any()):
-            first, second, d = neighbor_list("ijd", self.atoms, list(near * self.radii))
-            if len(d):
-                return float((d / (self.radii[first] + self.radii[second])).min())
+            ratios = self._pairs(near)[2]
+            if len(ratios):
+                return float(ratios.min())
             near *= 2
         return float("inf")
 
