@@ -215,7 +215,7 @@ def test_what_is_not_finite_has_no_pairs_and_harms_no_other(where):
     getattr(told, where)[1] = np.nan
     found = lists(told)
     bad = 0 if where == "positions" else 1
-    assert found.finite.tolist() == [k != bad for k in range(len(STRUCTURES))]
+    assert found.without.tolist() == [k == bad for k in range(len(STRUCTURES))]
     assert not (found.owner[found.first] == bad).any()
     assert np.isfinite(found.vectors).all()
     whole = lists(geometry(STRUCTURES))
@@ -231,6 +231,6 @@ def test_a_collapsed_structure_is_a_fault_of_its_own():
     found = lists(told)
     assert list(found.faults) == [0]
     assert "collapsed" in found.faults[0]
-    assert found.finite.all()
+    assert found.without.tolist() == [True] + 4 * [False]
     whole = lists(geometry(STRUCTURES))
     np.testing.assert_array_equal(whole.vectors[whole.owner[whole.first] != 0], found.vectors)

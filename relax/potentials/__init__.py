@@ -1,0 +1,79 @@
+"""Potentials: energies and their derivatives for many structures at once, from whatever gives them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from relax.potentials.potential import Answer, Geometry, OutOfMemory, Potential, Refused
+
+if TYPE_CHECKING:
+    from relax.potentials.calculator import OneByOne
+
+__all__ = ["Answer", "Geometry", "OutOfMemory", "Potential", "Refused", "as_potential"]
+
+
+def as_potential(
+    thing: Any, device: str = "cpu", dtype: str | None = None, head: str | None = None
+) -> Potential:
+    """Return ``thing`` as a potential, batched where we can.
+
+    CHGNet, MACE models without interactions beyond their cutoff, and ASE's Lennard-Jones are batched; any
+    other calculator is asked of one structure after the other.
+
+    Parameters
+    ----------
+    thing
+        A potential, which is returned as it is; the name of a calculator, as in
+        :mod:`relax.calculators`; an ASE calculator; or a torch-sim model.
+    device, dtype, head
+        Of a calculator that is named, as in :func:`relax.calculators.load`.
+
+    Raises
+    ------
+    TypeError
+        ``thing`` is none of these.
+    CalculatorError
+        The name is unknown, or what it means cannot be had.
+    """
+    if isinstance(thing, str):
+        from relax.calculators import load
+
+        return _of_calculator(load(thing, device, dtype, head))
+    if isinstance(thing, type):
+        raise TypeError(f"a potential is made of an object, and {thing.__name__} is a class: call it")
+    if isinstance(thing, Potential):
+        return thing
+    if hasattr(thing, "get_forces") and hasattr(thing, "get_potential_energy"):
+        return _of_calculator(thing)
+    if any(kind.__name__ == "ModelInterface" for kind in type(thing).__mro__):
+        from relax.potentials.torchsim import TorchSim
+
+        return TorchSim(thing)
+    raise TypeError(
+        f"no potential can be made of {type(thing).__name__}: give a name, an ASE calculator, "
+        "a torch-sim model or a relax.potentials.Potential"
+    )
+
+
+def _of_calculator(calculator: Any) -> Potential:
+    # By name, as relax.calculators does: the classes are in packages that may be missing.
+    name = type(calculator).__name__
+    if name == "MACECalculator":
+        from relax.potentials.mace import MACE, is_batched
+
+        return MACE(calculator) if is_batched(calculator) else _one_by_one(calculator)
+    if name == "CHGNetCalculator":
+        from relax.potentials.chgnet import CHGNet
+
+        return CHGNet(calculator)
+    if name == "LennardJones" and type(calculator).__module__ == "ase.calculators.lj":
+        from relax.potentials.lj import LennardJones
+
+        return LennardJones(**calculator.parameters)
+    return _one_by_one(calculator)
+
+
+def _one_by_one(calculator: Any) -> OneByOne:
+    from relax.potentials.calculator import OneByOne
+
+    return OneByOne(calculator, str(getattr(calculator, "device", "cpu")))

@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from relax.neighbors import coded, completed, images, pairs, squares, vectors
+from relax.potentials.geometries import finite
 from relax.potentials.potential import Geometry
 
 __all__ = ["NeighborLists", "Pairs"]
@@ -23,7 +24,7 @@ class Pairs(NamedTuple):
     vectors: np.ndarray  # (E, 3) A, from the first atom to the second
     distances: np.ndarray  # (E,) A
     owner: np.ndarray  # (N,) which structure an atom is of
-    finite: np.ndarray  # (S,) whether positions and cell are; there are no pairs where they are not
+    without: np.ndarray  # (S,) which have no pairs here as they are not finite, or at fault
     faults: dict[int, str]
     """Structures, by their place among the S, with too many pairs to list, and none of them here."""
 
@@ -120,11 +121,10 @@ class NeighborLists:
         kept = self._joined
         if kept is None or kept.keys != geometry.keys:
             kept = self._join(geometry.keys)
-        finite = np.logical_and.reduceat(np.isfinite(geometry.positions).all(axis=1), kept.starts)
-        finite &= np.isfinite(geometry.cells).all(axis=(1, 2))
-        positions = np.where(finite[kept.owner, None], geometry.positions, kept.positions)
-        cells = np.where((finite[:, None] & kept.pbc)[:, :, None], geometry.cells, 0.0)
-        cells = np.where(finite[:, None, None], cells, kept.cells)
+        fine = finite(geometry)
+        positions = np.where(fine[kept.owner, None], geometry.positions, kept.positions)
+        cells = np.where((fine[:, None] & kept.pbc)[:, :, None], geometry.cells, 0.0)
+        cells = np.where(fine[:, None, None], cells, kept.cells)
         faults = {}
         stale = np.flatnonzero(self._may_lack(kept, positions, cells))
         for k in stale:
@@ -134,9 +134,9 @@ class NeighborLists:
                 faults[int(k)] = str(error)
         if len(stale):
             kept = self._join(geometry.keys)
-        left_out = ~finite
+        left_out = ~fine
         left_out[list(faults)] = True
-        return self._near(kept, positions, cells, left_out, finite, faults)
+        return self._near(kept, positions, cells, left_out, faults)
 
     def _may_lack(self, kept: _Joined, positions: np.ndarray, cells: np.ndarray) -> np.ndarray:
         """Return which structures (S,) may have pairs that are not listed."""
@@ -181,7 +181,6 @@ class NeighborLists:
         positions: np.ndarray,
         cells: np.ndarray,
         left_out: np.ndarray,
-        finite: np.ndarray,
         faults: dict[int, str],
     ) -> Pairs:
         image = images(kept.images, cells[kept.image_owner])
@@ -200,6 +199,6 @@ class NeighborLists:
             d.take(rows, axis=0),
             np.sqrt(far.take(rows)),
             kept.owner,
-            finite,
+            left_out,
             faults,
         )
