@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -65,7 +66,7 @@ class Start:
 class Place(Columns):
     """Where structures are: N atoms and S strains in the frames of S reference cells."""
 
-    OF_ATOMS = ("x",)
+    OF_ATOMS: ClassVar[tuple[str, ...]] = ("x",)
 
     x: np.ndarray  # (N, 3) A, positions in the frame of the reference cell
     strain: np.ndarray  # (S, 3, 3) log strain
@@ -159,13 +160,18 @@ class Batch:
         self._forget()
 
     def _forget(self) -> None:
-        for name in ("owner", "seg", "rows", "_constrained", "_grouped"):
+        for name in ("owner", "firsts", "seg", "rows", "_constrained", "_grouped"):
             self.__dict__.pop(name, None)
 
     @cached_property
     def owner(self) -> np.ndarray:
         """Structure that each atom belongs to, (N,)."""
         return np.repeat(np.arange(len(self)), self.fixed.lengths)
+
+    @cached_property
+    def firsts(self) -> np.ndarray:
+        """First atom of each structure, (S,)."""
+        return np.concatenate([[0], np.cumsum(self.fixed.lengths)[:-1]])
 
     @cached_property
     def seg(self) -> Segments:
@@ -212,7 +218,7 @@ class Batch:
     @property
     def volumes(self) -> np.ndarray:
         """The volumes of the cells (S,), A^3."""
-        return np.abs(np.linalg.det(self.cells))
+        return np.asarray(np.abs(np.linalg.det(self.cells)))
 
     @property
     def positions(self) -> np.ndarray:
@@ -223,6 +229,20 @@ class Batch:
     def x(self) -> np.ndarray:
         """The coordinates (R, 3), A."""
         return self._joined(self.place.x, self.fixed.scale * self.place.strain)
+
+    def slice(self, s: int) -> slice:
+        """Where the atoms of structure ``s`` are among the atoms."""
+        first = int(self.firsts[s])
+        return slice(first, first + int(self.fixed.lengths[s]))
+
+    def atoms(self, s: int) -> Atoms:
+        """Return structure ``s`` as it is."""
+        mine, place = self.slice(s), self.place
+        deformed = self.deformed[s].T
+        atoms: Atoms = self.starts[s].atoms.copy()
+        atoms.set_cell(place.reference[s] @ deformed, apply_constraint=False)
+        atoms.set_positions(place.x[mine] @ deformed, apply_constraint=False)
+        return atoms
 
     def geometry(self) -> Geometry:
         """Where the atoms are, for a potential."""
@@ -241,16 +261,16 @@ class Batch:
         if self._constrained:
             forces = times(forces, self.fixed.force_kept)
         volume = np.where(relaxes, self.volumes, 0.0)
-        total = np.where(relaxes[:, None, None], stresses, 0.0)
-        total = total + self.fixed.pressure[:, None, None] * np.eye(3)
+        total = np.where(relaxes[:, None, None], stresses, 0.0) + self.fixed.pressure[:, None, None] * np.eye(
+            3
+        )
         g_strain = strain_gradient(self.place.strain, self.deformed, volume[:, None, None] * total)
         g = self._kept(self._joined(-times(forces, self.deformed[self.owner]), g_strain / self.fixed.scale))
         actual = times(g[self.rows[0]], self.undone[self.owner])
-        starts = np.concatenate([[0], np.cumsum(natoms)[:-1]])
         free = self._freed(total)
         return Slopes(
             g,
-            np.sqrt(np.maximum.reduceat((actual * actual).sum(axis=1), starts)),
+            np.sqrt(np.maximum.reduceat((actual * actual).sum(axis=1), self.firsts)),
             np.where(relaxes, np.abs(free).max(axis=(1, 2)) / GPA, np.nan),
             np.sqrt((free * free).sum(axis=2).max(axis=1)) * volume / natoms,
         )

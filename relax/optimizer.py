@@ -15,6 +15,7 @@ from ase.optimize.optimize import DEFAULT_MAX_STEPS, Optimizer
 from relax import restart as restarts
 from relax import state
 from relax.cell import CellFreedom
+from relax.criteria import Criteria
 from relax.crystal import Crystal
 from relax.integrity import change
 from relax.rattle import rattle as rattled
@@ -268,7 +269,7 @@ class RuleOptimizer(Optimizer):
         RelaxationStopped
             The run went wrong and ``on_bad`` is ``"raise"``.
         """
-        self._check_criteria(fmax, smax, energy_change, displacement, timeout)
+        Criteria(fmax, steps, smax, energy_change, displacement, timeout)  # raises what is wrong with them
         watch = self.optimizable
         for image in watch.images():
             if getattr(image, "calc", None) is None and not hasattr(self.atoms, "images"):
@@ -336,16 +337,6 @@ class RuleOptimizer(Optimizer):
     def _say(self, words: str) -> None:
         if self.logfile is not None:
             self.logfile.write(f"{type(self).__name__}: {words}\n")
-
-    @staticmethod
-    def _check_criteria(
-        fmax: float, smax: float | None, energy_change: float, displacement: float, timeout: float | None
-    ) -> None:
-        given = {"fmax": fmax, "energy_change": energy_change, "displacement": displacement}
-        given |= {k: v for k, v in {"smax": smax, "timeout": timeout}.items() if v is not None}
-        for name, value in given.items():
-            if not value >= 0:
-                raise ValueError(f"{name} = {value!r} is not allowed; give a number of 0 or more")
 
     def _end(self, status: Status, reason: str) -> None:
         self._status, self._reason, self._ended = status, reason, time.perf_counter()

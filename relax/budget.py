@@ -1,0 +1,122 @@
+"""How much of a batch goes through a potential at once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from relax.potentials.potential import Potential
+
+__all__ = ["Budget", "gpu_memory"]
+
+SHARE = 0.8
+"""Part of the free memory of a GPU that is filled."""
+
+GAIN = 0.05
+"""What twice as many structures at once must save, per structure, to be worth it."""
+
+PROBED = 64
+"""Most structures of a probe."""
+
+LONGEST = 5.0
+"""Seconds after which a probe tries nothing larger."""
+
+ONE_BY_ONE = 512.0
+"""Atoms held at once for a potential that takes one structure after the other: rules like company."""
+
+FIRST_ON_GPU = 4096.0
+"""Size of the first call on a GPU, from which the memory of the next ones is reckoned."""
+
+
+def gpu_memory(device: str) -> tuple[float, float]:
+    """Return the bytes that may be used on a GPU, and those that the calls since the last question used."""
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(device)
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    used = torch.cuda.max_memory_allocated(device) - torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    return float(free + cached), float(used)
+
+
+class Budget:
+    """The largest size, in the potential's ``unit``, of what is evaluated at once.
+
+    On a GPU more at once is faster until memory ends: the limit follows from the memory that the calls
+    so far took for their size.  On a CPU more at once is faster only until the caches end: a probe, before
+    the first step, tries 1, 2, 4, ... of the structures at hand and takes the smallest number that is
+    nearly as fast as the best.  Wherever there was not enough memory after all, the limit is lowered.
+
+    Parameters
+    ----------
+    potential
+        What is asked.
+    limit
+        The size, if it is not to be found out.
+    memory
+        What tells of the memory of a device, see :func:`gpu_memory`.
+    """
+
+    def __init__(
+        self,
+        potential: Potential,
+        limit: float | None = None,
+        memory: Callable[[str], tuple[float, float]] = gpu_memory,
+    ) -> None:
+        if limit is not None and not limit > 0:
+            raise ValueError(f"budget = {limit!r} is not allowed; give a number of {potential.unit} above 0")
+        self.on_gpu = limit is None and potential.device != "cpu" and potential.batched
+        self.to_probe = limit is None and potential.device == "cpu" and potential.batched
+        self.limit = math.inf if limit is None else float(limit)
+        if limit is None and not potential.batched:
+            self.limit = ONE_BY_ONE
+        if self.on_gpu:
+            self.limit = FIRST_ON_GPU
+        self.device, self.memory = potential.device, memory
+        self.ceiling = math.inf
+        self.per_unit = 0.0
+
+    def probe(self, sizes: Sequence[float], evaluate: Callable[[int], None]) -> None:
+        """Find the limit on a CPU: ``evaluate(n)`` does, for nothing, the first n structures of ``sizes``."""
+        self.to_probe = False
+        best, count, costs, began = math.inf, 1, {}, time.perf_counter()
+        while count <= min(len(sizes), PROBED) and time.perf_counter() - began < LONGEST:
+            size, fastest = float(sum(sizes[:count])), math.inf
+            for _ in range(2):
+                start = time.perf_counter()
+                evaluate(count)
+                fastest = min(fastest, time.perf_counter() - start)
+            costs[size] = fastest / size
+            if costs[size] > 1.5 * best:
+                break
+            best = min(best, costs[size])
+            count *= 2
+        good = [size for size, cost in costs.items() if cost <= (1 + GAIN) * best]
+        self.limit = min(good) * 1.01 if good else self.limit
+
+    def learn(self, size: float) -> None:
+        """On a GPU, take note of the memory that a call of this ``size`` took."""
+        if not self.on_gpu:
+            return
+        free, used = self.memory(self.device)
+        self.per_unit = max(self.per_unit, used / size)
+        if self.per_unit:
+            self.limit = min(self.ceiling, SHARE * free / self.per_unit)
+
+    def shrink(self, size: float) -> None:
+        """Take note that a call of this ``size`` found too little memory."""
+        self.limit = self.ceiling = min(self.limit, self.ceiling, size / 2)
+
+    def chunks(self, sizes: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the places (n,) of structures of these ``sizes`` (S,) that go together, in order."""
+        first, total = 0, 0.0
+        for place, size in enumerate(sizes):
+            if place > first and total + size > self.limit:
+                yield np.arange(first, place)
+                first, total = place, 0.0
+            total += size
+        if len(sizes):
+            yield np.arange(first, len(sizes))

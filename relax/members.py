@@ -1,0 +1,205 @@
+"""The structures of a batch as they enter and as they leave."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from relax.batch import Batch, Start
+from relax.cell import CellFreedom
+from relax.integrity import Integrity, change
+from relax.optimizer import freed
+from relax.potentials.potential import Potential, Refused
+from relax.rattle import rattle as rattled
+from relax.records import History
+from relax.result import Result, Status
+from relax.symmetry import SYMPREC, SpaceGroup, space_group
+
+__all__ = ["Cell", "Entrance", "Member", "Relaxed"]
+
+Cell = bool | CellFreedom
+"""What may be asked of a cell."""
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """A structure that has left the batch.
+
+    Parameters
+    ----------
+    index
+        Its place among the structures given, from 0.
+    atoms
+        A copy of it where it ended, with energy, forces and stress if there are any.
+    result
+        The verdict.  ``wall_time`` is its share, by size, of the time of the rounds it took part in.
+    """
+
+    index: int
+    atoms: Atoms
+    result: Result
+
+
+@dataclass
+class Member:
+    """A structure in the batch, beside its rows."""
+
+    index: int
+    start: Start
+    first: Atoms  # before the rattle
+    integrity: Integrity
+    size: float  # in the unit of the potential
+    symprec: float  # A
+
+    def leave(self, batch: Batch, history: History, s: int, verdict: tuple[Status, str]) -> Relaxed:
+        """Return what has become of this structure, which is in place ``s`` of the batch."""
+        record, last, atoms = history.record, history.last(verdict[0]), batch.atoms(s)
+        if np.isfinite(last.value[s]):
+            pressure = batch.fixed.pressure[s]
+            energy = last.value[s] - pressure * batch.volumes[s] if pressure else last.value[s]
+            answers = {"energy": float(energy), "forces": last.forces[batch.slice(s)].copy()}
+            if np.isfinite(last.stresses[s]).all():
+                answers["stress"] = last.stresses[s][[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+            atoms.calc = SinglePointCalculator(atoms, **answers)
+        result = told(
+            self.first,
+            atoms,
+            verdict,
+            symprec=self.symprec,
+            force_calls=int(record.calls[s]),
+            steps=int(record.steps[s]),
+            fmax=float(last.fmax[s]),
+            smax=float(last.smax[s]),
+            energy_first=float(record.first[s]),
+            energy_last=float(last.value[s]),
+            wall_time=float(record.wall[s]),
+        )
+        return Relaxed(self.index, atoms, result)
+
+
+def told(
+    first: Atoms,
+    last: Atoms,
+    verdict: tuple[Status, str],
+    *,
+    symprec: float,
+    force_calls: int = 0,
+    steps: int = 0,
+    fmax: float = math.nan,
+    smax: float = math.nan,
+    energy_first: float = math.nan,
+    energy_last: float = math.nan,
+    wall_time: float = 0.0,
+) -> Result:
+    """Return what there is to say of a structure that was ``first`` and is ``last``."""
+    status, reason = verdict
+    ratio, shortest = (math.nan, math.nan) if status == "refused" else change(first, last)
+    return Result(
+        status=status,
+        reason=reason,
+        force_calls=force_calls,
+        steps=steps,
+        fmax=fmax,
+        smax=smax,
+        energy_first=energy_first,
+        energy_last=energy_last,
+        volume_ratio=ratio,
+        shortest=shortest,
+        spacegroup_first=space_group(first, symprec),
+        spacegroup_last=space_group(last, symprec),
+        wall_time=wall_time,
+    )
+
+
+@dataclass
+class Entrance:
+    """What is done to structures before they enter, and which ones may.
+
+    Parameters
+    ----------
+    cell, pressure, symmetry, symprec, rattle, seed
+        As in :class:`relax.optimizer.RuleOptimizer`; ``cell`` may also be a function of the structure.
+    strain_length
+        See ``Rule.strain_length``.
+
+    Raises
+    ------
+    ValueError
+        A value is not allowed.
+    """
+
+    strain_length: tuple[float, float]
+    cell: Cell | Callable[[Atoms], Cell] = False
+    pressure: float = 0.0
+    symmetry: str = "free"
+    symprec: float = SYMPREC
+    rattle: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.symmetry not in ("keep", "free"):
+            raise ValueError(f"symmetry = {self.symmetry!r} is not allowed; give 'keep' or 'free'")
+        if not (math.isfinite(self.rattle) and self.rattle >= 0):
+            raise ValueError(f"rattle = {self.rattle!r} is not allowed; give a length in A, 0 or more")
+        if self.rattle and self.symmetry == "keep":
+            raise ValueError("rattle breaks the symmetry that symmetry='keep' is to keep; give one of them")
+        if not callable(self.cell):
+            freed(self.cell, self.pressure)
+        self.keys = 0
+
+    def admit(self, index: int, given: Atoms, potential: Potential) -> Member | Relaxed:
+        """Return what a structure is in the batch, or the verdict that keeps it out.
+
+        Raises
+        ------
+        TypeError
+            It is no structure.
+        """
+        if not isinstance(given, Atoms):
+            raise TypeError(f"structure {index} is no Atoms but a {type(given).__name__}")
+        atoms: Atoms = given.copy()
+
+        def out(status: Status, reason: str, atoms: Atoms = atoms) -> Relaxed:
+            result = told(atoms, atoms, (status, reason), symprec=self.symprec)
+            return Relaxed(index, atoms, result)
+
+        if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+            return out("nonfinite", "a position or the cell is not finite")
+        key, self.keys = self.keys, self.keys + 1
+        try:
+            start, first = self._start(key, atoms)
+            size = potential.admit(key, atoms)
+        except Refused as refusal:
+            return out("refused", str(refusal), given.copy())
+        except Exception as error:
+            words = " ".join(str(error).split()) or "no message"
+            return out("calculator_error", f"{type(error).__name__}: {words}", given.copy())
+        integrity = Integrity(atoms)
+        if fault := integrity.at_start():
+            potential.release(key)
+            return out(*fault)
+        return Member(index, start, first, integrity, max(float(size), 1.0), self.symprec)
+
+    def _start(self, key: int, atoms: Atoms) -> tuple[Start, Atoms]:
+        """Return ``atoms`` as they enter, changed in place, and as they were before the rattle."""
+        if len(atoms) == 0:
+            raise Refused("there are no atoms to relax")
+        try:
+            freedom = freed(self.cell(atoms) if callable(self.cell) else self.cell, self.pressure)
+            if freedom is not None:
+                freedom = freedom.sized(self.strain_length, len(atoms))
+            group = None
+            if self.symmetry == "keep":
+                group = SpaceGroup.of(atoms, self.symprec)
+                group.snap(atoms)
+        except ValueError as error:
+            raise Refused(" ".join(str(error).split())) from error
+        start, first = Start(key, atoms, freedom, group), atoms.copy()
+        if self.rattle:
+            rattled(atoms, self.rattle, self.seed, freedom)
+        return start, first
