@@ -21,6 +21,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relax.neighbors import pairs
 from relax.packages import CalculatorError, environment_kept, extra, hushed, quiet, words_of
 
 if TYPE_CHECKING:
@@ -98,11 +99,10 @@ def load_model(model: str, device: str, dtype: str, head: str | None = None) -> 
 
 def blind(calculator: Any, atoms: Atoms) -> bool:
     """Whether no atom has a neighbour, or an image of itself, near enough for the model to see."""
-    from ase.neighborlist import neighbor_list
-
     reach = calculator.r_max
+    where = atoms.positions, atoms.cell.array, atoms.pbc
     # Nearly every structure has a short distance, and finding all pairs within reach takes long.
-    return not any(len(neighbor_list("i", atoms, r)) for r in (min(3.0, reach), reach))
+    return not any(len(pairs(*where, r)[0]) for r in (min(3.0, reach), reach))
 
 
 def _foundation_models() -> dict[str, tuple[str, dict[str, str]]]:

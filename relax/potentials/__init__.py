@@ -59,9 +59,9 @@ def _of_calculator(calculator: Any) -> Potential:
     # By name, as relax.calculators does: the classes are in packages that may be missing.
     name = type(calculator).__name__
     if name == "MACECalculator":
-        from relax.potentials.mace import MACE, is_batched
+        from relax.potentials.mace import MACE, unbatched
 
-        return MACE(calculator) if is_batched(calculator) else _one_by_one(calculator)
+        return _one_by_one(calculator) if unbatched(calculator) else MACE(calculator)
     if name == "CHGNetCalculator":
         from relax.potentials.chgnet import CHGNet
 
