@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,21 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixScaled
-from ase.io import read as ase_read
+from ase.io import Trajectory, iread
 from ase.io import write as ase_write
-from ase.io.formats import UnknownFileTypeError, filetype
+from ase.io.formats import UnknownFileTypeError, filetype, ioformats, open_with_compression
 from ase.neighborlist import neighbor_list
 
-__all__ = ["StructureError", "check", "read", "snapshot", "write"]
+from relax.frames import cut
+from relax.packages import words_of
+
+__all__ = ["StructureError", "check", "count", "read", "snapshot", "stream", "text", "write"]
 
 CLOSEST = 0.1
 """Atoms nearer than this (A) are on one spot."""
+
+CIF_SITES = ("_atom_site_fract_x", "_atom_site_cartn_x")
+"""One of these heads the sites of a structure in a CIF."""
 
 RESULTS = ("energy", "free_energy", "forces", "stress", "magmoms")
 
@@ -38,26 +46,76 @@ def read(path: str | Path) -> list[Atoms]:
     StructureError
         There is no such file, it is empty, ASE cannot read it, or it holds no structure.
     """
+    return list(stream(path))
+
+
+def stream(path: str | Path) -> Iterator[Atoms]:
+    """Yield the frames of the file ``path`` as they are read, in any format that ASE reads.
+
+    Raises
+    ------
+    StructureError
+        As for :func:`read`, after the frames that are before the fault.
+    """
     path = Path(path)
     if not path.exists():
         raise StructureError("there is no such file")
     if path.is_file() and path.stat().st_size == 0:
         raise StructureError("the file is empty")
-    try:
-        with warnings.catch_warnings():
-            # What ASE has to say of a file it did read (CIF dialects, mostly) asks for no action.
-            warnings.simplefilter("ignore")
-            frames = ase_read(path, index=":", do_not_split_by_at_sign=True)
-    except UnknownFileTypeError:
-        raise StructureError("ASE does not know the format of this file") from None
-    except Exception as error:
-        if path.is_dir():
-            raise StructureError("is a folder, not a structure file") from None
-        words = " ".join(str(error).split()) or "no message"
-        raise StructureError(f"cannot be read: {type(error).__name__}: {words}") from error
-    if not frames:
+    number = 0
+    with contextlib.closing(_frames(path)) as frames:
+        while True:
+            try:
+                with warnings.catch_warnings():
+                    # What ASE has to say of a file it did read (CIF dialects, mostly) asks for no action.
+                    warnings.simplefilter("ignore")
+                    atoms = next(frames, None)
+            except UnknownFileTypeError:
+                raise StructureError("ASE does not know the format of this file") from None
+            except Exception as error:
+                if path.is_dir():
+                    raise StructureError("is a folder, not a structure file") from None
+                frame = f"frame {number} " if number else ""
+                raise StructureError(f"{frame}cannot be read: {words_of(error)}") from error
+            if atoms is None:
+                break
+            yield atoms
+            number += 1
+    if not number:
         raise StructureError("the file holds no structure")
-    return list(frames)
+
+
+def _frames(path: Path) -> Generator[Atoms]:
+    """Yield the frames of a file as ASE reads them."""
+    if filetype(str(path)) == "extxyz":
+        # ASE goes through the whole file before it hands out the first frame.
+        with open_with_compression(str(path)) as file:
+            for lines in cut(file):
+                yield from iread(io.StringIO("".join(lines)), index=":", format="extxyz")
+    else:
+        yield from iread(path, index=":", do_not_split_by_at_sign=True)
+
+
+def count(path: str | Path) -> int | None:
+    """Return how many frames the file ``path`` holds; None where that cannot be told without reading it."""
+    path = Path(path)
+    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+        return 0
+    try:
+        kind = filetype(str(path))
+        if kind == "extxyz":
+            with open_with_compression(str(path)) as file:
+                return sum(1 for _ in cut(file))
+        if kind == "cif":
+            with open_with_compression(str(path)) as file:
+                return sum(1 for line in file if line.lower().lstrip().startswith(CIF_SITES))
+        if kind == "traj":
+            with Trajectory(path) as trajectory:
+                length: int = len(trajectory)
+            return length
+        return 1 if ioformats[kind].single else None
+    except Exception:  # which reading the file will tell
+        return None
 
 
 def check(atoms: Atoms) -> None:
@@ -148,16 +206,35 @@ def write(path: str | Path, frames: Sequence[Atoms], rehearse: bool = False) -> 
     except UnknownFileTypeError:
         raise StructureError("ASE does not know this format; try a name in .extxyz") from None
     try:
-        with (
-            tempfile.TemporaryDirectory(dir=path.parent, prefix=".relax-") as folder,
-            warnings.catch_warnings(),
-        ):
-            # Notes of other programs that the format has no room for are no loss to a structure.
-            warnings.filterwarnings("ignore", "Skipping unhashable information", UserWarning)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".relax-") as folder, _unhashable():
             part = Path(folder, path.name)
             ase_write(part, list(frames), format=file_format)
             if not rehearse:
                 os.replace(part, path)
     except Exception as error:
-        words = " ".join(str(error).split()) or "no message"
-        raise StructureError(f"cannot be written: {type(error).__name__}: {words}") from error
+        raise StructureError(f"cannot be written: {words_of(error)}") from error
+
+
+def text(frame: Atoms) -> str:
+    """Return ``frame`` in extended XYZ.
+
+    Raises
+    ------
+    StructureError
+        The format cannot hold it.
+    """
+    file = io.StringIO()
+    try:
+        with _unhashable():
+            ase_write(file, frame, format="extxyz")
+    except Exception as error:
+        raise StructureError(f"cannot be written: {words_of(error)}") from error
+    return file.getvalue()
+
+
+@contextlib.contextmanager
+def _unhashable() -> Iterator[None]:
+    """Let go what a format has no room for: notes of other programs are no loss to a structure."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Skipping unhashable information", UserWarning)
+        yield

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+import warnings
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -40,6 +43,85 @@ def test_an_unreadable_file_is_one_line(tmp_path, name, content, words):
     with pytest.raises(StructureError, match=words) as caught:
         structures.read(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+def assert_same(one: Atoms, other: Atoms) -> None:
+    assert one == other
+    assert (one.calc is None) == (other.calc is None)
+    assert list(one.arrays) == list(other.arrays)
+    assert one.info.keys() == other.info.keys()
+
+
+@pytest.mark.parametrize("name", ["many.extxyz", "many.xyz.gz", "many.traj", "many.cif", "many.json"])
+def test_frames_come_as_ase_reads_them(tmp_path, name):
+    frames = [copper(), bulk("NiAl", "cesiumchloride", a=2.9), copper() * (2, 1, 1)]
+    frames[0].calc = EMT()
+    frames[0].get_forces()
+    frames[1].info["note"] = 'a "quoted" word'
+    ase_write(tmp_path / name, frames)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = ase_read(tmp_path / name, ":")
+    found = list(structures.stream(tmp_path / name))
+    assert len(found) == 3
+    for one, other in zip(found, expected, strict=True):
+        assert_same(one, other)
+    assert structures.count(tmp_path / name) == (None if name == "many.json" else 3)
+
+
+def test_vectors_after_the_atoms_are_of_the_frame_before(tmp_path):
+    path = tmp_path / "vec.xyz"
+    ase_write(path, [copper(), copper() * (2, 1, 1)], vec_cell=True)
+    found = list(structures.stream(path))
+    for one, other in zip(found, ase_read(path, ":"), strict=True):
+        assert_same(one, other)
+    assert [atoms.pbc.all() for atoms in found] == [True, True]
+    assert structures.count(path) == 2
+
+
+def test_a_fault_in_the_middle_costs_no_frame_before_it(tmp_path):
+    path = tmp_path / "many.extxyz"
+    ase_write(path, [copper()] * 3)
+    path.write_text(path.read_text() + "4\n\nCu 0 0\n")
+    stream = structures.stream(path)
+    assert [len(next(stream)) for _ in range(3)] == [4, 4, 4]
+    with pytest.raises(StructureError, match=r"^frame 3 cannot be read: XYZError"):
+        next(stream)
+    assert structures.count(path) == 4
+    ase_write(path, copper())
+    path.write_text(path.read_text() + "four\n")
+    assert structures.count(path) is None
+
+
+def test_reading_is_lazy(tmp_path):
+    path = tmp_path / "many.extxyz"
+    ase_write(path, [copper()] * 2)
+    whole = path.read_text()
+    with path.open("w") as file:
+        file.write(whole * 5000)
+    stream = structures.stream(path)
+    began = time.perf_counter()
+    next(stream)
+    assert time.perf_counter() - began < 0.1
+    stream.close()
+
+
+def test_the_count_of_what_is_not_there(tmp_path):
+    assert structures.count(tmp_path / "nothing.cif") == 0
+    (tmp_path / "empty.cif").write_text("")
+    assert structures.count(tmp_path / "empty.cif") == 0
+    assert structures.count(tmp_path) is None
+    (tmp_path / "POSCAR").write_text("whatever")
+    assert structures.count(tmp_path / "POSCAR") == 1
+
+
+def test_the_text_of_a_frame_is_what_a_file_has(tmp_path):
+    ase_write(tmp_path / "out.extxyz", copper())
+    assert structures.text(copper()) == (tmp_path / "out.extxyz").read_text()
+    atoms = copper()
+    atoms.arrays["odd"] = np.zeros((4, 2, 2))
+    with pytest.raises(StructureError, match="cannot be written"):
+        structures.text(atoms)
 
 
 def test_a_folder_is_no_structure(tmp_path):
