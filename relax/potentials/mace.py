@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
@@ -17,10 +15,11 @@ from relax.mace_models import LOCAL
 from relax.neighbors import images
 from relax.packages import NOISY, CalculatorError
 from relax.potentials.geometries import unknown, volumes
+from relax.potentials.memory import memory_watched
 from relax.potentials.neighbor_lists import NeighborLists, Pairs
-from relax.potentials.potential import Answer, Geometry, OutOfMemory, Refused
+from relax.potentials.potential import Answer, Geometry, Refused
 
-__all__ = ["MACE", "memory_watched", "unbatched"]
+__all__ = ["MACE", "unbatched"]
 
 
 def unbatched(calculator: Any) -> str:
@@ -38,24 +37,6 @@ def unbatched(calculator: Any) -> str:
     if (calculator.energy_units_to_eV, calculator.length_units_to_A) != (1.0, 1.0):
         return "a model in other units than eV and A"
     return ""
-
-
-@contextlib.contextmanager
-def memory_watched() -> Iterator[None]:
-    """Turn torch's many ways to say that memory ran out into OutOfMemory."""
-    import torch
-
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        words = str(error)
-        if isinstance(error, RuntimeError) and not any(
-            sign in words for sign in ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-        ):
-            raise
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        raise OutOfMemory(" ".join(words.split()) or "out of memory") from error
 
 
 class MACE:
