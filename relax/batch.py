@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 from ase import Atoms
 
-from relax.cell import GPA, CellFreedom, deformation, periodic_plane, strain_gradient
+from relax.cell import GPA, CellFreedom, deformation, logarithm, periodic_plane, strain_gradient
 from relax.columns import Columns
 from relax.constraints import kept_by
 from relax.potentials.potential import Answer, Geometry, Refused
@@ -40,6 +40,8 @@ class Start:
         What the cell may do, its ``length`` given; None where it is held.
     group
         The space group that is kept, if any.
+    reference
+        The reference cell (3, 3), A, if it is not the present one.
 
     Raises
     ------
@@ -51,6 +53,7 @@ class Start:
     atoms: Atoms
     freedom: CellFreedom | None = None
     group: SpaceGroup | None = None
+    reference: np.ndarray | None = None
     kept: tuple[np.ndarray, np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,6 +63,13 @@ class Start:
             if not np.isfinite(self.atoms.cell.array).all() or self.atoms.cell.volume < 1e-6:
                 raise Refused("the cell that is to relax needs three vectors with a volume")
         self.kept = kept_by(self.atoms, self.freedom is not None)
+
+    @property
+    def strain(self) -> np.ndarray:
+        """The log strain (3, 3) of the cell on top of its reference."""
+        if self.reference is None:
+            return np.zeros((3, 3))
+        return logarithm(np.linalg.solve(self.reference, self.atoms.cell.array).T)
 
 
 @dataclass
@@ -111,13 +121,16 @@ class Batch:
         The structures, at least one.
     """
 
+    deformed: np.ndarray  # (S, 3, 3) exp of the strain
+    undone: np.ndarray  # (S, 3, 3) its inverse
+
     def __init__(self, starts: Sequence[Start]) -> None:
         atoms = [start.atoms for start in starts]
         freedoms = [start.freedom for start in starts]
         self.place = Place(
             np.concatenate([a.positions for a in atoms]),
-            np.zeros((len(atoms), 3, 3)),
-            np.stack([a.cell.array for a in atoms]),
+            np.stack([start.strain for start in starts]),
+            np.stack([s.atoms.cell.array if s.reference is None else s.reference for s in starts]),
         )
         self.fixed = Fixed(
             numbers=np.concatenate([a.numbers for a in atoms]),
@@ -133,10 +146,12 @@ class Batch:
             rebase=np.array([f.rebase if f else np.inf for f in freedoms]),
         )
         self.starts = list(starts)
-        self.free = np.zeros((len(atoms), 9, 9))
-        self.deformed = self.undone = np.zeros((0, 3, 3))
-        self._refer(np.arange(len(atoms)))
         self._deform()
+        strained = np.asarray(self.place.strain.any(axis=(1, 2)))[self.owner]
+        inner = np.swapaxes(self.undone, 1, 2)[self.owner]
+        self.place.x = np.where(strained[:, None], times(self.place.x, inner), self.place.x)
+        self.free = np.zeros((len(atoms), 9, 9))
+        self._refer(np.arange(len(atoms)))
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -261,9 +276,8 @@ class Batch:
         if self._constrained:
             forces = times(forces, self.fixed.force_kept)
         volume = np.where(relaxes, self.volumes, 0.0)
-        total = np.where(relaxes[:, None, None], stresses, 0.0) + self.fixed.pressure[:, None, None] * np.eye(
-            3
-        )
+        total: np.ndarray = np.where(relaxes[:, None, None], stresses, 0.0)
+        total = total + self.fixed.pressure[:, None, None] * np.eye(3)
         g_strain = strain_gradient(self.place.strain, self.deformed, volume[:, None, None] * total)
         g = self._kept(self._joined(-times(forces, self.deformed[self.owner]), g_strain / self.fixed.scale))
         actual = times(g[self.rows[0]], self.undone[self.owner])

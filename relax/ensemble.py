@@ -28,6 +28,7 @@ from relax.jury import Jury, Verdicts
 from relax.members import Cell, Entrance, Member, Relaxed
 from relax.optimizer import RECOVERABLE, RuleOptimizer, climbs
 from relax.potentials import as_potential
+from relax.potentials.geometries import chosen, unknown
 from relax.potentials.potential import Answer, Geometry, OutOfMemory, Potential
 from relax.records import History
 from relax.rule import Point, Rule
@@ -104,12 +105,12 @@ def relax_many(
     ValueError
         An unknown rule, or a parameter out of its bounds.
     """
-    chosen = dressed(rule, settings)
+    followed = dressed(rule, settings)
     ensemble = Ensemble(
         as_potential(potential),
-        chosen,
+        followed,
         Criteria(fmax, steps, smax, energy_change, displacement, timeout),
-        Entrance(innermost(chosen).strain_length, cell, pressure, symmetry, symprec, rattle, seed),
+        Entrance(innermost(followed).strain_length, cell, pressure, symmetry, symprec, rattle, seed),
         budget,
         on_bad,
     )
@@ -273,6 +274,8 @@ class Ensemble:
         with self._clock("potential"):
             answer = self._evaluate(self.batch.geometry())
         with self._clock("bookkeeping"):
+            self.history.record.wall += shares * (time.perf_counter() - began)
+            began = time.perf_counter()
             integrity = [member.integrity for member in self.members]
             verdicts, slopes = self.jury.judge(self.batch, integrity, self.history, answer)
             values = self.batch.values(answer)
@@ -290,17 +293,23 @@ class Ensemble:
 
         def evaluate(n: int) -> None:
             stress = bool(self.batch.fixed.relaxes[:n].any())
-            self.potential.evaluate(part_of(geometry, np.arange(n)), stress)
+            some, _ = chosen(geometry, np.arange(len(geometry.keys)) < n)
+            self.potential.evaluate(some, stress)
 
         self.budget.probe(self.sizes.tolist(), evaluate)
 
     def _evaluate(self, geometry: Geometry) -> Answer:
-        """Return what the potential says of all structures, in as many calls as it takes."""
-        n, natoms = len(self.members), len(geometry.numbers)
-        answer = Answer(np.full(n, np.nan), np.full((natoms, 3), np.nan), np.full((n, 3, 3), np.nan))
-        relaxes = self.batch.fixed.relaxes
+        """Return what the potential says of all structures, in as many calls as it takes.
+
+        It is not asked again of one that has not moved, as a rule that takes back a step may leave it.
+        """
+        answer, good, stays = unknown(geometry), self.history.good, self.history.record.stays
+        pressure = self.batch.fixed.pressure * self.batch.volumes if stays.any() else 0.0
+        atoms = stays[self.batch.owner]
+        answer.energies = np.where(stays, good.value - pressure, answer.energies)
+        answer.forces[atoms], answer.stresses[stays] = good.forces[atoms], good.stresses[stays]
         for stress in (True, False):
-            alike = np.flatnonzero(relaxes == stress)
+            alike = np.flatnonzero((self.batch.fixed.relaxes == stress) & ~stays)
             for chunk in self.budget.chunks(self.sizes[alike]):
                 self._ask(geometry, alike[chunk], stress, answer)
         return answer
@@ -309,7 +318,8 @@ class Ensemble:
         """Fill in what the potential says of the structures at ``places``, together or else by halves."""
         size = float(self.sizes[places].sum())
         try:
-            said = self.potential.evaluate(part_of(geometry, places), stress)
+            some, atoms = chosen(geometry, np.isin(np.arange(len(geometry.keys)), places))
+            said = self.potential.evaluate(some, stress)
         except OutOfMemory as error:
             self.budget.shrink(size)
             fault = " ".join(str(error).split()) or "out of memory"
@@ -317,7 +327,6 @@ class Ensemble:
             fault = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
         else:
             self.budget.learn(size)
-            atoms = np.isin(self.batch.owner, places)
             answer.energies[places] = said.energies
             answer.forces[atoms] = said.forces
             answer.stresses[places] = said.stresses
@@ -333,7 +342,7 @@ class Ensemble:
         self._ask(geometry, places[half:], stress, answer)
 
     def _go_back(self, verdicts: Verdicts, answer: Answer, values: np.ndarray) -> bool:
-        """Let structures that went wrong, and still may, go on from where they were good, at half the step."""
+        """Let what went wrong go on from where they were good in half steps, if they still may."""
         batch, history, record = self.batch, self.history, self.history.record
         again = np.zeros(len(batch), bool)
         for s, (status, _) in list(verdicts.items()):
@@ -381,25 +390,10 @@ class Ensemble:
                 dx = np.where(np.isin(seg.owner, list(verdicts))[:, None], 0.0, dx)
             dx = record.shorter[seg.owner][:, None] * batch.allow(dx)
             batch.move(dx)
-            size = np.abs(dx).max(axis=1)
-            still = np.maximum.reduceat(size, seg.starts) < RuleOptimizer.STALL[0]
+            size = np.maximum.reduceat(np.abs(dx).max(axis=1), seg.starts)
+            record.stays = (size == 0) & ~np.isin(np.arange(len(batch)), list(verdicts))
             way = dx[batch.rows[0]]
-            record.still = np.where(still, record.still + 1, 0)
+            record.still = np.where(size < RuleOptimizer.STALL[0], record.still + 1, 0)
             record.moved = np.sqrt(np.maximum.reduceat((way * way).sum(axis=1), batch.firsts))
             record.before = values
             record.steps[np.setdiff1d(np.arange(len(batch)), list(verdicts))] += 1
-
-
-def part_of(geometry: Geometry, places: np.ndarray) -> Geometry:
-    """Return the structures at ``places`` (n,), in order, of ``geometry``."""
-    if len(places) == len(geometry.keys):
-        return geometry
-    atoms = np.isin(np.repeat(np.arange(len(geometry.keys)), geometry.lengths), places)
-    return Geometry(
-        tuple(geometry.keys[s] for s in places),
-        geometry.lengths[places],
-        geometry.numbers[atoms],
-        geometry.positions[atoms],
-        geometry.cells[places],
-        geometry.pbc[places],
-    )

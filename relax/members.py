@@ -202,4 +202,6 @@ class Entrance:
         start, first = Start(key, atoms, freedom, group), atoms.copy()
         if self.rattle:
             rattled(atoms, self.rattle, self.seed, freedom)
+            if freedom is not None:
+                start.reference = first.cell.array
         return start, first

@@ -54,6 +54,7 @@ class Record(Columns):
     undo: np.ndarray  # (S, 3, 3) pseudoinverse of those
     calls: np.ndarray  # (S,) force calls
     steps: np.ndarray  # (S,)
+    stays: np.ndarray  # (S,) whether the last step was none at all
     still: np.ndarray  # (S,) steps of next to no length in a row
     shorter: np.ndarray  # (S,) factor of the steps, after going back
     goes_back: np.ndarray  # (S,) times that a structure may still go back
@@ -74,6 +75,7 @@ class Record(Columns):
             undo=np.linalg.pinv(cells),
             calls=count,
             steps=count.copy(),
+            stays=np.zeros(len(shapes), bool),
             still=count.copy(),
             shorter=np.ones(len(shapes)),
             goes_back=np.full(len(shapes), goes_back),
