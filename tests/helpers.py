@@ -16,6 +16,7 @@ from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
 from relax import state as states
+from relax.potentials.potential import Geometry
 from relax.rule import Point, Rule
 from relax.segments import Segments
 
@@ -176,3 +177,15 @@ def crystal_morse(atoms: Atoms, cutoff: float = 4.5, skin: float = 2.0) -> Poten
         return e / 2, g / 2  # the list names each pair from both sides
 
     return potential
+
+
+def geometry(structures, keys=None):
+    """Return where the atoms of ``structures`` are."""
+    return Geometry(
+        tuple(range(len(structures)) if keys is None else keys),
+        np.array([len(a) for a in structures]),
+        np.concatenate([a.numbers for a in structures]),
+        np.concatenate([a.positions for a in structures]),
+        np.array([a.cell.array for a in structures]),
+        np.array([a.pbc for a in structures]),
+    )

@@ -10,10 +10,10 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.neighborlist import neighbor_list
+from helpers import geometry
 
 from relax.neighbors import pairs, squares, vectors
 from relax.potentials.neighbor_lists import NeighborLists
-from relax.potentials.potential import Geometry
 
 EVERY_PBC = [[bool(k & bit) for bit in (4, 2, 1)] for k in range(8)]
 
@@ -37,18 +37,6 @@ def from_ase(atoms, reach):
     i, j, shifts = neighbor_list("ijS", atoms, reach)
     rows = np.column_stack([i, j, shifts])
     return rows[np.lexsort(rows.T[::-1])]
-
-
-def geometry(structures, keys=None):
-    """Return where the atoms of ``structures`` are."""
-    return Geometry(
-        tuple(range(len(structures)) if keys is None else keys),
-        np.array([len(a) for a in structures]),
-        np.concatenate([a.numbers for a in structures]),
-        np.concatenate([a.positions for a in structures]),
-        np.array([a.cell.array for a in structures]),
-        np.array([a.pbc for a in structures]),
-    )
 
 
 @pytest.mark.parametrize("pbc", EVERY_PBC, ids=str)

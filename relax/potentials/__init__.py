@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ase import Atoms
+from ase.filters import Filter
+
 from relax.potentials.potential import Answer, Geometry, OutOfMemory, Potential, Refused
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ def as_potential(
         raise TypeError(f"a potential is made of an object, and {thing.__name__} is a class: call it")
     if isinstance(thing, Potential):
         return thing
-    if hasattr(thing, "get_forces") and hasattr(thing, "get_potential_energy"):
+    if hasattr(thing, "get_forces") and not isinstance(thing, Atoms | Filter):
         return _of_calculator(thing)
     if any(kind.__name__ == "ModelInterface" for kind in type(thing).__mro__):
         from relax.potentials.torchsim import TorchSim

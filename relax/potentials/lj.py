@@ -65,14 +65,13 @@ class LennardJones:
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             energy, slope = self._terms(squares(d))
             pulls = slope[:, None] * d
-            # bincount adds up from left to right, so that a sum does not depend on what stands beside it.
-            energies = 0.5 * np.bincount(owner, energy, count)
-            forces = np.column_stack([np.bincount(found.first, p, len(found.owner)) for p in pulls.T])
+            energies = 0.5 * _summed(energy, owner, count)
+            forces = np.column_stack([_summed(pull, found.first, len(found.owner)) for pull in pulls.T])
             stresses = np.full((count, 3, 3), np.nan)
             if stress:
                 size = 2 * volumes(geometry)
                 for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)):
-                    virial = np.bincount(owner, pulls[:, i] * d[:, j], count)
+                    virial = _summed(pulls[:, i] * d[:, j], owner, count)
                     stresses[:, i, j] = stresses[:, j, i] = virial / size
         lost = found.without
         energies[lost], forces[lost[found.owner]], stresses[lost] = np.nan, np.nan, np.nan
@@ -93,3 +92,8 @@ class LennardJones:
         fade = np.where(inside, 1.0, (a - r2) ** 2 * (a + 2 * r2 - 3 * b) / (a - b) ** 3)
         steep = np.where(inside, 0.0, 6 * (a - r2) * (b - r2) / (a - b) ** 3)
         return fade * energy, fade * slope + 2 * steep * energy
+
+
+def _summed(terms: np.ndarray, which: np.ndarray, count: int) -> np.ndarray:
+    """Return the sums (count,) of terms, added from left to right whatever stands beside them."""
+    return np.bincount(which, terms, count).astype(float)
