@@ -15,15 +15,19 @@ import json
 import math
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from relax.batching import relax_batch
 from relax.plan import Plan, Refusal
 from relax.running import BAD_INPUT, OK, Fault, Job, complain, relax_all
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from relax.rule import Param, Rule
 
 __all__ = ["RULE_NAMES", "app", "main"]
@@ -169,7 +173,10 @@ def run(
     ] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Most steps to take for a structure.")] = 500,
     timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Most time to take for a structure.")
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="Most time to take for a structure; with --batch, its share of the time."
+        ),
     ] = None,
     on_bad: Annotated[
         str,
@@ -190,12 +197,38 @@ def run(
         typer.Option(metavar="PATH", help="Write each path: a folder, or a .traj file for one structure."),
     ] = None,
     logfile: Annotated[str | None, typer.Option(metavar="FILE", help="Write a line a step.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print JSON instead of a table; with --batch, a line for each structure as it ends.",
+        ),
+    ] = False,
+    batch: Annotated[
+        bool,
+        typer.Option("--batch", help="Relax structures together, and write each to --output as it ends."),
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --batch: go on with --output, leave out what is in it.")
+    ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            help="With --batch: how many atoms (MACE: edges) go through the calculator at once; "
+            "found out, if not given.",
+        ),
+    ] = None,
 ) -> None:
     """Relax structures and print how each one ended.
 
     Without --output no structure is written. With it, every structure that was relaxed is, converged
     or not, in the order given, with its energy, forces and verdict; the file appears whole, at the end.
+
+    With --batch structures are read as there is room for them and written as they end, in that order,
+    to a file in .extxyz or .xyz that grows by whole structures. However the run ends, the same
+    command with --resume goes on where it was. There may be any number of structures; a table is
+    shown of 50 at most, and --json prints of each what it prints without --batch, plus "source".
 
     Exit code: 0 all converged, 1 some did not, 2 bad input (the rest is relaxed), 130 Ctrl-C.
     """
@@ -206,22 +239,37 @@ def run(
         symmetry=symmetry, symprec=symprec, rattle=rattle, seed=seed,
         fmax=fmax, smax=smax, steps=steps, timeout=timeout, on_bad=on_bad,
         output=output, trajectory=trajectory, logfile=logfile,
+        batch=batch, resume=resume, budget=budget,
     )  # fmt: skip
     plan.check()
     if output is None and sys.stderr.isatty():
         complain("no --output is given, the relaxed structures will not be written")
+    if plan.batch:
+        tally, code = relax_batch(plan, partial(print_json_line, plan) if as_json else None)
+        if as_json:
+            complain(", ".join(tally.summary(plan.output)))
+        else:
+            from relax.screens import batch_table
+
+            show(plan, partial(batch_table, tally, plan.output))
+        raise typer.Exit(code)
     done, faults, code = relax_all(plan)
     if as_json:
         print_json(plan, done, faults)
     elif done:
-        from rich.console import Console
-
         from relax.screens import run_table
 
-        # A pipe has no width, and a table cut for 80 columns would lose what it is read for.
-        console = Console(width=None if sys.stdout.isatty() else 1000)
-        console.print(run_table(done, console.width, "enthalpy" if plan.pressure else "energy"))
+        show(plan, partial(run_table, done))
     raise typer.Exit(code)
+
+
+def show(plan: Plan, table: Callable[[int, str], RenderableType]) -> None:
+    """Print what ``table`` is for a screen of so many columns, with what its energies are called."""
+    from rich.console import Console
+
+    # A pipe has no width, and a table cut for 80 columns would lose what it is read for.
+    console = Console(width=None if sys.stdout.isatty() else 1000)
+    console.print(table(console.width, "enthalpy" if plan.pressure else "energy"))
 
 
 def read_settings(rule: str, words: list[str]) -> dict[str, Any]:
@@ -290,21 +338,31 @@ def plain(value: Any) -> Any:
     return value
 
 
+def facts(plan: Plan, job: Job) -> dict[str, Any]:
+    """Return what there is to say of a structure, for JSON."""
+    from relax import __version__
+
+    return {
+        "file": job.file, "frame": job.frame, "formula": job.formula, "atoms": job.natoms,
+        "cell": job.with_cell, **dataclasses.asdict(job.result),
+        # What a row of a table that people make of many runs is told apart by.
+        "rule": plan.rule, "settings": plan.settings, "calculator": plan.calculator, "relax": __version__,
+    }  # fmt: skip
+
+
 def print_json(plan: Plan, done: list[Job], faults: list[Fault]) -> None:
     """Print the results of a run as one JSON object."""
     from relax import __version__
 
-    options = plan.options()
-    # In each result too: what a row of a table that people make of many runs is told apart by.
-    shared = {k: options[k] for k in ("rule", "settings", "calculator")} | {"relax": __version__}
-    results = [
-        {"file": job.file, "frame": job.frame, "formula": job.formula, "atoms": job.natoms,
-         "cell": job.with_cell, **dataclasses.asdict(job.result), **shared}
-        for job in done
-    ]  # fmt: skip
+    results = [facts(plan, job) for job in done]
     bad = [dataclasses.asdict(fault) for fault in faults]
-    said = {"relax": __version__, "options": options, "results": results, "bad_input": bad}
+    said = {"relax": __version__, "options": plan.options(), "results": results, "bad_input": bad}
     print(json.dumps(plain(said), indent=1))
+
+
+def print_json_line(plan: Plan, job: Job) -> None:
+    """Print the result of a structure as one line of JSON."""
+    print(json.dumps(plain({"source": job.source} | facts(plan, job))), flush=True)
 
 
 # --------------------------------------------------------------------------------------------------

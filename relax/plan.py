@@ -44,6 +44,9 @@ class Plan:
     output: str | None = None
     trajectory: str | None = None
     logfile: str | None = None
+    batch: bool = False
+    resume: bool = False
+    budget: float | None = None
 
     @property
     def rule_text(self) -> str:
@@ -69,7 +72,7 @@ class Plan:
 
     def options(self) -> dict[str, Any]:
         """Return what was asked for beside the structures and what is written, for JSON."""
-        files = ("files", "output", "trajectory", "logfile")
+        files = ("files", "output", "trajectory", "logfile", "resume")
         return {k: v for k, v in dataclasses.asdict(self).items() if k not in files}
 
     def check(self) -> None:
@@ -78,6 +81,7 @@ class Plan:
 
         self._check_numbers()
         self._check_words()
+        self._check_batch()
         try:
             check_name(self.calculator, self.device, self.dtype, self.head)
         except CalculatorError as error:
@@ -86,7 +90,7 @@ class Plan:
 
     def _check_numbers(self) -> None:
         positive = {"--fmax": self.fmax, "--smax": self.smax, "--symprec": self.symprec}
-        for option, value in (positive | {"--timeout": self.timeout}).items():
+        for option, value in (positive | {"--timeout": self.timeout, "--budget": self.budget}).items():
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise Refusal(f"{option} is to be a number above 0, not {value:g}")
         for option, value in {"--steps": self.steps, "--rattle": self.rattle, "--seed": self.seed}.items():
@@ -116,6 +120,21 @@ class Plan:
         if self.pressure and self.constant_volume:
             raise Refusal("--pressure does nothing at --constant-volume, give one of them")
 
+    def _check_batch(self) -> None:
+        if not self.batch:
+            if self.resume or self.budget is not None:
+                raise Refusal(f"{'--resume' if self.resume else '--budget'} is about --batch, give that too")
+            return
+        for option in ("--trajectory", "--logfile"):
+            if option in dict(self.written()):
+                raise Refusal(f"{option} follows a structure by itself, leave out either that or --batch")
+        if self.resume and self.output is None:
+            raise Refusal("--resume goes on with a file, name it with --output")
+        if self.output is not None and Path(self.output).suffix not in (".extxyz", ".xyz"):
+            raise Refusal(
+                f"--output {self.output}: --batch writes extended XYZ only, give a name in .extxyz or .xyz"
+            )
+
     def _check_paths(self) -> None:
         inputs = {os.path.realpath(file): file for file in self.files}
         taken: dict[str, str] = {}
@@ -131,6 +150,10 @@ class Plan:
                 raise Refusal(f"{option} {path}: there is no folder {folder}")
             if not os.access(folder, os.W_OK):
                 raise Refusal(f"{option} {path}: {folder} is closed for writing")
+        if self.batch and not self.resume and self.output is not None and os.path.exists(self.output):
+            raise Refusal(
+                f"--output {self.output} exists already; give --resume to go on with it, or another name"
+            )
 
     def written(self) -> Iterator[tuple[str, str]]:
         """Yield the options that name something to write, and what they name."""

@@ -73,7 +73,7 @@ class Fault:
 
 def gather(plan: Plan) -> tuple[list[Job], list[Fault]]:
     """Read and check every structure, with a line on standard error for each that is of no use."""
-    from relax.structures import StructureError, check, read
+    from relax.structures import StructureError, read
 
     jobs, faults = [], []
     for file in plan.files:
@@ -84,14 +84,24 @@ def gather(plan: Plan) -> tuple[list[Job], list[Fault]]:
             continue
         for frame, atoms in enumerate(frames):
             source = f"{file}#{frame}" if len(frames) > 1 else file
-            try:
-                check(atoms)
-                with_cell = plan.cell and free(plan, atoms, source)
-            except StructureError as error:
-                faults.append(fault(file, frame, source, str(error)))
-                continue
-            jobs.append(Job(file, frame, atoms, source, with_cell))
+            job = admitted(plan, file, frame, atoms, source)
+            if isinstance(job, Fault):
+                faults.append(job)
+            else:
+                jobs.append(job)
     return jobs, faults
+
+
+def admitted(plan: Plan, file: str, frame: int, atoms: Atoms, source: str) -> Job | Fault:
+    """Return the job that a structure is, or with a line on standard error why it is none."""
+    from relax.structures import StructureError, check
+
+    try:
+        check(atoms)
+        with_cell = plan.cell and free(plan, atoms, source)
+    except StructureError as error:
+        return fault(file, frame, source, str(error))
+    return Job(file, frame, atoms, source, with_cell)
 
 
 def free(plan: Plan, atoms: Atoms, source: str) -> bool:

@@ -19,8 +19,9 @@ from rich.text import Text
 
 from relax.result import Result
 from relax.rule import Param, Rule, parameters
+from relax.tally import Tally
 
-__all__ = ["About", "Bar", "about", "progress", "rule_page", "run_table", "settings_table"]
+__all__ = ["About", "Bar", "about", "batch_table", "progress", "rule_page", "run_table", "settings_table"]
 
 COLOURS = {"converged": "green"} | dict.fromkeys(("max_steps", "stalled", "timeout", "interrupted"), "yellow")
 
@@ -55,8 +56,13 @@ class Bar:
         self.bar = bar
         self.task = bar.add_task("", total=None)
 
-    def start(self, total: int) -> None:
-        """Say how many structures there are."""
+    @property
+    def shown(self) -> bool:
+        """Whether anybody sees it."""
+        return not self.bar.disable
+
+    def start(self, total: int | None) -> None:
+        """Say how many structures there are, where that is known."""
         self.bar.update(self.task, total=total)
 
     def say(self, words: str) -> None:
@@ -79,6 +85,8 @@ def progress() -> Iterator[Bar]:
         TextColumn("{task.description}", markup=False),
         console=console,
         transient=True,
+        # What is printed meanwhile goes above the bar, but on to where it is for if that is elsewhere.
+        redirect_stdout=sys.stdout.isatty(),
         refresh_per_second=5,
         disable=not sys.stderr.isatty() or console.is_dumb_terminal,
     ) as bar:
@@ -91,27 +99,60 @@ def run_table(rows: Sequence[Row], width: int, energy: str = "energy") -> Render
     That is why a run did not converge, and which space groups changed.  ``energy`` is what the energies
     are called.
     """
+    calls = sum(row.result.force_calls for row in rows)
+    seconds = sum(row.result.wall_time for row in rows)
+    done = sum(row.result.converged for row in rows)
+    summary = Text(f"{done} of {len(rows)} converged, {calls} force calls, {seconds:.1f} s", "bold")
+    table = _table(rows, width, energy)
+    return Group(table, Text(), *_reasons(rows), *_groups(rows), summary)
+
+
+def batch_table(tally: Tally, output: str | None, width: int, energy: str = "energy") -> RenderableType:
+    """Return what there is to show of a batch: the table of a run if it was a small one, and a summary."""
+    parts: list[RenderableType] = [_table(tally.rows, width, energy), Text()] if tally.rows else []
+    parts += _reasons([tally.unconverged[place] for place in sorted(tally.unconverged)])
+    more = tally.total - tally.ended["converged"] - len(tally.unconverged)
+    if more:
+        parts.append(Text(f"and {more} more that did not converge"))
+    parts += _groups(tally.rows)
+    parts += [Text(line, "bold") for line in tally.summary(output)]
+    return Group(*parts)
+
+
+def _table(rows: Sequence[Row], width: int, energy: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("file", overflow="fold", min_width=8)
     table.add_column("formula", no_wrap=True)
     table.add_column("status", no_wrap=True)
     for name in _numbers(rows[0], width, energy):
         table.add_column(name, justify="right", no_wrap=True)
-    reasons, groups = [], []
     for row in rows:
-        result = row.result
-        status = result.status, COLOURS.get(result.status, "red")
-        table.add_row(Text(row.source), row.formula, Text(*status), *_numbers(row, width, energy).values())
-        if not result.converged:
-            reasons.append(Text.assemble(f"{row.source}: ", status, f": {result.reason}"))
-        before, after = result.spacegroup_first, result.spacegroup_last
-        if before != after:
-            groups.append(Text(f"{row.source}: space group {before or 'none'} -> {after or 'none'}"))
-    calls = sum(row.result.force_calls for row in rows)
-    seconds = sum(row.result.wall_time for row in rows)
-    done = sum(row.result.converged for row in rows)
-    summary = Text(f"{done} of {len(rows)} converged, {calls} force calls, {seconds:.1f} s", "bold")
-    return Group(table, Text(), *reasons, *groups, summary)
+        numbers = _numbers(row, width, energy).values()
+        table.add_row(Text(row.source), row.formula, _status(row.result), *numbers)
+    return table
+
+
+def _status(result: Result) -> Text:
+    return Text(result.status, COLOURS.get(result.status, "red"))
+
+
+def _reasons(rows: Sequence[Row]) -> list[Text]:
+    """Return why structures did not converge."""
+    return [
+        Text.assemble(f"{row.source}: ", _status(row.result), f": {row.result.reason}")
+        for row in rows
+        if not row.result.converged
+    ]
+
+
+def _groups(rows: Sequence[Row]) -> list[Text]:
+    """Return which space groups changed."""
+    pairs = [(row.source, row.result.spacegroup_first, row.result.spacegroup_last) for row in rows]
+    return [
+        Text(f"{source}: space group {before or 'none'} -> {after or 'none'}")
+        for source, before, after in pairs
+        if before != after
+    ]
 
 
 def _numbers(row: Row, width: int, energy: str) -> dict[str, str]:
