@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["coded", "completed", "images", "pairs", "squares", "vectors"]
+__all__ = ["FAR", "coded", "completed", "images", "pairs", "squares", "vectors"]
+
+FAR = 1e50
+"""A coordinate (A) that is as good as infinite: squares might overflow."""
 
 LIMIT = 5e7
 """Pairs of one structure that are still listed; they take some 5 GB."""
@@ -87,7 +90,7 @@ def pairs(
     """
     positions, pbc = np.asarray(positions, float), np.asarray(pbc, bool)
     periodic = np.where(pbc[:, None], cell, 0.0)
-    if not (np.isfinite(positions).all() and np.isfinite(periodic).all()):
+    if not ((np.abs(positions) < FAR).all() and (np.abs(periodic) < FAR).all()):
         raise ValueError("the positions or the cell are not finite")
     if not len(positions):
         return np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3), int)
@@ -98,8 +101,10 @@ def pairs(
     fractional = positions @ inverse
     _check(inverse, pbc, fractional, reach)
     # vesin is given atoms that are in the box: it stumbles over some that are far out.
-    wraps = np.where(pbc, np.floor(fractional), 0.0)
-    fractional -= wraps
+    floors = np.where(pbc, np.floor(fractional), 0.0)
+    fractional -= floors
+    # Where in the cell an atom is that is farther out than this, its position cannot tell.
+    wraps = floors.clip(-(2**52), 2**52)
     for k in np.flatnonzero(~pbc):
         closed = _closed_up(fractional[:, k], 2 * reach)
         length = closed.max() + reach

@@ -84,11 +84,12 @@ def test_atoms_may_be_far_outside_the_cell(pbc):
     np.testing.assert_array_equal(near, far)
 
 
+@pytest.mark.parametrize("away", [1e9, 1e49])
 @pytest.mark.parametrize("pbc", EVERY_PBC, ids=str)
-def test_an_atom_that_left_costs_nothing(pbc):
+def test_an_atom_that_left_costs_nothing(pbc, away):
     atoms = random_box(0, n=20, pbc=pbc, spread=4.0)
     alone = listed(atoms[1:], 4.0)
-    atoms.positions[0] = [1e9, -1e9, 1e9]
+    atoms.positions[0] = [away, -away, away]
     found = listed(atoms, 4.0)
     kept = found[(found[:, :2] > 0).all(axis=1)]
     np.testing.assert_array_equal(kept[:, :2] - 1, alone[:, :2])
@@ -104,7 +105,7 @@ def test_what_cannot_be_listed_is_refused():
         pairs(np.zeros((1, 3)), np.array([[1.0, 0, 0], [1e9, 1, 0], [0, 0, 1]]), three, 5.0)
     with pytest.raises(ValueError, match="flat"):
         pairs(np.zeros((1, 3)), np.diag([1.0, 1.0, 0.0]), three, 5.0)
-    for bad in (np.nan, np.inf):
+    for bad in (np.nan, np.inf, -1e99):
         with pytest.raises(ValueError, match="not finite"):
             pairs(np.full((2, 3), bad), np.eye(3), three, 5.0)
         with pytest.raises(ValueError, match="not finite"):
@@ -194,13 +195,14 @@ def test_structures_come_and_go_in_any_order():
     assert_complete(lists(geometry(chosen, [7, 0])), chosen, 4.5)
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e200])
 @pytest.mark.parametrize("where", ["positions", "cells"])
-def test_what_is_not_finite_has_no_pairs_and_harms_no_other(where):
+def test_what_is_not_finite_has_no_pairs_and_harms_no_other(where, value):
     lists = NeighborLists(4.5)
     for key, atoms in enumerate(STRUCTURES):
         lists.add(key, atoms)
     told = geometry(STRUCTURES)
-    getattr(told, where)[1] = np.nan
+    getattr(told, where)[1] = value
     found = lists(told)
     bad = 0 if where == "positions" else 1
     assert found.without.tolist() == [k == bad for k in range(len(STRUCTURES))]

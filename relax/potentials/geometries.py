@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from relax.neighbors import FAR
 from relax.potentials.potential import Answer, Geometry
 
 __all__ = ["chosen", "finite", "parts", "unknown", "volumes"]
@@ -20,8 +21,8 @@ def unknown(geometry: Geometry) -> Answer:
 def finite(geometry: Geometry) -> np.ndarray:
     """Return of which structures (S,) the positions and the cell are finite."""
     starts = np.cumsum(geometry.lengths) - geometry.lengths
-    positions = np.logical_and.reduceat(np.isfinite(geometry.positions).all(axis=1), starts)
-    return np.asarray(positions & np.isfinite(geometry.cells).all(axis=(1, 2)))
+    positions = np.logical_and.reduceat((np.abs(geometry.positions) < FAR).all(axis=1), starts)
+    return np.asarray(positions & (np.abs(geometry.cells) < FAR).all(axis=(1, 2)))
 
 
 def parts(geometry: Geometry) -> list[slice]:
