@@ -102,14 +102,14 @@ class Tally:
     def summary(self, output: str | None) -> list[str]:
         """Return in words what came of it all, written to ``output`` if to anything."""
         words = []
-        if self.total or not self.before:
+        if self.total:
             others = [f", {n} {status}" for status, n in self.ended.most_common() if status != "converged"]
             words.append(
                 f"{self.ended['converged']} of {self.total} converged{''.join(others)}; "
                 f"{self.calls} force calls, {self.seconds:.1f} s, {self.rate:.3g} structures/s"
             )
         else:
-            words.append("nothing was left to relax")
+            words.append("nothing was relaxed")
         if self.before:
             there = self.before.total()
             words.append(f"{there} were in {output} already, {self.before['converged']} of them converged")

@@ -22,7 +22,7 @@ from ase.io import Trajectory, read, write
 from ase.units import GPa
 
 from relax import __version__
-from relax.cli import RULE_NAMES, common_settings, main
+from relax.cli import RULE_NAMES, common_settings
 from relax.optimizers import OPTIMIZERS
 from relax.plan import Plan
 from relax.result import STATUSES, Result
@@ -33,22 +33,6 @@ from relax.screens import about, run_table
 from relax.symmetry import SYMPREC
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def relax(capsys, tmp_path, monkeypatch):
-    """Return a function that runs the command in an empty folder: exit code, output, lines of errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*words: object) -> tuple[int, str, list[str]]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err.splitlines()
-
-    return run
 
 
 def copper(seed: int = 0) -> Atoms:

@@ -1,0 +1,411 @@
+"""``relax run --batch``: the same verdicts, a file that grows by whole structures, and going on with it."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rich.console
+from ase import Atoms
+from ase.build import bulk, fcc111, molecule
+from ase.constraints import FixAtoms, FixBondLength
+from ase.io import read, write
+
+from relax import output
+from relax.batching import named, total
+from relax.frames import complete, cut
+from relax.output import Output
+from relax.result import Result
+from relax.screens import batch_table
+from relax.structures import StructureError
+from relax.tally import FEW, REASONS, Line, Tally
+
+ROOT = Path(__file__).parents[1]
+
+
+def metal(seed: int, size: int = 1) -> Atoms:
+    atoms = bulk(["Cu", "Al", "Ag", "Au", "Ni", "Pd", "Pt"][seed % 7], cubic=True) * (size, 1, 1)
+    atoms.rattle(0.08, rng=np.random.default_rng(seed))
+    return atoms
+
+
+@pytest.fixture
+def metals(relax):
+    """Return the name of a file with ten crystals; the folder is that of ``relax``."""
+    write("metals.extxyz", [metal(k, 1 + k % 3) for k in range(10)])
+    return "metals.extxyz"
+
+
+@pytest.fixture
+def mixed(relax):
+    """Return the name of a file with all sorts of structures; 3, 4 and 6 are of no use to a batch."""
+    slab = fcc111("Cu", (2, 2, 3), vacuum=6)
+    slab.info.clear()
+    slab.rattle(0.05, seed=1)
+    slab.set_constraint(FixAtoms(mask=slab.get_tags() == 3))
+    broken, unknown, pair = metal(1), metal(2), molecule("N2")
+    broken.positions[1] = np.nan
+    unknown.symbols[2] = "Og"
+    pair.set_constraint(FixBondLength(0, 1))
+    water = molecule("H2O")
+    water.rattle(0.05, seed=2)
+    write("mixed.traj", [metal(0), water, metal(3, 2), broken, unknown, slab, pair, metal(4)])
+    return "mixed.traj"
+
+
+def frames_of(path: str | Path) -> dict[str, Atoms]:
+    """Return the structures of an output by what they are called, each there once."""
+    frames = read(path, ":")
+    found = {frame.info["source"]: frame for frame in frames}
+    assert len(found) == len(frames)
+    return found
+
+
+def assert_same(one: dict[str, Atoms], other: dict[str, Atoms]) -> None:
+    assert one.keys() == other.keys()
+    for source, atoms in one.items():
+        assert atoms.info["relax_status"] == other[source].info["relax_status"]
+        assert atoms.info["relax_force_calls"] == other[source].info["relax_force_calls"]
+        energies = atoms.get_potential_energy(), other[source].get_potential_energy()
+        assert energies[0] == pytest.approx(energies[1], abs=1e-8)
+        assert np.allclose(atoms.positions, other[source].positions, atol=2e-8)
+        assert np.allclose(atoms.cell, other[source].cell, atol=1e-8)
+        assert np.allclose(atoms.get_forces(), other[source].get_forces(), atol=2e-8)
+
+
+# The same as one by one
+
+
+@pytest.mark.parametrize("options", [[], ["--cell", "--rule", "core", "--symmetry", "free", "--seed", "1"]])
+def test_verdicts_are_those_of_one_by_one(relax, mixed, options):
+    words = ["run", "-c", "emt", mixed, *options]
+    code, out, err = relax(*words, "--batch", "--json", "-o", "batch.extxyz")
+    results = {r["source"]: r for r in map(json.loads, out.splitlines())}
+    assert code == 2
+    assert [line.removeprefix("relax: mixed.traj#") for line in err[:-1] if "its cell" not in line] == [
+        "3: the position of atom 1 (Al) is [nan nan nan]",
+        "4: EMT does not know the element of atom 2, Og (it knows Al Cu Ag Au Ni Pd Pt H C N O)",
+        "6: a batch does not honour the constraint FixBondLengths; relax this structure by itself",
+    ]
+    assert err[-1].endswith(", 3 could not be relaxed")
+
+    code, out, _ = relax(*words, "--json", "-o", "single.extxyz")
+    expected = {f"{mixed}#{r['frame']}": r for r in json.loads(out)["results"]}
+    assert code == 2
+    assert expected.keys() - results.keys() == {f"{mixed}#6"}
+    for source, result in results.items():
+        assert result.keys() == expected[source].keys() | {"source"}
+        for name in ("file", "frame", "formula", "atoms", "cell", "status", "force_calls", "steps", "rule",
+                     "settings", "calculator", "spacegroup_first", "spacegroup_last"):  # fmt: skip
+            assert result[name] == expected[source][name], (source, name)
+        for name in ("energy_first", "energy_last", "fmax"):
+            assert result[name] == pytest.approx(expected[source][name], abs=1e-7), (source, name)
+    single = frames_of("single.extxyz")
+    del single[f"{mixed}#6"]
+    batch = frames_of("batch.extxyz")
+    assert_same(batch, single)
+    assert list(batch[f"{mixed}#5"].constraints[0].index) == [0, 1, 2, 3]
+    for source, frame in batch.items():
+        assert set(frame.info) >= {"source", "relax_rule", "relax_status", "relax_force_calls"}, source
+
+
+def test_the_table_is_in_the_order_of_input(relax, metals):
+    write("one.traj", metal(3))
+    code, out, err = relax("run", "-c", "emt", "--batch", metals, "one.traj", "--budget", 16)
+    assert (code, err) == (0, [])
+    lines = out.splitlines()
+    rows = [line.split()[0] for line in lines if "converged" in line][:-1]
+    assert rows == [f"{metals}#{k}" for k in range(10)] + ["one.traj"]
+    assert lines[-1].startswith("11 of 11 converged; ")
+    assert "structures/s" in lines[-1]
+
+
+def test_a_cell_stays_where_there_is_none(relax):
+    write("wide.traj", bulk("Cu", a=3.75))
+    write("pair.traj", Atoms("Cu2", [[0, 0, 0], [0, 0, 2.4]]))
+    words = ("run", "-c", "emt", "--batch", "--cell", "--pressure", 1, "wide.traj", "pair.traj")
+    code, out, err = relax(*words, "-o", "out.xyz")
+    assert code == 0, out
+    assert err == ["relax: pair.traj: not periodic, its cell is kept"]
+    assert "enthalpy" in out
+    found = frames_of("out.xyz")
+    assert found["wide.traj"].cell.volume < 0.95 * bulk("Cu", a=3.75).cell.volume
+    assert found["pair.traj"].cell.rank == 0
+
+
+def test_what_does_not_converge_is_told_and_kept(relax, metals):
+    code, out, _ = relax("run", "-c", "emt", "--batch", metals, "--steps", 1, "-o", "out.extxyz")
+    assert code == 1
+    assert f"{metals}#4: max_steps: fmax is " in out
+    assert "0 of 10 converged, 10 max_steps; 20 force calls" in out
+    assert {frame.info["relax_status"] for frame in frames_of("out.extxyz").values()} == {"max_steps"}
+    code, out, _ = relax("run", "-c", "emt", "--batch", metals, "--resume", "-o", "out.extxyz")
+    assert code == 1
+    assert "10 were in out.extxyz already, 0 of them converged" in out
+
+
+def test_a_fault_in_the_middle_of_a_file(relax, metals):
+    with open(metals, "a") as file:
+        file.write("4\n\nCu 0 0\n")
+    code, out, err = relax("run", "-c", "emt", "--batch", metals, "nothing.cif", "-o", "out.extxyz")
+    assert code == 2
+    assert err[0].startswith(f"relax: {metals}: frame 10 cannot be read: XYZError: ")
+    assert err[1:] == ["relax: nothing.cif: there is no such file"]
+    assert "10 of 10 converged" in out
+    assert "2 could not be relaxed" in out
+    assert len(frames_of("out.extxyz")) == 10
+
+
+def test_nothing_to_relax_writes_and_loads_nothing(relax):
+    Path("bad.cif").write_text("")
+    code, out, err = relax("run", "-c", "nosuch:thing", "--batch", "bad.cif", "-o", "out.extxyz")
+    assert (code, out.splitlines(), err) == (
+        2, ["nothing was relaxed", "1 could not be relaxed"], ["relax: bad.cif: the file is empty"]
+    )  # fmt: skip
+    assert os.listdir() == ["bad.cif"]
+
+
+def test_a_file_of_refused_structures_leaves_no_file(relax):
+    write("bad.traj", Atoms("Og2", [[0, 0, 0], [0, 0, 2.4]]))
+    code, _, err = relax("run", "-c", "emt", "--batch", "bad.traj", "-o", "out.extxyz")
+    assert (code, len(err)) == (2, 1)
+    assert os.listdir() == ["bad.traj"]
+
+
+# The file grows by whole structures
+
+
+def test_structures_are_in_the_file_before_the_end(relax, metals):
+    Path("spy.py").write_text(
+        "import os\n"
+        "from ase.calculators.emt import EMT\n"
+        "class Spy(EMT):\n"
+        "    seen = []\n"
+        "    def calculate(self, *args):\n"
+        "        super().calculate(*args)\n"
+        "        with open('out.extxyz') as file: self.seen.append(file.read().count('source='))\n"
+    )
+    code, *_ = relax("run", "-c", "spy:Spy", "--batch", metals, "-o", "out.extxyz", "--budget", 1)
+    assert code == 0
+    assert sorted(set(sys.modules.pop("spy").Spy.seen)) == list(range(10))
+
+
+class Short(io.FileIO):
+    """A file that takes so many bytes and then half of what it is given; of itself it never tells."""
+
+    room = 3000
+    fault: BaseException = OSError(errno.ENOSPC, "No space left on device")
+
+    def write(self, data) -> int:
+        Short.room -= len(data)
+        if Short.room < 0:
+            if len(data) < 100:
+                raise Short.fault
+            data = data[: len(data) // 2]
+        return super().write(data)
+
+
+@pytest.mark.parametrize(("fault", "code"), [(OSError(errno.ENOSPC, "full"), 2), (KeyboardInterrupt(), 130)])
+def test_a_frame_is_written_whole_or_not_at_all(relax, metals, monkeypatch, fault, code):
+    def short(path, mode="r", **options):
+        return Short(path, mode) if "b" in mode else open(path, mode, **options)
+
+    monkeypatch.setattr(output, "open", short, raising=False)
+    monkeypatch.setattr(Short, "room", 3000)
+    monkeypatch.setattr(Short, "fault", fault)
+    words = ("run", "-c", "emt", "--batch", metals, "-o", "out.extxyz")
+    ended, out, err = relax(*words)
+    assert ended == code
+    assert err == ([] if code == 130 else ["relax: --output out.extxyz: full"])
+    done = len(frames_of("out.extxyz"))
+    assert 0 < done < 10
+    assert f"{done} of {done} converged" in out
+
+
+# Going on
+
+
+def test_a_complete_file_is_left_as_it_is(relax, metals):
+    words = ("run", "-c", "emt", "--batch", metals, "-o", "out.extxyz", "--resume")
+    assert relax(*words)[0] == 0  # there is no file yet
+    before = Path("out.extxyz").read_bytes()
+    code, out, err = relax(*words, "-c", "nosuch:thing")
+    assert (code, err) == (0, [])
+    assert out.splitlines() == ["nothing was relaxed", "10 were in out.extxyz already, 10 of them converged"]
+    assert Path("out.extxyz").read_bytes() == before
+
+
+@pytest.mark.parametrize("left", [0.0, 0.03, 0.31, 0.55, 0.999])
+def test_an_incomplete_last_frame_is_made_anew(relax, metals, left):
+    words = ("run", "-c", "emt", "--batch", metals, "-o")
+    assert relax(*words, "whole.extxyz")[0] == 0
+    whole = Path("whole.extxyz").read_bytes()
+    with open("whole.extxyz") as file:
+        lengths = [sum(map(len, lines)) for lines in cut(file)]
+    kept = sum(lengths[:6]) + int(left * lengths[6])
+    Path("out.extxyz").write_bytes(whole[:kept])
+    code, out, _ = relax(*words, "out.extxyz", "--resume")
+    assert code == 0
+    assert "4 of 4 converged" in out
+    assert "6 were in out.extxyz already, 6 of them converged" in out
+    assert Path("out.extxyz").read_bytes()[: sum(lengths[:6])] == whole[: sum(lengths[:6])]
+    assert_same(frames_of("out.extxyz"), frames_of("whole.extxyz"))
+
+
+def test_names_that_are_there_twice_are_relaxed_twice(relax):
+    write("it's a ünusual=name [1].extxyz", metal(0))
+    words = ("run", "-c", "emt", "--batch", "-o", "out.extxyz", *["it's a ünusual=name [1].extxyz"] * 2)
+    assert "2 of 2 converged" in relax(*words)[1]
+    with open("out.extxyz", encoding="utf-8") as file:
+        first = next(cut(file))
+    Path("out.extxyz").write_text("".join(first), encoding="utf-8")
+    code, out, _ = relax(*words, "--resume")
+    assert code == 0
+    assert "1 of 1 converged" in out
+    assert "1 were in out.extxyz already" in out
+    assert [frame.info["source"] for frame in read("out.extxyz", ":")] == [
+        "it's a ünusual=name [1].extxyz"
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--batch", "-o", "good.extxyz"], "would overwrite an input"),
+        (["--batch", "-o", "out.traj"], "--batch writes extended XYZ only, give a name in .extxyz or .xyz"),
+        (["--batch", "-o", "out.extxyz.gz"], "--batch writes extended XYZ only"),
+        (
+            ["--batch", "-o", "there.extxyz"],
+            "exists already; give --resume to go on with it, or another name",
+        ),
+        (["--batch", "-o", "there.extxyz", "--resume"], "frame 0 is not of relax run --output"),
+        (["--batch", "-o", "text.xyz", "--resume"], "a number of atoms is to be here, not 'nothing'"),
+        (["--batch", "-o", "folder.xyz", "--resume"], "it is not a plain file"),
+        (["--batch", "-o", "core.xyz", "--resume"], "it is of the rule 'core s_0=0.05', not 'frankenstein'"),
+        (["--batch", "-o", "no/out.xyz"], "there is no folder"),
+        (["--batch", "--trajectory", "paths"], "--trajectory follows a structure by itself"),
+        (["--batch", "--logfile", "log"], "--logfile follows a structure by itself"),
+        (["--batch", "--resume"], "--resume goes on with a file, name it with --output"),
+        (["--resume", "-o", "out.extxyz"], "--resume is about --batch"),
+        (["--budget", "100"], "--budget is about --batch"),
+        (["--batch", "--budget", "0"], "--budget is to be a number above 0"),
+        (["--batch", "-c", "nosuch:thing", "-o", "out.extxyz"], "no module 'nosuch'"),
+    ],
+)
+def test_a_refusal_is_one_line_and_loses_nothing(relax, words, says):
+    write("good.extxyz", metal(0))
+    write("there.extxyz", metal(1))
+    Path("text.xyz").write_text("nothing\nof the kind\n")
+    Path("folder.xyz").mkdir()
+    relax("run", "-c", "emt", "good.extxyz", "-r", "core", "-s", "s_0=0.05", "--steps", 1, "-o", "core.xyz")
+    before = {path.name: path.is_file() and path.read_bytes() for path in Path().iterdir()}
+    code, out, err = relax("run", "good.extxyz", *([] if "-c" in words else ["-c", "emt"]), *words)
+    assert (code, out, len(err)) == (2, "", 1), err
+    assert err[0].startswith("relax: ")
+    assert says in err[0]
+    assert {path.name: path.is_file() and path.read_bytes() for path in Path().iterdir()} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_was_interrupted_goes_on(relax, metals, number):
+    Path("mine.py").write_text(
+        "import time\n"
+        "from ase.calculators.emt import EMT\n"
+        "class Slow(EMT):\n"
+        "    def calculate(self, *args):\n"
+        "        time.sleep(0.02)\n"
+        "        super().calculate(*args)\n"
+    )
+    words = ["run", metals, "--batch", "--budget", "20", "--cell", "-o"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relax", *words, "out.extxyz", "-c", "mine:Slow"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # A shell has jobs in the background ignore Ctrl-C, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    path = Path("out.extxyz")
+    for _ in range(600):
+        if path.exists() and path.read_text().count("source=") >= 2:
+            break
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert err == ""
+    with path.open() as file:
+        done = [complete(lines) for lines in cut(file)]
+    assert 2 <= len(done) < 10
+    assert all(done)
+    assert f"{len(done)} of {len(done)} converged" in out
+    assert "were under way and are given up" in out
+    code, out, _ = relax(*words, "out.extxyz", "-c", "emt", "--resume")
+    assert code == 0
+    assert f"{10 - len(done)} of {10 - len(done)} converged" in out
+    assert relax(*words, "whole.extxyz", "-c", "emt")[0] == 0
+    assert_same(frames_of("out.extxyz"), frames_of("whole.extxyz"))
+
+
+# Parts
+
+
+def test_a_file_of_one_structure_gives_it_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("one.extxyz", metal(0))
+    write("two.extxyz", [metal(0), metal(1)])
+    assert [source for source, *_ in named("one.extxyz")] == ["one.extxyz"]
+    assert [source for source, *_ in named("two.extxyz")] == ["two.extxyz#0", "two.extxyz#1"]
+    with open("one.extxyz", "a") as file:
+        file.write("nothing\n")
+    found = named("one.extxyz")
+    assert next(found)[0] == "one.extxyz"
+    with pytest.raises(StructureError, match="frame 1 cannot be read"):
+        next(found)
+    assert total(["two.extxyz", "two.extxyz", "nothing.cif"]) == 4
+    assert total(["two.extxyz", "one.extxyz"]) is None
+
+
+def test_an_output_that_was_moved_from_another_system_is_read(tmp_path):
+    path = tmp_path / "out.extxyz"
+    path.write_bytes(
+        b'1\nsource="a \\"b\\" c" relax_rule=adam note=\xc3\xa0\xa0 relax_status=stalled\nH 0 0 0\n'
+    )
+    found = Output(str(path), "adam")
+    assert (found.before, found.take('a "b" c'), found.take('a "b" c')) == ({"stalled": 1}, True, False)
+
+
+def line(place: int, status: str) -> Line:
+    numbers = (0.1, 0.2, -1.0, -2.0, 1.0, 0.9)
+    result = Result(status, f"reason {place}", 3, 2, *numbers, "P1 (1)", "P1 (1)", 0.5)
+    return Line(f"many.traj#{place}", "Cu4", 4, result)
+
+
+@pytest.mark.parametrize(("n", "shown"), [(FEW, True), (FEW + 1, False)])
+def test_the_report_of_many_structures_is_short(n, shown):
+    tally = Tally()
+    for place in reversed(range(n)):
+        tally.add(place, line(place, "converged" if place % 2 else "stalled"))
+    tally.stop(given_up=2)
+    tally.before.update(converged=7)
+    console = rich.console.Console(width=80)
+    with console.capture() as captured:
+        console.print(batch_table(tally, "out.extxyz", 80))
+    text = captured.get()
+    assert ("eV/atom" in text) is shown
+    assert text.count(": stalled: reason") == REASONS
+    stalled = (n + 1) // 2
+    assert f"and {stalled - REASONS} more that did not converge" in text
+    assert f"{n - stalled} of {n} converged, {stalled} stalled; {3 * n} force calls" in text
+    assert "7 were in out.extxyz already, 7 of them converged" in text
+    assert "2 were under way and are given up" in text
+    assert max(map(len, text.splitlines())) <= 80
