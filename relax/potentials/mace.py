@@ -14,6 +14,7 @@ from relax.calculators import unsupported
 from relax.mace_models import LOCAL
 from relax.neighbors import images
 from relax.packages import NOISY, CalculatorError
+from relax.potentials.faults import asked
 from relax.potentials.geometries import unknown, volumes
 from relax.potentials.memory import memory_watched
 from relax.potentials.neighbor_lists import NeighborLists, Pairs
@@ -96,6 +97,9 @@ class MACE:
         self._lists.drop(key)
 
     def evaluate(self, geometry: Geometry, stress: bool) -> Answer:
+        return asked(lambda some: self._told(some, stress), geometry)
+
+    def _told(self, geometry: Geometry, stress: bool) -> Answer:
         times = [perf_counter()]
         found = self._lists(geometry)
         times.append(perf_counter())
@@ -126,17 +130,15 @@ class MACE:
 
         if self._kept[0] != geometry.keys:
             self._kept = (geometry.keys, self._unchanging(geometry, found.owner))
-        # A number that is not finite would spread from here to all structures.
-        positions = np.where(found.without[found.owner, None], 0.0, geometry.positions)
-        cells = np.where(found.without[:, None, None], 0.0, geometry.cells)
+        cells = geometry.cells
         graph = self._kept[1] | {
-            "positions": self._there(positions),
+            "positions": self._there(geometry.positions),
             "cell": self._there(cells.reshape(-1, 3)),
             "edge_index": torch.from_numpy(np.stack([found.first, found.second])).to(self.device),
             "unit_shifts": self._there(found.shifts),
         }
         if stress:
-            # The model's own start depends on the positions, all of them, by a sum.
+            # The model's own one adds the sum of all positions, times zero: one overflow would reach all.
             graph["displacement"] = torch.zeros(
                 (len(cells), 3, 3), dtype=self._dtype, device=self.device, requires_grad=True
             )
