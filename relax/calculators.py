@@ -106,8 +106,11 @@ def load(name: str, device: str = "cpu", dtype: str | None = None, head: str | N
     return load_model(rest, device, dtype or DTYPES[0], head) if kind == "mace" else _called(kind, rest)
 
 
-def unsupported(calculator: Any, atoms: Atoms) -> str:
-    """Return in words why ``calculator`` cannot take ``atoms``; nothing where it can, or nobody knows."""
+def unsupported(calculator: Any, atoms: Atoms, in_reach: bool = False) -> str:
+    """Return in words why ``calculator`` cannot take ``atoms``; nothing where it can, or nobody knows.
+
+    ``in_reach`` says that some atom is known to have a neighbour near enough.
+    """
     name = type(calculator).__name__
     if name == "EMT":
         from ase.calculators.emt import parameters
@@ -122,7 +125,8 @@ def unsupported(calculator: Any, atoms: Atoms) -> str:
         if why := _strangers("this MACE model", mask, atoms, symbols):
             return why
         # Its forces are zero, and would pass for those of a minimum.
-        if (len(atoms) > 1 or atoms.pbc.any()) and blind(calculator, atoms):
+        alone = len(atoms) == 1 and not atoms.pbc.any()
+        if not (in_reach or alone) and blind(calculator, atoms):
             return f"no atom has a neighbour within the {calculator.r_max:g} A that this MACE model sees"
     elif name == "CHGNetCalculator":
         largest = calculator.model.composition_model.fc.in_features

@@ -172,6 +172,8 @@ class CellFreedom:
         if self.hydrostatic:
             swelling = plane.ravel() / np.linalg.norm(plane)
             return meet([np.outer(swelling, swelling), *others])
+        if self.mask is None and not self.constant_volume and not others:
+            return np.kron(plane, plane)
         held = [np.kron(plane, plane), np.diag(self.components.ravel().astype(float)), *others]
         if self.constant_volume:
             unit = np.eye(3).ravel()

@@ -45,6 +45,11 @@ class Shape:
         if not self.crushed:
             self._measure()
 
+    def shows(self, atoms: Atoms) -> bool:
+        """Whether this is the shape of ``atoms``."""
+        same = np.array_equal(self.atoms.positions, atoms.positions)
+        return same and np.array_equal(self.atoms.cell.array, periodic_vectors(atoms))
+
     @property
     def crushed(self) -> bool:
         """Whether the cell is so small, or so flat, that atoms overlap with their own images."""
@@ -173,13 +178,15 @@ class Integrity:
         return f"atoms {names[0]} and {names[1]}"
 
 
-def change(first: Atoms, last: Atoms) -> tuple[float, float]:
+def change(first: Atoms, last: Atoms, known: Shape | None = None) -> tuple[float, float]:
     """Return the volume ratio, and the shortest distance as a share of the sum of the covalent radii.
 
-    Not a number where there is no volume, or no finite structure.
+    Not a number where there is no volume, or no finite structure.  ``known`` is a shape that may be that
+    of the last structure.
     """
     if not (np.isfinite(last.positions).all() and np.isfinite(last.cell.array).all()):
         return float("nan"), float("nan")
     volume = first.cell.volume
     ratio = float(last.cell.volume / volume) if volume > 1e-6 else float("nan")
-    return ratio, Shape(last).shortest
+    shape = known if known is not None and known.shows(last) else Shape(last)
+    return ratio, shape.shortest

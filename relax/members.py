@@ -12,7 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from relax.batch import Batch, Start
 from relax.cell import CellFreedom
-from relax.integrity import Integrity, change
+from relax.integrity import Integrity, Shape, change
 from relax.optimizer import freed
 from relax.potentials.potential import Potential, Refused
 from relax.rattle import rattle as rattled
@@ -71,6 +71,7 @@ class Member:
             atoms,
             verdict,
             symprec=self.symprec,
+            known=self.integrity.checked,
             force_calls=int(record.calls[s]),
             steps=int(record.steps[s]),
             fmax=float(last.fmax[s]),
@@ -88,6 +89,7 @@ def told(
     verdict: tuple[Status, str],
     *,
     symprec: float,
+    known: Shape | None = None,
     force_calls: int = 0,
     steps: int = 0,
     fmax: float = math.nan,
@@ -98,7 +100,7 @@ def told(
 ) -> Result:
     """Return what there is to say of a structure that was ``first`` and is ``last``."""
     status, reason = verdict
-    ratio, shortest = (math.nan, math.nan) if status == "refused" else change(first, last)
+    ratio, shortest = (math.nan, math.nan) if status == "refused" else change(first, last, known)
     return Result(
         status=status,
         reason=reason,

@@ -17,6 +17,9 @@ FAR = 1e50
 LIMIT = 5e7
 """Pairs of one structure that are still listed; they take some 5 GB."""
 
+FEW = 64
+"""Atoms of a structure without periodic directions up to which all distances are looked at."""
+
 
 @functools.cache
 def _engine() -> Any:
@@ -94,6 +97,8 @@ def pairs(
         raise ValueError("the positions or the cell are not finite")
     if not len(positions):
         return np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3), int)
+    if len(positions) <= FEW and not pbc.any():
+        return _among_few(positions, reach)
     box = completed(periodic, pbc)
     if np.linalg.det(box) == 0.0:
         raise ValueError("the cell is flat")
@@ -121,6 +126,14 @@ def pairs(
     else:
         order = np.lexsort((*shifts.T[::-1], j, i))
     return i.take(order), j.take(order), shifts.take(order, axis=0)
+
+
+def _among_few(positions: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    d = positions[None] - positions[:, None]
+    near = (d[:, :, 0] * d[:, :, 0] + d[:, :, 1] * d[:, :, 1] + d[:, :, 2] * d[:, :, 2]) < reach * reach
+    near.flat[:: len(positions) + 1] = False
+    i, j = near.nonzero()
+    return i, j, np.zeros((len(i), 3), int)
 
 
 def completed(periodic: np.ndarray, pbc: np.ndarray) -> np.ndarray:

@@ -192,7 +192,8 @@ class RuleOptimizer(Optimizer):
         if self._measured is None or self._measured[0] != key:
             last = images[0]
             groups = self._group_first, space_group(last, self.symprec)
-            self._measured = key, (*change(self._first, last), *groups)
+            known = self.optimizable.integrity[0].checked if self.optimizable.integrity else None
+            self._measured = key, (*change(self._first, last, known), *groups)
         return self._measured[1]
 
     def reset(self) -> None:

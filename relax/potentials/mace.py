@@ -86,12 +86,14 @@ class MACE:
             keep_memory()
 
     def admit(self, key: int, atoms: Atoms) -> float:
-        if why := unsupported(self.calculator, atoms):
-            raise Refused(why)
         try:
-            return max(self._lists.add(key, atoms), len(atoms))
+            edges = self._lists.add(key, atoms)
         except ValueError as error:
             raise Refused(str(error)) from error
+        if why := unsupported(self.calculator, atoms, in_reach=edges > 0):
+            self._lists.drop(key)
+            raise Refused(why)
+        return max(edges, len(atoms))
 
     def release(self, key: int) -> None:
         self._lists.drop(key)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
 
-from relax.neighbors import coded, completed, images, pairs, squares, vectors
+from relax.neighbors import FEW, coded, completed, images, pairs, squares, vectors
 from relax.potentials.geometries import finite
 from relax.potentials.potential import Geometry
 
@@ -36,6 +37,7 @@ class _List:
     pbc: np.ndarray
     positions: np.ndarray
     cell: np.ndarray
+    complete: bool = False  # whether all pairs there are are candidates
     inverse: np.ndarray = field(init=False)
     first: np.ndarray = field(init=False)
     second: np.ndarray = field(init=False)
@@ -58,6 +60,7 @@ class _Joined(NamedTuple):
     """The lists of several structures, one after the other."""
 
     keys: tuple[int, ...]
+    complete: np.ndarray
     owner: np.ndarray
     starts: np.ndarray
     pbc: np.ndarray
@@ -86,7 +89,8 @@ class NeighborLists:
     -----
     A list is found anew once it may lack a pair.  With F what the cell was strained by, and u what the atoms
     moved beside it, a pair that was farther apart than ``reach + skin`` still is out of reach while
-    sigma_min(F) (reach + skin) - 2 max|u| > reach, where sigma_min(F) >= 1 - ||F - I||.
+    sigma_min(F) (reach + skin) - 2 max|u| > reach, where sigma_min(F) >= 1 - ||F - I||.  Of a cluster or
+    molecule of a few atoms all pairs are candidates, and its list is found once.
     """
 
     def __init__(self, reach: float, skin: float = 1.0) -> None:
@@ -106,7 +110,8 @@ class NeighborLists:
         """
         cell = atoms.cell.array * atoms.pbc[:, None]
         kept = _List(atoms.pbc.copy(), atoms.get_positions(), cell)
-        kept.build(self.reach + self.skin)
+        kept.complete = len(atoms) <= FEW and not atoms.pbc.any()
+        kept.build(math.inf if kept.complete else self.reach + self.skin)
         self._lists[key], self._joined = kept, None
         d = vectors(kept.positions, kept.first, kept.second, kept.shifts, cell)
         return int(np.count_nonzero(squares(d) < self.reach**2))
@@ -144,7 +149,8 @@ class NeighborLists:
         moved = positions - kept.positions - (kept.positions[:, None] @ strain[kept.owner])[:, 0]
         farthest = np.sqrt(np.maximum.reduceat(squares(moved), kept.starts))
         smallest = 1 - np.sqrt((strain * strain).sum(axis=(1, 2)))
-        return np.asarray(smallest * (self.reach + self.skin) - 2 * farthest <= self.reach)
+        lacks = smallest * (self.reach + self.skin) - 2 * farthest <= self.reach
+        return np.asarray(lacks & ~kept.complete)
 
     def _rebuild(self, key: int, positions: np.ndarray, cell: np.ndarray) -> None:
         fresh = _List(self._lists[key].pbc, positions, cell)
@@ -160,6 +166,7 @@ class NeighborLists:
         offsets = np.cumsum(shifts) - shifts
         self._joined = _Joined(
             keys,
+            np.array([p.complete for p in lists]),
             np.repeat(np.arange(count), atoms),
             starts,
             np.array([p.pbc for p in lists]),
