@@ -175,7 +175,13 @@ class Batch:
         self._forget()
 
     def _forget(self) -> None:
-        for name in ("owner", "firsts", "seg", "rows", "_constrained", "_grouped"):
+        for name in ("owner", "firsts", "seg", "rows", "strained", "_constrained", "_grouped"):
+            self.__dict__.pop(name, None)
+        self._went()
+
+    def _went(self) -> None:
+        """Forget where the atoms were."""
+        for name in ("cells", "volumes", "positions"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -203,6 +209,11 @@ class Batch:
         return np.flatnonzero(~of_strain), np.flatnonzero(of_strain)
 
     @cached_property
+    def strained(self) -> bool:
+        """Whether any cell relaxes."""
+        return bool(self.fixed.relaxes.any())
+
+    @cached_property
     def _constrained(self) -> bool:
         return bool((self.fixed.force_kept != np.eye(3)).any())
 
@@ -224,20 +235,23 @@ class Batch:
     def _deform(self) -> None:
         self.deformed = deformation(self.place.strain)
         self.undone = np.linalg.inv(self.deformed)
+        self._went()
 
-    @property
+    @cached_property
     def cells(self) -> np.ndarray:
         """The cells (S, 3, 3), A."""
         return np.asarray(self.place.reference @ np.swapaxes(self.deformed, 1, 2))
 
-    @property
+    @cached_property
     def volumes(self) -> np.ndarray:
         """The volumes of the cells (S,), A^3."""
         return np.asarray(np.abs(np.linalg.det(self.cells)))
 
-    @property
+    @cached_property
     def positions(self) -> np.ndarray:
         """The positions of the atoms (N, 3), A."""
+        if not self.strained:
+            return self.place.x
         return times(self.place.x, np.swapaxes(self.deformed, 1, 2)[self.owner])
 
     @property
@@ -275,6 +289,10 @@ class Batch:
         relaxes, natoms = self.fixed.relaxes, self.fixed.lengths
         if self._constrained:
             forces = times(forces, self.fixed.force_kept)
+        if not self.strained:
+            g = self._kept(-forces)
+            unknown = np.full(len(self), np.nan)
+            return Slopes(g, self._longest(g), unknown, np.zeros(len(self)))
         volume = np.where(relaxes, self.volumes, 0.0)
         total: np.ndarray = np.where(relaxes[:, None, None], stresses, 0.0)
         total = total + self.fixed.pressure[:, None, None] * np.eye(3)
@@ -284,10 +302,14 @@ class Batch:
         free = self._freed(total)
         return Slopes(
             g,
-            np.sqrt(np.maximum.reduceat((actual * actual).sum(axis=1), self.firsts)),
+            self._longest(actual),
             np.where(relaxes, np.abs(free).max(axis=(1, 2)) / GPA, np.nan),
             np.sqrt((free * free).sum(axis=2).max(axis=1)) * volume / natoms,
         )
+
+    def _longest(self, rows: np.ndarray) -> np.ndarray:
+        """Return the length (S,) of the longest among the rows of the atoms (N, 3) of each structure."""
+        return np.asarray(np.sqrt(np.maximum.reduceat((rows * rows).sum(axis=1), self.firsts)))
 
     def allow(self, step: np.ndarray) -> np.ndarray:
         """Return the part of a step (R, 3) that symmetry, freedom and the limit on strain leave."""
@@ -317,6 +339,7 @@ class Batch:
             actual = times(actual, self.fixed.step_kept)
             dx = times(actual, np.swapaxes(self.undone, 1, 2)[self.owner])
         place.x = place.x + dx
+        self._went()
 
     @property
     def far(self) -> np.ndarray:
@@ -334,8 +357,9 @@ class Batch:
 
     def put_back(self, place: Place, which: np.ndarray) -> None:
         """Put the structures that the mask ``which`` (S,) names to where they are in ``place``."""
+        other = which & (place.reference != self.place.reference).any(axis=(1, 2))
         self.place.put(place, which[self.owner], which)
-        self._refer(np.flatnonzero(which))
+        self._refer(np.flatnonzero(other))
         self._deform()
 
     def _joined(self, of_atoms: np.ndarray, of_strain: np.ndarray) -> np.ndarray:

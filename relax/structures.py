@@ -18,15 +18,18 @@ from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixSc
 from ase.io import Trajectory, iread
 from ase.io import write as ase_write
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats, open_with_compression
-from ase.neighborlist import neighbor_list
 
 from relax.frames import cut
+from relax.neighbors import pairs, vectors
 from relax.packages import words_of
 
 __all__ = ["StructureError", "check", "count", "read", "snapshot", "stream", "text", "write"]
 
 CLOSEST = 0.1
 """Atoms nearer than this (A) are on one spot."""
+
+REACH = 1.5
+"""Distance (A) within which pairs are looked for: lists of pairs are slow for much less."""
 
 CIF_SITES = ("_atom_site_fract_x", "_atom_site_cartn_x")
 """One of these heads the sites of a structure in a CIF."""
@@ -136,14 +139,23 @@ def check(atoms: Atoms) -> None:
     if len(periodic) and np.linalg.matrix_rank(periodic) < len(periodic):
         raise StructureError("the structure is periodic along a direction in which its cell is flat")
     _check_occupancy(atoms)
-    i, j, d = neighbor_list("ijd", atoms, CLOSEST)
-    if len(i):
-        pair = f"atoms {i[0]} ({atoms.symbols[i[0]]}) and {j[0]} ({atoms.symbols[j[0]]})"
-        if i[0] == j[0]:
-            pair = f"atom {i[0]} ({atoms.symbols[i[0]]}) and its periodic image"
-        raise StructureError(f"{pair} are on one spot, {d[0]:.3f} A apart")
+    _check_distances(atoms)
     if _all_fixed(atoms):
         raise StructureError("all atoms are fixed, there is nothing to relax")
+
+
+def _check_distances(atoms: Atoms) -> None:
+    try:
+        ends, others, shifts = pairs(atoms.positions, atoms.cell.array, atoms.pbc, REACH)
+    except ValueError as error:
+        raise StructureError(str(error)) from error
+    distances = np.linalg.norm(vectors(atoms.positions, ends, others, shifts, atoms.cell.array), axis=1)
+    for k in np.flatnonzero(distances < CLOSEST)[:1]:
+        i, j = ends[k], others[k]
+        pair = f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]})"
+        if i == j:
+            pair = f"atom {i} ({atoms.symbols[i]}) and its periodic image"
+        raise StructureError(f"{pair} are on one spot, {distances[k]:.3f} A apart")
 
 
 def _check_occupancy(atoms: Atoms) -> None:
