@@ -150,12 +150,13 @@ def _check_distances(atoms: Atoms) -> None:
     except ValueError as error:
         raise StructureError(str(error)) from error
     distances = np.linalg.norm(vectors(atoms.positions, ends, others, shifts, atoms.cell.array), axis=1)
-    for k in np.flatnonzero(distances < CLOSEST)[:1]:
-        i, j = ends[k], others[k]
+    near = np.flatnonzero(distances < CLOSEST)
+    if len(near):
+        i, j = ends[near[0]], others[near[0]]
         pair = f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]})"
         if i == j:
             pair = f"atom {i} ({atoms.symbols[i]}) and its periodic image"
-        raise StructureError(f"{pair} are on one spot, {distances[k]:.3f} A apart")
+        raise StructureError(f"{pair} are on one spot, {distances[near[0]]:.3f} A apart")
 
 
 def _check_occupancy(atoms: Atoms) -> None:
