@@ -112,9 +112,9 @@ class Tally:
             words.append("nothing was relaxed")
         if self.before:
             there = self.before.total()
-            words.append(f"{there} were in {output} already, {self.before['converged']} of them converged")
+            words.append(f"{there} in {output} already, {self.before['converged']} of them converged")
         if self.given_up:
-            words.append(f"{self.given_up} were under way and are given up")
+            words.append(f"{self.given_up} under way were given up")
         if self.bad:
             words.append(f"{self.bad} could not be relaxed")
         return words

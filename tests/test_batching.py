@@ -150,7 +150,7 @@ def test_what_does_not_converge_is_told_and_kept(relax, metals):
     assert {frame.info["relax_status"] for frame in frames_of("out.extxyz").values()} == {"max_steps"}
     code, out, _ = relax("run", "-c", "emt", "--batch", metals, "--resume", "-o", "out.extxyz")
     assert code == 1
-    assert "10 were in out.extxyz already, 0 of them converged" in out
+    assert "10 in out.extxyz already, 0 of them converged" in out
 
 
 def test_a_fault_in_the_middle_of_a_file(relax, metals):
@@ -240,7 +240,7 @@ def test_a_complete_file_is_left_as_it_is(relax, metals):
     before = Path("out.extxyz").read_bytes()
     code, out, err = relax(*words, "-c", "nosuch:thing")
     assert (code, err) == (0, [])
-    assert out.splitlines() == ["nothing was relaxed", "10 were in out.extxyz already, 10 of them converged"]
+    assert out.splitlines() == ["nothing was relaxed", "10 in out.extxyz already, 10 of them converged"]
     assert Path("out.extxyz").read_bytes() == before
 
 
@@ -256,7 +256,7 @@ def test_an_incomplete_last_frame_is_made_anew(relax, metals, left):
     code, out, _ = relax(*words, "out.extxyz", "--resume")
     assert code == 0
     assert "4 of 4 converged" in out
-    assert "6 were in out.extxyz already, 6 of them converged" in out
+    assert "6 in out.extxyz already, 6 of them converged" in out
     assert Path("out.extxyz").read_bytes()[: sum(lengths[:6])] == whole[: sum(lengths[:6])]
     assert_same(frames_of("out.extxyz"), frames_of("whole.extxyz"))
 
@@ -271,7 +271,7 @@ def test_names_that_are_there_twice_are_relaxed_twice(relax):
     code, out, _ = relax(*words, "--resume")
     assert code == 0
     assert "1 of 1 converged" in out
-    assert "1 were in out.extxyz already" in out
+    assert "1 in out.extxyz already" in out
     assert [frame.info["source"] for frame in read("out.extxyz", ":")] == [
         "it's a ünusual=name [1].extxyz"
     ] * 2
@@ -348,7 +348,7 @@ def test_a_run_that_was_interrupted_goes_on(relax, metals, number):
     assert 2 <= len(done) < 10
     assert all(done)
     assert f"{len(done)} of {len(done)} converged" in out
-    assert "were under way and are given up" in out
+    assert "under way were given up" in out
     code, out, _ = relax(*words, "out.extxyz", "-c", "emt", "--resume")
     assert code == 0
     assert f"{10 - len(done)} of {10 - len(done)} converged" in out
@@ -406,6 +406,6 @@ def test_the_report_of_many_structures_is_short(n, shown):
     stalled = (n + 1) // 2
     assert f"and {stalled - REASONS} more that did not converge" in text
     assert f"{n - stalled} of {n} converged, {stalled} stalled; {3 * n} force calls" in text
-    assert "7 were in out.extxyz already, 7 of them converged" in text
-    assert "2 were under way and are given up" in text
+    assert "7 in out.extxyz already, 7 of them converged" in text
+    assert "2 under way were given up" in text
     assert max(map(len, text.splitlines())) <= 80
