@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,13 +22,13 @@ from ase.build import bulk, fcc111, molecule
 from ase.constraints import FixAtoms, FixBondLength
 from ase.io import read, write
 
-from relax import output
-from relax.batching import named, total
+from relax import output, screens, structures
+from relax.batching import Run, named, total
 from relax.frames import complete, cut
 from relax.output import Output
 from relax.result import Result
 from relax.screens import batch_table
-from relax.structures import StructureError
+from relax.structures import StructureError, stream
 from relax.tally import FEW, REASONS, Line, Tally
 
 ROOT = Path(__file__).parents[1]
@@ -197,6 +199,56 @@ def test_structures_are_in_the_file_before_the_end(relax, metals):
     code, *_ = relax("run", "-c", "spy:Spy", "--batch", metals, "-o", "out.extxyz", "--budget", 1)
     assert code == 0
     assert sorted(set(sys.modules.pop("spy").Spy.seen)) == list(range(10))
+
+
+def test_structures_are_read_as_there_is_room(relax, metals, monkeypatch):
+    ahead, most = [], []
+
+    def counted(path):
+        for atoms in stream(path):
+            ahead.append(atoms)
+            most.append(len(ahead))
+            yield atoms
+
+    end = Run.end
+    monkeypatch.setattr(structures, "stream", counted)
+    monkeypatch.setattr(Run, "end", lambda *args: (ahead.pop(), end(*args)))
+    assert relax("run", "-c", "emt", "--batch", metals, "--budget", 1)[0] == 0
+    assert (ahead, len(most)) == ([], 10)
+    assert max(most) <= 3
+
+
+class Board:
+    """A progress bar that keeps what is said."""
+
+    shown = True
+
+    def __init__(self) -> None:
+        self.total, self.done, self.words = None, 0, []
+
+    def start(self, total: int | None) -> None:
+        self.total = total
+
+    def say(self, words: str) -> None:
+        self.words.append(words)
+
+    def advance(self) -> None:
+        self.done += 1
+
+
+@pytest.mark.parametrize("name", ["metals.extxyz", "metals.json"])
+def test_the_bar_says_how_far_it_is(relax, metals, monkeypatch, name):
+    board = Board()
+    monkeypatch.setattr(screens, "progress", lambda: contextlib.nullcontext(board))
+    frames = read(metals, ":")
+    frames[4].symbols[0] = "Og"
+    write(name, frames)
+    assert relax("run", "-c", "emt", "--batch", name, "--budget", 20, "-o", "out.extxyz")[0] == 2
+    known = name == metals
+    assert (board.total, board.done) == (10 if known else None, 10)
+    for words in ("reading out.extxyz", "counting structures", "loading emt", "1 active"):
+        assert words in board.words
+    assert re.fullmatch(r"0 active  [\d.e+]+ structures/s" + "  0:00:00 left" * known, board.words[-1])
 
 
 class Short(io.FileIO):
