@@ -183,9 +183,9 @@ def larger_mace(path: Path, seed: int, scale: float = 300.0) -> None:
     from ase.data import atomic_numbers
 
     from benchmarks.train_mace_mini import ELEMENTS
-    from relax.packages import environment_kept, hushed
+    from relax.packages import environment_kept
 
-    with environment_kept(), hushed():
+    with environment_kept(), quietly():
         import mace  # noqa: F401  (before e3nn, which fails to import without what this sets up)
         import torch
         from e3nn import o3
