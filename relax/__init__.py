@@ -1,8 +1,8 @@
 """Relax atomistic structures with ASE optimizers that wrap the CoRe and Frankenstein rules and the classics.
 
 ``relax.rules`` has the update rules, ``relax.optimizers`` the ASE optimizers (also here, by name),
-``relax.result`` what a run says of itself.  Names are imported when first used, so that the command
-line starts at once.
+``relax.ensemble`` what relaxes many structures at once, ``relax.result`` what a run says of itself.  Names
+are imported when first used, so that the command line starts at once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from relax.cell import CellFreedom
+    from relax.ensemble import relax_many
     from relax.optimizer import RuleOptimizer
     from relax.optimizers import (
         AdaDeltaRelax,
@@ -49,6 +50,7 @@ __all__ = [
     "Result",
     "RuleOptimizer",
     "SGDRelax",
+    "relax_many",
 ]
 
 
@@ -57,6 +59,7 @@ HOMES = {
     "RelaxationStopped": "relax.result",
     "Result": "relax.result",
     "RuleOptimizer": "relax.optimizer",
+    "relax_many": "relax.ensemble",
 }
 
 

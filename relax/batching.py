@@ -90,7 +90,7 @@ class Run:
             from relax.output import Output
 
             self.bar.say(f"reading {plan.output}")
-            self.output = Output(plan.output, plan.rule_text)
+            self.output = Output(plan.output, plan.rule_text, plan.options_text)
             self.tally.before = self.output.before
         if self.bar.shown:
             self.bar.say("counting structures")

@@ -18,8 +18,8 @@ SHARE = 0.8
 GAIN = 0.05
 """What twice as many structures at once must save, per structure, to be worth it."""
 
-PROBED = 64
-"""Most structures of a probe."""
+PROBED, TRUSTED = 64, 8
+"""Most structures of a probe, and from how many on one try is enough."""
 
 LONGEST = 5.0
 """Seconds after which a probe tries nothing larger."""
@@ -80,22 +80,27 @@ class Budget:
         self.per_unit = 0.0
 
     def probe(self, sizes: Sequence[float], evaluate: Callable[[int], None]) -> None:
-        """Find the limit on a CPU: ``evaluate(n)`` does, for nothing, the first n structures of ``sizes``."""
+        """Find the limit on a CPU: ``evaluate(n)`` does, for nothing, the first n structures of ``sizes``.
+
+        Numbers are tried twice while they are small, for the clock is noisy, and no larger ones once
+        twice as many save next to nothing.
+        """
         self.to_probe = False
-        best, count, costs, began = math.inf, 1, {}, time.perf_counter()
+        costs: dict[float, float] = {}
+        began, count = time.perf_counter(), 1
         while count <= min(len(sizes), PROBED) and time.perf_counter() - began < LONGEST:
-            size, fastest = float(sum(sizes[:count])), math.inf
-            for _ in range(2):
+            size, seconds = float(sum(sizes[:count])), []
+            for _ in range(2 if count < TRUSTED else 1):
                 start = time.perf_counter()
                 evaluate(count)
-                fastest = min(fastest, time.perf_counter() - start)
-            costs[size] = fastest / size
-            if costs[size] > 1.5 * best:
+                seconds.append(time.perf_counter() - start)
+            best = min(costs.values(), default=math.inf)
+            costs[size] = min(seconds) / size
+            if costs[size] > (1 - GAIN) * best and count >= TRUSTED:
                 break
-            best = min(best, costs[size])
             count *= 2
-        good = [size for size, cost in costs.items() if cost <= (1 + GAIN) * best]
-        self.limit = min(good) * 1.01 if good else self.limit
+        good = [size for size, cost in costs.items() if cost <= (1 + GAIN) * min(costs.values())]
+        self.limit = 1.01 * min(good)
 
     def learn(self, size: float) -> None:
         """On a GPU, take note of the memory that a call of this ``size`` took."""

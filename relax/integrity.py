@@ -65,7 +65,10 @@ class Shape:
         return bool((lengths < 0.1).any()) or size < 0.05 * room
 
     def _measure(self) -> None:
-        first, second, ratios = self._pairs(self.CLOSE)
+        try:
+            first, second, ratios = self._pairs(self.CLOSE)
+        except ValueError:  # more pairs than can be listed: it has collapsed
+            return
         self.bonded[first] = True
         self.shortest = float(ratios.min()) if len(ratios) else self._shortest_of_far()
         if len(ratios):

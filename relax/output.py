@@ -26,6 +26,8 @@ class Output:
         The file.
     rule
         The rule and its settings, which those of the structures that are there already are to be.
+    options
+        What else was asked of them, and is to be the same.
 
     Attributes
     ----------
@@ -35,21 +37,21 @@ class Output:
     Raises
     ------
     Refusal
-        The file is there, and is not what a run by this rule has left.
+        The file is there, and is not what a run by this rule with these options has left.
     """
 
-    def __init__(self, name: str, rule: str) -> None:
+    def __init__(self, name: str, rule: str, options: str) -> None:
         self.name, self.path = name, Path(os.path.realpath(name))
         self.before: Counter[str] = Counter()
         self._sources: Counter[str] = Counter()
         self._end = 0
         if self.path.exists():
             try:
-                self._look(rule)
+                self._look(rule, options)
             except (OSError, ValueError) as error:
                 raise Refusal(f"--output {name}: nothing to go on with: {error}") from None
 
-    def _look(self, rule: str) -> None:
+    def _look(self, rule: str, options: str) -> None:
         """Take note of the structures that are there, and of where the last whole one ends."""
         if not self.path.is_file():
             raise ValueError("it is not a plain file")
@@ -63,6 +65,8 @@ class Output:
                     raise ValueError(f"frame {self.before.total()} is not of relax run --output")
                 if sorted(said["relax_rule"].split()) != sorted(rule.split()):
                     raise ValueError(f"it is of the rule {said['relax_rule']!r}, not {rule!r}")
+                if said.get("relax_options") != options:
+                    raise ValueError(f"it is of a run with {said.get('relax_options')}, not {options}")
                 self._sources[said["source"]] += 1
                 self.before[said.get("relax_status", "running")] += 1
                 self._end += sum(map(len, lines))

@@ -53,6 +53,18 @@ class Plan:
         """The rule and its settings, as on the command line."""
         return " ".join([self.rule, *(f"{k}={v}" for k, v in self.settings.items())])
 
+    @property
+    def options_text(self) -> str:
+        """What else decides where a structure ends, as words: the calculator, and what is not by default."""
+        named = (
+            *("calculator", "head", "dtype", "cell", "pressure", "hydrostatic", "constant_volume"),
+            *("symmetry", "symprec", "rattle", "seed", "fmax", "smax", "steps", "on_bad"),
+        )
+        usual = {f.name: f.default for f in dataclasses.fields(self)}
+        told = {name: getattr(self, name) for name in named}
+        kept = {k: v for k, v in told.items() if v != usual[k] or k in ("calculator", "fmax")}
+        return " ".join(f"{name}={value}" for name, value in kept.items())
+
     def of_optimizer(self, with_cell: bool) -> dict[str, Any]:
         """Return what the optimizer of a structure is told, ``with_cell`` or not."""
         from relax.cell import CellFreedom

@@ -253,6 +253,7 @@ def verdict(plan: Plan, result: Result) -> dict[str, Any]:
     """Return what a relaxed structure says of itself in the file; nothing of what was not measured."""
     measured = {
         "relax_rule": plan.rule_text,
+        "relax_options": plan.options_text,
         "relax_status": result.status,
         "relax_force_calls": result.force_calls,
         "relax_smax": result.smax,

@@ -71,8 +71,14 @@ class OneByOne:
         if hasattr(calculator, "reset"):
             calculator.reset()
         forces = _numbers("forces", calculator.get_forces(atoms), (len(atoms), 3))
-        energy = _numbers("energy", calculator.get_potential_energy(atoms), ())
+        energy = _numbers("energy", self._energy(atoms), ())
         return float(energy), forces, self._stress(atoms) if stress else np.full((3, 3), np.nan)
+
+    def _energy(self, atoms: Atoms) -> Any:
+        try:  # what the forces are the slope of, where that is another energy
+            return self.calculator.get_potential_energy(atoms, force_consistent=True)
+        except PropertyNotImplementedError:
+            return self.calculator.get_potential_energy(atoms)
 
     def _stress(self, atoms: Atoms) -> np.ndarray:
         try:
