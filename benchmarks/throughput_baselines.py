@@ -116,7 +116,8 @@ def torch_sim_batched(
 
     counted = counted_model(model)
     with quietly():
-        counted(ts.initialize_state([structures[0]], counted.device, counted.dtype))
+        for _ in range(WARM):
+            counted(ts.initialize_state([structures[0]], counted.device, counted.dtype))
         counted.evaluations = 0
         watch = Stopwatch()
         last = ts.optimize(
@@ -152,10 +153,15 @@ def counted_model(model: Path) -> Any:
     return Counted(network, device=torch.device("cpu"), dtype=torch.float64, compute_stress=True)
 
 
+WARM = 4
+"""First calls of a network, in which torch compiles it, a second in all: they are nobody's."""
+
+
 def warm(calculator: Any, atoms: Atoms) -> None:
-    """Calculate once: the first call of a network takes long."""
+    """Calculate what takes long only at first."""
     with quietly():
-        calculator.calculate(atoms.copy(), ["energy", "forces", "stress"], ["positions"])
+        for _ in range(WARM):
+            calculator.calculate(atoms.copy(), ["energy", "forces", "stress"], ["positions"])
 
 
 def verdicts(ends: Sequence[Atoms], begun: Sequence[Atoms], model: Path, fmax: float) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -16,10 +17,16 @@ SHARE = 0.8
 """Part of the free memory of a GPU that is filled."""
 
 GAIN = 0.05
-"""What twice as many structures at once must save, per structure, to be worth it."""
+"""What more structures at once must save, per structure, to be worth it."""
 
-PROBED, TRUSTED = 64, 8
-"""Most structures of a probe, and from how many on one try is enough."""
+WORSE = 1.5
+"""How much slower than the best, per structure, is no use going on from."""
+
+PROBED = 32
+"""Most structures of a probe."""
+
+FOUND: WeakKeyDictionary[Potential, float] = WeakKeyDictionary()
+"""The limits that probes have found: a potential is probed once."""
 
 LONGEST = 5.0
 """Seconds after which a probe tries nothing larger."""
@@ -48,7 +55,8 @@ class Budget:
     On a GPU more at once is faster until memory ends: the limit follows from the memory that the calls
     so far took for their size.  On a CPU more at once is faster only until the caches end: a probe, before
     the first step, tries 1, 2, 4, ... of the structures at hand and takes the smallest number that is
-    nearly as fast as the best.  Wherever there was not enough memory after all, the limit is lowered.
+    nearly as fast as the best; it is done once for a potential.  Wherever there was not enough memory after
+    all, the limit is lowered.
 
     Parameters
     ----------
@@ -70,7 +78,10 @@ class Budget:
             raise ValueError(f"budget = {limit!r} is not allowed; give a number of {potential.unit} above 0")
         self.on_gpu = limit is None and potential.device != "cpu" and potential.batched
         self.to_probe = limit is None and potential.device == "cpu" and potential.batched
+        self.potential = potential
         self.limit = math.inf if limit is None else float(limit)
+        if self.to_probe and potential in FOUND:
+            self.to_probe, self.limit = False, FOUND[potential]
         if limit is None and not potential.batched:
             self.limit = ONE_BY_ONE
         if self.on_gpu:
@@ -80,27 +91,20 @@ class Budget:
         self.per_unit = 0.0
 
     def probe(self, sizes: Sequence[float], evaluate: Callable[[int], None]) -> None:
-        """Find the limit on a CPU: ``evaluate(n)`` does, for nothing, the first n structures of ``sizes``.
-
-        Numbers are tried twice while they are small, for the clock is noisy, and no larger ones once
-        twice as many save next to nothing.
-        """
+        """Find the limit on a CPU: ``evaluate(n)`` does, for nothing, the first n structures of ``sizes``."""
         self.to_probe = False
         costs: dict[float, float] = {}
         began, count = time.perf_counter(), 1
         while count <= min(len(sizes), PROBED) and time.perf_counter() - began < LONGEST:
-            size, seconds = float(sum(sizes[:count])), []
-            for _ in range(2 if count < TRUSTED else 1):
-                start = time.perf_counter()
-                evaluate(count)
-                seconds.append(time.perf_counter() - start)
-            best = min(costs.values(), default=math.inf)
-            costs[size] = min(seconds) / size
-            if costs[size] > (1 - GAIN) * best and count >= TRUSTED:
+            size, start = float(sum(sizes[:count])), time.perf_counter()
+            evaluate(count)
+            costs[size] = (time.perf_counter() - start) / size
+            if costs[size] > WORSE * min(costs.values()):
                 break
             count *= 2
         good = [size for size, cost in costs.items() if cost <= (1 + GAIN) * min(costs.values())]
         self.limit = 1.01 * min(good)
+        FOUND[self.potential] = self.limit
 
     def learn(self, size: float) -> None:
         """On a GPU, take note of the memory that a call of this ``size`` took."""

@@ -7,7 +7,7 @@ from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
 from ase.geometry import get_distances
 
-from relax.neighbors import pairs, squares, vectors
+from relax.neighbors import distances
 from relax.result import Status
 
 __all__ = ["Integrity", "Shape", "change"]
@@ -78,8 +78,7 @@ class Shape:
         """Return pairs closer than ``near`` times the sum of their radii, and what share of it."""
         atoms = self.atoms
         reach = 2 * near * float(self.radii.max())
-        first, second, shifts = pairs(atoms.positions, atoms.cell.array, atoms.pbc, reach)
-        d = np.sqrt(squares(vectors(atoms.positions, first, second, shifts, atoms.cell.array)))
+        first, second, d = distances(atoms.positions, atoms.cell.array, atoms.pbc, reach)
         ratios = d / (self.radii[first] + self.radii[second])
         kept = ratios < near
         return first[kept], second[kept], ratios[kept]

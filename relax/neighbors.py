@@ -91,14 +91,63 @@ def pairs(
     ValueError
         Something is not finite, the cell is flat, or so many atoms are within reach that it has collapsed.
     """
+    positions, periodic, pbc = _checked(positions, cell, pbc)
+    if not len(positions):
+        return np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3), int)
+    if len(positions) <= FEW and not pbc.any():
+        i, j, _ = _among_few(positions, reach)
+        return i, j, np.zeros((len(i), 3), int)
+    found, shifts, wraps = _asked(positions, periodic, pbc, reach * (1 + 1e-6), "PS")
+    i, j = found.astype(np.int64).T
+    shifts = (shifts + wraps.take(i, axis=0) - wraps.take(j, axis=0)).astype(np.int64)
+    near = np.flatnonzero(squares(vectors(positions, i, j, shifts, periodic)) < reach * reach)
+    i, j, shifts = i.take(near), j.take(near), shifts.take(near, axis=0)
+    code, codes = coded(shifts)
+    if len(positions) ** 2 * codes < 2**62:
+        order = ((i * len(positions) + j) * codes + code).argsort()
+    else:
+        order = np.lexsort((*shifts.T[::-1], j, i))
+    return i.take(order), j.take(order), shifts.take(order, axis=0)
+
+
+def distances(
+    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what :func:`pairs` finds as first atoms (E,), second atoms (E,) and distances (E,) in A.
+
+    They are in no particular order.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`pairs`.
+    """
+    positions, periodic, pbc = _checked(positions, cell, pbc)
+    if not len(positions):
+        return np.zeros(0, int), np.zeros(0, int), np.zeros(0)
+    if len(positions) <= FEW and not pbc.any():
+        i, j, d2 = _among_few(positions, reach)
+        return i, j, np.sqrt(d2)
+    found, d, _ = _asked(positions, periodic, pbc, reach, "Pd")
+    i, j = found.astype(np.int64).T
+    return i, j, d
+
+
+def _checked(
+    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return positions, the cell with zeros where nothing is repeated, and where it is."""
     positions, pbc = np.asarray(positions, float), np.asarray(pbc, bool)
     periodic = np.where(pbc[:, None], cell, 0.0)
     if not ((np.abs(positions) < FAR).all() and (np.abs(periodic) < FAR).all()):
         raise ValueError("the positions or the cell are not finite")
-    if not len(positions):
-        return np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3), int)
-    if len(positions) <= FEW and not pbc.any():
-        return _among_few(positions, reach)
+    return positions, periodic, pbc
+
+
+def _asked(
+    positions: np.ndarray, periodic: np.ndarray, pbc: np.ndarray, reach: float, quantities: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return two quantities of vesin, and the cells (N, 3) that each atom was taken back by before."""
     box = completed(periodic, pbc)
     if np.linalg.det(box) == 0.0:
         raise ValueError("the cell is flat")
@@ -114,26 +163,18 @@ def pairs(
         closed = _closed_up(fractional[:, k], 2 * reach)
         length = closed.max() + reach
         fractional[:, k], box[k] = closed / length, box[k] * length
-    engine = _engine()(cutoff=reach * (1 + 1e-6), full_list=True, sorted=False, n_threads=1)
-    found, shifts = engine.compute(fractional @ box, box, pbc, "PS")
-    i, j = found.astype(np.int64).T
-    shifts = (shifts + wraps.take(i, axis=0) - wraps.take(j, axis=0)).astype(np.int64)
-    near = np.flatnonzero(squares(vectors(positions, i, j, shifts, periodic)) < reach * reach)
-    i, j, shifts = i.take(near), j.take(near), shifts.take(near, axis=0)
-    code, codes = coded(shifts)
-    if len(positions) ** 2 * codes < 2**62:
-        order = ((i * len(positions) + j) * codes + code).argsort()
-    else:
-        order = np.lexsort((*shifts.T[::-1], j, i))
-    return i.take(order), j.take(order), shifts.take(order, axis=0)
+    engine = _engine()(cutoff=reach, full_list=True, sorted=False, n_threads=1)
+    return (*engine.compute(fractional @ box, box, pbc, quantities), wraps)
 
 
 def _among_few(positions: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the pairs of a few atoms without images, in order, and the squares of their distances."""
     d = positions[None] - positions[:, None]
-    near = (d[:, :, 0] * d[:, :, 0] + d[:, :, 1] * d[:, :, 1] + d[:, :, 2] * d[:, :, 2]) < reach * reach
+    d2 = d[:, :, 0] * d[:, :, 0] + d[:, :, 1] * d[:, :, 1] + d[:, :, 2] * d[:, :, 2]
+    near = d2 < reach * reach
     near.flat[:: len(positions) + 1] = False
     i, j = near.nonzero()
-    return i, j, np.zeros((len(i), 3), int)
+    return i, j, d2[i, j]
 
 
 def completed(periodic: np.ndarray, pbc: np.ndarray) -> np.ndarray:

@@ -531,7 +531,7 @@ def test_the_memory_of_a_gpu_is_measured_and_filled():
 
 def test_a_probe_takes_the_smallest_of_the_fastest(monkeypatch):
     now = 0.0
-    costs = {1: 0.10, 2: 0.14, 4: 0.20, 8: 0.39}
+    costs = {1: 0.10, 2: 0.14, 4: 0.20, 8: 0.39, 16: 0.80}
     tried = []
 
     def evaluate(n):
@@ -540,8 +540,12 @@ def test_a_probe_takes_the_smallest_of_the_fastest(monkeypatch):
         now += costs[n]
 
     monkeypatch.setattr("relax.budget.time.perf_counter", lambda: now)
-    budget = Budget(Small(100))
+    potential = Small(100)
+    budget = Budget(potential)
+    assert budget.to_probe
     budget.probe([10.0] * 20, evaluate)
-    assert tried == [1, 1, 2, 2, 4, 4, 8]  # and 8 at once are hardly faster than 4
-    assert budget.limit == pytest.approx(40, rel=0.02)
+    assert tried == [1, 2, 4, 8, 16]
+    assert budget.limit == pytest.approx(40, rel=0.02)  # 8 at once are hardly faster
     assert not budget.to_probe
+    assert not Budget(potential).to_probe
+    assert Budget(potential).limit == budget.limit

@@ -28,6 +28,7 @@ class FIRE(Rule):
     """
 
     trust = (0.2, "structure")
+    strain_length = (1.0, 0.5)
 
     dt: float = param(0.1, "(0, inf)", "A/sqrt(eV)", "first time step")
     dt_max: float = param(1.0, "(0, inf)", "A/sqrt(eV)", "largest time step")

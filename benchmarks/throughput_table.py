@@ -1,0 +1,169 @@
+"""The tables of :mod:`benchmarks.throughput`, for a screen or a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+Json = dict[str, Any]
+
+TITLES = {"mini": "data/mace-mini.model", "larger": "a larger MACE (128 channels, 5 A) of random weights"}
+
+
+class Sheet(NamedTuple):
+    """A table: what it is of, its columns, its rows of words, and what there is to say below it."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+def best_of(rows: list[Json], start: str) -> Json | None:
+    """Return the fastest of ``rows`` whose method starts with ``start``."""
+    among = [row for row in rows if row["method"].startswith(start)]
+    return max(among, key=lambda row: row["structures_per_s"], default=None)
+
+
+def speeds(record: Json, name: str) -> Sheet:
+    """Return the structures per second of every method with one model, and how they compare."""
+    rows = sorted(record[name], key=lambda row: -row["structures_per_s"])
+    reference = best_of(rows, "torch_sim:FIRE")
+    base = reference["structures_per_s"] if reference else float("nan")
+    cells = [
+        [
+            f"`{row['method']}`",
+            f"{row['structures_per_s']:.2f}",
+            f"{row['structures_per_s'] / base:.2f}",
+            f"{row['structures_per_processor_s']:.2f}",
+            f"{row['force_calls']:.1f}",
+            f"{row['ended']['converged']} of {row['structures']}",
+            f"{row['meV_above_lowest']:.1f}",
+            f"{row['within_10_meV']:.0f}",
+            f"{row['peak_MB']:.0f}",
+        ]
+        for row in rows
+    ]
+    notes = []
+    for what, start in (("fastest of relax", "relax:"), ("relax:fire", "relax:fire")):
+        if reference and (row := best_of(rows, start)):
+            ratio = row["structures_per_s"] / base
+            notes.append(f"{what} ({row['method']}): {ratio:.2f} times the best torch-sim FIRE")
+    return Sheet(
+        f"{TITLES[name]}, positions and cell, fmax {record['fmax']} eV/A, float64, one core",
+        (
+            "method", "structures/s", "of torch-sim FIRE's", "structures per s of processor", "force calls",
+            "converged", "meV/atom above the lowest", "within 10 meV, %", "peak MB",
+        ),
+        cells,
+        notes,
+    )  # fmt: skip
+
+
+PARTS = ("model", "neighbours", "graph", "rule", "cell", "bookkeeping")
+
+
+def shares(record: Json) -> Sheet:
+    """Return which part of the time goes where."""
+    rows = [
+        [
+            f"`{row['method']}`",
+            f"{row['structures_per_s']:.2f}",
+            f"{row['force_calls']:.1f}",
+            *(f"{100 * row['shares'][part]:.1f}" for part in PARTS),
+            f"{100 * row['outside']:.1f}",
+        ]
+        for row in record["profile"]
+    ]
+    columns = ("method", "structures/s", "force calls", *(f"{part}, %" for part in PARTS), "outside, %")
+    title = "Where the time goes: 32 crystals of 8 atoms at once, data/mace-mini.model"
+    return Sheet(title, columns, rows, [])
+
+
+def streams(record: Json) -> Sheet:
+    """Return the time and the memory that streams take."""
+    rows = [
+        [
+            f"{row['structures']:,}",
+            f"{row['structures_per_s']:.0f}",
+            f"{row['ms_per_structure']:.2f}",
+            f"{row['processor_ms_per_structure']:.2f}",
+            f"{row['force_calls']:.1f}",
+            ", ".join(f"{count:,} {word}" for word, count in row["ended"].items()),
+            f"{row['after_a_tenth_MB']:.0f}",
+            f"{row['peak_MB']:.0f}",
+        ]
+        for row in record["stream"]
+    ]
+    columns = (
+        "clusters", "structures/s", "ms each", "ms of processor each", "force calls", "ended",
+        "peak MB after a tenth", "peak MB",
+    )  # fmt: skip
+    return Sheet("Lennard-Jones clusters of 5 to 12 atoms, as they come", columns, rows, [])
+
+
+def graphics(record: Json) -> Sheet:
+    """Return what was measured on a GPU."""
+    among = [row for row in record["gpu"] if "structures_per_s" in row]
+    rows = [
+        [
+            f"`{row['method']}`",
+            f"{row['structures']}",
+            f"{row['structures_per_s']:.1f}",
+            f"{row['force_calls']:.1f}",
+            f"{row['converged']}",
+            f"{row['peak_MB']:.0f}",
+        ]
+        for row in among
+    ]
+    sums = [row for row in record["gpu"] if row["method"] == "segment sums"]
+    same = {True: "the same to the last bit", False: "not the same"}
+    notes = [f"sums over structures, {row['tries']} times: {same[row['same']]}" for row in sums]
+    if not record["gpu"]:
+        notes = ["No GPU was to be had where this was measured: skipped."]
+    columns = ("method", "crystals", "structures/s", "force calls", "converged", "peak MB")
+    device = among[0]["device"] if among else "a GPU"
+    return Sheet(f"On {device}", columns, rows, notes)
+
+
+def sheets(record: Json) -> Iterator[Sheet]:
+    """Yield all tables of a record."""
+    yield from (speeds(record, name) for name in TITLES if record.get(name))
+    yield shares(record)
+    yield streams(record)
+    yield graphics(record)
+
+
+def table_of(sheet: Sheet) -> str:
+    """Return the rows of a sheet as a table of Markdown."""
+    lines = [f"| {' | '.join(sheet.columns)} |", f"| --- | {'---: | ' * (len(sheet.columns) - 1)}".rstrip()]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in sheet.rows)])
+
+
+def page(record: Json) -> str:
+    """Return all tables as a page of Markdown."""
+    made = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    parts = ["# Structures per second", f"`{record['command']}`", f"{record['processor']}; {made}"]
+    for sheet in sheets(record):
+        parts += [f"## {sheet.title}", *([table_of(sheet)] if sheet.rows else []), *sheet.notes]
+    return "\n\n".join(parts) + "\n"
+
+
+def show(record: Json) -> None:
+    """Print all tables."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(emoji=False)
+    for sheet in sheets(record):
+        table = Table(title=sheet.title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+        table.add_column(sheet.columns[0], no_wrap=True)
+        for column in sheet.columns[1:]:
+            table.add_column(column, justify="right")
+        for row in sheet.rows:
+            table.add_row(*(word.strip("`") for word in row))
+        console.print(table) if sheet.rows else console.print(sheet.title, style="bold")
+        for note in sheet.notes:
+            console.print(note, markup=False, highlight=False)
+        console.print()
