@@ -19,6 +19,7 @@ from ase import Atoms
 from relax.cell import GPA, CellFreedom, deformation, logarithm, periodic_plane, strain_gradient
 from relax.columns import Columns
 from relax.constraints import kept_by
+from relax.integrity import Shape
 from relax.potentials.potential import Answer, Geometry, Refused
 from relax.segments import Segments
 from relax.symmetry import SpaceGroup
@@ -263,6 +264,13 @@ class Batch:
         """Where the atoms of structure ``s`` are among the atoms."""
         first = int(self.firsts[s])
         return slice(first, first + int(self.fixed.lengths[s]))
+
+    def shape(self, s: int) -> Shape:
+        """Return the shape of structure ``s`` as it is."""
+        mine, fixed = self.slice(s), self.fixed
+        deformed = self.deformed[s].T
+        cell = self.place.reference[s] @ deformed
+        return Shape(fixed.numbers[mine], self.place.x[mine] @ deformed, cell, fixed.pbc[s])
 
     def atoms(self, s: int) -> Atoms:
         """Return structure ``s`` as it is."""

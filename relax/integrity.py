@@ -13,9 +13,9 @@ from relax.result import Status
 __all__ = ["Integrity", "Shape", "change"]
 
 
-def periodic_vectors(atoms: Atoms) -> np.ndarray:
-    """Return the cell (3, 3) with zeros for the vectors along which nothing is repeated."""
-    return np.asarray(atoms.cell.array * atoms.pbc[:, None])
+def periodic_vectors(cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:
+    """Return the ``cell`` (3, 3) with zeros for the vectors along which nothing is repeated."""
+    return np.asarray(cell * pbc[:, None])
 
 
 class Shape:
@@ -23,8 +23,9 @@ class Shape:
 
     Parameters
     ----------
-    atoms
-        The structure; a copy of what is needed is kept.
+    numbers, positions, cell, pbc
+        Atomic numbers (N,), positions (N, 3) and cell (3, 3) in A, and (3,) along which vectors it is
+        repeated; copies are kept.
     """
 
     REACH = 3.0
@@ -32,28 +33,33 @@ class Shape:
 
     CLOSE = 1.3  # of the sum of the covalent radii: nearly every atom of nearly every structure
 
-    def __init__(self, atoms: Atoms) -> None:
+    def __init__(self, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray) -> None:
+        self.numbers, self.positions, self.pbc = numbers.copy(), positions.copy(), pbc.copy()
         # The other vectors of the cell are a box to look at: they may be missing, or anything.
-        cell = periodic_vectors(atoms)
-        self.atoms = Atoms(atoms.numbers, atoms.positions, cell=cell, pbc=atoms.pbc)
-        self.radii = covalent_radii[atoms.numbers]
-        self.volume = float(atoms.cell.volume) if atoms.cell.rank == 3 else 0.0
-        self.bonded = np.zeros(len(atoms), bool)
+        self.cell = periodic_vectors(cell, pbc)
+        self.radii = covalent_radii[numbers]
+        self.volume = abs(float(np.linalg.det(cell)))
+        self.crushed = self._crushed()
+        self.bonded = np.zeros(len(numbers), bool)
         self.shortest, self.closest = 0.0, (0, 0)
         """Shortest distance, as a share of the sum of the covalent radii, and between which atoms; infinite
         for one atom alone."""
         if not self.crushed:
             self._measure()
 
+    @classmethod
+    def of(cls, atoms: Atoms) -> Shape:
+        """Return the shape of ``atoms``."""
+        return cls(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
+
     def shows(self, atoms: Atoms) -> bool:
         """Whether this is the shape of ``atoms``."""
-        same = np.array_equal(self.atoms.positions, atoms.positions)
-        return same and np.array_equal(self.atoms.cell.array, periodic_vectors(atoms))
+        same = np.array_equal(self.positions, atoms.positions)
+        return same and np.array_equal(self.cell, periodic_vectors(atoms.cell.array, atoms.pbc))
 
-    @property
-    def crushed(self) -> bool:
-        """Whether the cell is so small, or so flat, that atoms overlap with their own images."""
-        periodic = self.atoms.cell.array[self.atoms.pbc]
+    def _crushed(self) -> bool:
+        """Return whether the cell is so small, or so flat, that atoms overlap with their own images."""
+        periodic = self.cell[self.pbc]
         if not len(periodic):
             return False
         lengths = np.linalg.norm(periodic, axis=1)
@@ -76,16 +82,15 @@ class Shape:
 
     def _pairs(self, near: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return pairs closer than ``near`` times the sum of their radii, and what share of it."""
-        atoms = self.atoms
         reach = 2 * near * float(self.radii.max())
-        first, second, d = distances(atoms.positions, atoms.cell.array, atoms.pbc, reach)
+        first, second, d = distances(self.positions, self.cell, self.pbc, reach)
         ratios = d / (self.radii[first] + self.radii[second])
         kept = ratios < near
         return first[kept], second[kept], ratios[kept]
 
     def _shortest_of_far(self) -> float:
         near = 2 * self.CLOSE
-        while near < 20 and (len(self.atoms) > 1 or self.atoms.pbc.any()):
+        while near < 20 and (len(self.numbers) > 1 or self.pbc.any()):
             ratios = self._pairs(near)[2]
             if len(ratios):
                 return float(ratios.min())
@@ -94,19 +99,17 @@ class Shape:
 
     def alone(self) -> np.ndarray:
         """Return which atoms (N,) have no neighbour within reach."""
-        atoms, radii = self.atoms, self.radii
+        positions, radii = self.positions, self.radii
         lonely = ~self.bonded & (not self.crushed)
         for i in np.flatnonzero(lonely):
-            _, distances = get_distances(
-                atoms.positions[i : i + 1], atoms.positions, cell=atoms.cell, pbc=atoms.pbc
-            )
-            near = distances[0] < self.REACH * (radii[i] + radii)
-            near[i] = bool(atoms.pbc.any()) and self._sees_itself(self.REACH * 2 * radii[i])
+            _, far = get_distances(positions[i : i + 1], positions, cell=self.cell, pbc=self.pbc)
+            near = far[0] < self.REACH * (radii[i] + radii)
+            near[i] = bool(self.pbc.any()) and self._sees_itself(self.REACH * 2 * radii[i])
             lonely[i] = not near.any()
         return lonely
 
     def _sees_itself(self, reach: float) -> bool:
-        return bool((self.atoms.cell.lengths()[self.atoms.pbc] < reach).any())
+        return bool((np.linalg.norm(self.cell[self.pbc], axis=1) < reach).any())
 
 
 class Integrity:
@@ -124,7 +127,7 @@ class Integrity:
     SAME_PLACE = 0.01
 
     def __init__(self, atoms: Atoms) -> None:
-        self.start = Shape(atoms)
+        self.start = Shape.of(atoms)
         self.was_alone = self.start.alone()
         self.checked = self.start
 
@@ -137,10 +140,10 @@ class Integrity:
         In a large cell a small strain takes atoms far, and their neighbours with them: the way of an atom
         is that within the cell, and a strain counts over the length of a bond.
         """
-        before, strained = self.checked.atoms, 0.0
-        positions, cell = before.positions, periodic_vectors(atoms)
-        if not np.array_equal(before.cell.array, cell):
-            strain = np.linalg.pinv(before.cell.array) @ (cell - before.cell.array)
+        before, strained = self.checked, 0.0
+        positions, cell = before.positions, periodic_vectors(atoms.cell.array, atoms.pbc)
+        if not np.array_equal(before.cell, cell):
+            strain = np.linalg.pinv(before.cell) @ (cell - before.cell)
             positions = positions + positions @ strain
             strained = self.BOND * float(np.abs(strain).sum(axis=0).max())
         way = atoms.positions - positions
@@ -154,9 +157,9 @@ class Integrity:
             return "collapsed", f"{self._pair(self.start)} are at the same place"
         return None
 
-    def fault(self, atoms: Atoms) -> tuple[Status, str] | None:
-        """Return what is wrong with the structure; None where it holds together."""
-        before, now = self.start, Shape(atoms)
+    def fault(self, now: Shape) -> tuple[Status, str] | None:
+        """Return what is wrong with the structure as it is now; None where it holds together."""
+        before = self.start
         if before.volume and not 1 / self.VOLUME < now.volume / before.volume < self.VOLUME:
             words = f"the volume went from {before.volume:.1f} to {now.volume:.1f} A^3"
             return ("exploded" if now.volume > before.volume else "collapsed"), words
@@ -168,15 +171,16 @@ class Integrity:
         lost = np.flatnonzero(now.alone() & ~self.was_alone)
         if len(lost):
             i = int(lost[0])
-            symbol = chemical_symbols[atoms.numbers[i]]
-            words = f"{len(lost)} of {len(atoms)} atoms lost all neighbours, the first is atom {i} ({symbol})"
+            symbol = chemical_symbols[now.numbers[i]]
+            many = f"{len(lost)} of {len(now.numbers)} atoms"
+            words = f"{many} lost all neighbours, the first is atom {i} ({symbol})"
             return "exploded", words
         self.checked = now
         return None
 
     @staticmethod
     def _pair(shape: Shape) -> str:
-        names = [f"{i} ({chemical_symbols[shape.atoms.numbers[i]]})" for i in shape.closest]
+        names = [f"{i} ({chemical_symbols[shape.numbers[i]]})" for i in shape.closest]
         return f"atoms {names[0]} and {names[1]}"
 
 
@@ -190,5 +194,5 @@ def change(first: Atoms, last: Atoms, known: Shape | None = None) -> tuple[float
         return float("nan"), float("nan")
     volume = first.cell.volume
     ratio = float(last.cell.volume / volume) if volume > 1e-6 else float("nan")
-    shape = known if known is not None and known.shows(last) else Shape(last)
+    shape = known if known is not None and known.shows(last) else Shape.of(last)
     return ratio, shape.shortest

@@ -126,7 +126,7 @@ class Jury:
         verdicts: Verdicts,
     ) -> None:
         """Look whether structure ``s`` hangs together."""
-        fault = integrity[s].fault(batch.atoms(s))
+        fault = integrity[s].fault(batch.shape(s))
         if fault is not None:
             verdicts[s] = fault
             return

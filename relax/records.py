@@ -10,7 +10,7 @@ import numpy as np
 
 from relax.batch import Batch, Place, times
 from relax.columns import Columns
-from relax.integrity import Integrity, periodic_vectors
+from relax.integrity import Integrity
 
 __all__ = ["History", "Record", "Snapshot"]
 
@@ -66,11 +66,11 @@ class Record(Columns):
     @classmethod
     def of(cls, integrity: Sequence[Integrity], goes_back: int) -> Self:
         """Return the record of structures that have not been evaluated yet."""
-        shapes = [one.checked.atoms for one in integrity]
-        cells = np.stack([periodic_vectors(atoms) for atoms in shapes])
+        shapes = [one.checked for one in integrity]
+        cells = np.stack([shape.cell for shape in shapes])
         count, unknown = np.zeros(len(shapes), int), np.full(len(shapes), np.nan)
         return cls(
-            looked_at=np.concatenate([atoms.positions for atoms in shapes]),
+            looked_at=np.concatenate([shape.positions for shape in shapes]),
             cell_looked_at=cells,
             undo=np.linalg.pinv(cells),
             calls=count,
@@ -87,10 +87,10 @@ class Record(Columns):
 
     def look(self, s: int, atoms: slice, integrity: Integrity) -> None:
         """Take note that structure ``s``, whose atoms are the slice ``atoms``, has been looked at closely."""
-        shape = integrity.checked.atoms
+        shape = integrity.checked
         self.looked_at[atoms] = shape.positions
-        self.cell_looked_at[s] = periodic_vectors(shape)
-        self.undo[s] = np.linalg.pinv(self.cell_looked_at[s])
+        if shape.pbc.any():
+            self.cell_looked_at[s], self.undo[s] = shape.cell, np.linalg.pinv(shape.cell)
 
     def way(self, batch: Batch) -> np.ndarray:
         """Return how far (S,), A, neighbours can have gone apart since; see ``Integrity.moved``."""

@@ -18,7 +18,7 @@ from ase.utils.abc import Optimizable
 
 from relax.cell import GPA
 from relax.crystal import Crystal
-from relax.integrity import Integrity
+from relax.integrity import Integrity, Shape
 from relax.result import LARGEST, RelaxationStopped
 
 __all__ = ["CallCounter", "Snapshot", "Watch"]
@@ -276,7 +276,7 @@ class Watch(Optimizable):
             self.whole = now
         if closely or any(before.moved(atoms) > self.LOOK_EVERY for before, atoms in pairs):
             for before, atoms in pairs:
-                if fault := before.fault(atoms):
+                if fault := before.fault(Shape.of(atoms)):
                     raise RelaxationStopped(*fault)
             # What is about to fly apart still hangs together, but is no place to go back to.
             if not (self.downhill and now and self.whole and now.energy > self.whole.energy):

@@ -25,7 +25,7 @@ from toys import CountedEMT
 from relax.budget import Budget
 from relax.cell import CellFreedom
 from relax.ensemble import relax_many
-from relax.integrity import Integrity
+from relax.integrity import Integrity, Shape
 from relax.optimizers import OPTIMIZERS
 from relax.potentials import Answer, OutOfMemory, as_potential
 from relax.rules import RULES
@@ -403,7 +403,7 @@ def test_a_structure_that_flies_apart_is_put_back():
     batch = together(structures, Faulty(blow_up, at=2), "sgd", fmax=0.02, steps=60, maxstep=0.5)
     assert batch[1].result.status == "exploded"
     assert "lost all neighbours" in batch[1].result.reason
-    assert Integrity(cluster).fault(batch[1].atoms) is None
+    assert Integrity(cluster).fault(Shape.of(batch[1].atoms)) is None
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_atoms_on_top_of_each_other_are_collapsed(maxstep):
     assert opt.result.status == "collapsed"
     assert "atoms 0 (Cu) and 1 (Cu) are at 0." in opt.result.reason
     assert "of the sum of their covalent radii" in opt.result.reason
-    assert Integrity(start).fault(atoms) is None
+    assert Integrity(start).fault(Shape.of(atoms)) is None
     assert opt.result.shortest > 0.4
 
 
@@ -374,11 +374,11 @@ def brute_force_shortest(atoms: Atoms) -> float:
     ids=lambda atoms: str(atoms.symbols),
 )
 def test_the_shortest_distance(atoms):
-    assert Shape(atoms).shortest == pytest.approx(brute_force_shortest(atoms), rel=1e-9)
+    assert Shape.of(atoms).shortest == pytest.approx(brute_force_shortest(atoms), rel=1e-9)
 
 
 def test_an_atom_alone_has_no_shortest_distance():
-    assert Shape(Atoms("Cu")).shortest == np.inf
+    assert Shape.of(Atoms("Cu")).shortest == np.inf
 
 
 def test_the_reason_says_what_was_reached():

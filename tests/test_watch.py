@@ -18,7 +18,7 @@ from ase.utils.abc import Optimizable
 from helpers import cluster, morse
 from toys import CountedEMT, Toy, ball, copper, fmax_of
 
-from relax.integrity import Integrity
+from relax.integrity import Integrity, Shape
 from relax.optimizers import OPTIMIZERS, FIRERelax, RuleOptimizer, SGDRelax
 from relax.result import STATUSES, RelaxationStopped, Result
 from relax.rule import Point, Rule
@@ -34,7 +34,7 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def is_whole(atoms: Atoms, start: Atoms) -> bool:
-    return not Integrity(start).fault(atoms)
+    return not Integrity(start).fault(Shape.of(atoms))
 
 
 # Force calls
@@ -545,7 +545,7 @@ def test_how_far_a_volume_may_go(factor, whole):
     atoms = bulk("Cu", cubic=True)
     integrity = Integrity(atoms)
     atoms.set_cell(atoms.cell * factor ** (1 / 3), scale_atoms=True)
-    assert (integrity.fault(atoms) is None) is whole
+    assert (integrity.fault(Shape.of(atoms)) is None) is whole
 
 
 def test_a_box_of_vacuum_says_nothing_about_a_cluster():
@@ -554,7 +554,7 @@ def test_a_box_of_vacuum_says_nothing_about_a_cluster():
     atoms.cell = [10, 10, 0]
     integrity = Integrity(atoms)
     atoms.cell = [100, 100, 0]
-    assert integrity.fault(atoms) is None
+    assert integrity.fault(Shape.of(atoms)) is None
 
 
 # The other ends
