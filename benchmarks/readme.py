@@ -101,10 +101,21 @@ def tuned(name: str) -> str:
     return "\n".join(lines)
 
 
+def throughput(name: str) -> str:
+    """Return one table of the throughput benchmark, with what there is to say below it."""
+    from benchmarks.throughput_table import named, table_of
+
+    sheet = named(json.loads((RESULTS / "throughput.json").read_text()), name)
+    return "\n".join([*([table_of(sheet), ""] if sheet.rows else []), *sheet.notes]).rstrip()
+
+
 TABLES: dict[str, Callable[[], str]] = {"lj38": lj38, "update_cost": update_cost, "cell_cost": cell_cost} | {
     f"tune_{name}": partial(tuned, name) for name in ("frankenstein", "core", "fire", "lbfgs")
 }
 TABLES |= {name: partial(crystals, name) for name in ("crystals_chgnet", "crystals_mace_mini")}
+TABLES |= {
+    f"throughput_{name}": partial(throughput, name) for name in ("mini", "larger", "profile", "stream", "gpu")
+}
 
 
 def filled(text: str) -> str:

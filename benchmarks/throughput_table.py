@@ -126,12 +126,17 @@ def graphics(record: Json) -> Sheet:
     return Sheet(f"On {device}", columns, rows, notes)
 
 
+def named(record: Json, name: str) -> Sheet:
+    """Return the table of one part: ``"mini"``, ``"larger"``, ``"profile"``, ``"stream"`` or ``"gpu"``."""
+    if name in TITLES:
+        return speeds(record, name)
+    return {"profile": shares, "stream": streams, "gpu": graphics}[name](record)
+
+
 def sheets(record: Json) -> Iterator[Sheet]:
     """Yield all tables of a record."""
-    yield from (speeds(record, name) for name in TITLES if record.get(name))
-    yield shares(record)
-    yield streams(record)
-    yield graphics(record)
+    for name in (*TITLES, "profile", "stream", "gpu"):
+        yield named(record, name)
 
 
 def table_of(sheet: Sheet) -> str:

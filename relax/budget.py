@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -80,7 +80,7 @@ class Budget:
         self.to_probe = limit is None and potential.device == "cpu" and potential.batched
         self.potential = potential
         self.limit = math.inf if limit is None else float(limit)
-        if self.to_probe and potential in FOUND:
+        if self.to_probe and isinstance(potential, Hashable) and potential in FOUND:
             self.to_probe, self.limit = False, FOUND[potential]
         if limit is None and not potential.batched:
             self.limit = ONE_BY_ONE
@@ -104,7 +104,8 @@ class Budget:
             count *= 2
         good = [size for size, cost in costs.items() if cost <= (1 + GAIN) * min(costs.values())]
         self.limit = 1.01 * min(good)
-        FOUND[self.potential] = self.limit
+        if isinstance(self.potential, Hashable):
+            FOUND[self.potential] = self.limit
 
     def learn(self, size: float) -> None:
         """On a GPU, take note of the memory that a call of this ``size`` took."""

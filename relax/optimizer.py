@@ -247,19 +247,9 @@ class RuleOptimizer(Optimizer):
 
         Parameters
         ----------
-        fmax
-            Longest force on an atom that counts as converged, eV/A.
-        steps
-            Most steps to take.
-        smax
-            Largest component of the residual stress that counts as converged, GPa, where the cell
-            relaxes.  If not given, what ``fmax`` implies in ASE's cell filters: the longest row of the
-            stress, times the volume of an atom, is at most ``fmax``.
-        energy_change, displacement
-            Energy change (eV/atom) and longest displacement of an atom (A) of the last step that
-            count as converged.
-        timeout
-            Seconds after which the run ends, in the middle of a force call if need be.
+        fmax, steps, smax, energy_change, displacement, timeout
+            When the run is over, see :class:`~relax.criteria.Criteria`; where the time is up, it ends in the
+            middle of a force call if need be.
 
         Raises
         ------

@@ -93,3 +93,25 @@ def test_rules_load_neither_ase_nor_torch():
         capture_output=True, text=True, check=True, cwd=PACKAGE.parent,
     )  # fmt: skip
     assert run.stdout.split() == []
+
+
+def test_a_batch_loads_no_potential_and_no_screen():
+    script = (
+        "import sys, relax.ensemble, relax.potentials\n"
+        "print(*sorted({'torch', 'mace', 'chgnet', 'torch_sim', 'typer', 'rich'} & set(sys.modules)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True, text=True, check=True, cwd=PACKAGE.parent,
+    )  # fmt: skip
+    assert run.stdout.split() == []
+
+
+def test_a_batch_knows_nothing_of_graphs_and_a_potential_nothing_of_rules():
+    potentials = {path.stem for path in (PACKAGE / "potentials").glob("[!_]*.py")}
+    for name in potentials:
+        for imported, _ in imports(source(f"relax.potentials.{name}")):
+            assert not imported.startswith(("relax.rule", "relax.batch", "relax.ensemble")), name
+    for name in ("batch", "columns", "records", "jury"):
+        for imported, _ in imports(source(f"relax.{name}")):
+            assert not imported.startswith("relax.potentials.") or imported == "relax.potentials.potential"
