@@ -7,7 +7,7 @@ Crystals made as those of the WBM set were, of the twelve metals that ``data/mac
 - by the FIRE of torch-sim, all in one batch, which is what suits it best, from which the finished leave at
   every step or (``between=5``, its default) at every fifth; and with freed memory kept by the process,
   as relax does for itself,
-- by the rules of relax in batch, with what ``relax_many`` does by default, its probe included,
+- by the rules of relax in batch, with what ``relax_many`` does by default,
 
 with the MACE of this repository and with a larger one of random weights, in float64.  Each method has a
 process of its own on one core, in turns, and the better of its turns counts: what else runs on a machine

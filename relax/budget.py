@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from relax.potentials.potential import Potential
 
-__all__ = ["Budget", "gpu_memory"]
+__all__ = ["PROBED", "Budget", "gpu_memory"]
 
 SHARE = 0.8
 """Part of the free memory of a GPU that is filled."""
 
-GAIN = 0.05
-"""What more structures at once must save, per structure, to be worth it."""
-
-WORSE = 1.5
-"""How much slower than the best, per structure, is no use going on from."""
-
-PROBED = 32
-"""Most structures of a probe."""
-
-FOUND: WeakKeyDictionary[Potential, float] = WeakKeyDictionary()
-"""The limits that probes have found: a potential is probed once."""
-
-LONGEST = 5.0
-"""Seconds after which a probe tries nothing larger."""
+FIRST_ON_GPU = 4096.0
+"""Size of the first call on a GPU, from which the memory of the next ones is reckoned."""
 
 ONE_BY_ONE = 512.0
 """Atoms held at once for a potential that takes one structure after the other: rules like company."""
 
-FIRST_ON_GPU = 4096.0
-"""Size of the first call on a GPU, from which the memory of the next ones is reckoned."""
+PROBED, SWEEPS = 128, 2
+"""Structures that enter for a probe, and how often they are used for one."""
+
+WORTH_A_PROBE = 16
+"""Structures from which on it pays to find out how many go together best."""
+
+GAIN = 0.05
+"""What more structures at once must save, per structure, to be worth it."""
+
+LONGEST = 1.0
+"""Seconds of a call beyond which no larger one is tried: it might be memory that ends first."""
+
+FOUND: WeakKeyDictionary[Potential, float] = WeakKeyDictionary()
+"""The limits that probes have found: a potential is probed once."""
 
 
 def gpu_memory(device: str) -> tuple[float, float]:
@@ -53,10 +52,10 @@ class Budget:
     """The largest size, in the potential's ``unit``, of what is evaluated at once.
 
     On a GPU more at once is faster until memory ends: the limit follows from the memory that the calls
-    so far took for their size.  On a CPU more at once is faster only until the caches end: a probe, before
-    the first step, tries 1, 2, 4, ... of the structures at hand and takes the smallest number that is
-    nearly as fast as the best; it is done once for a potential.  Wherever there was not enough memory after
-    all, the limit is lowered.
+    so far took for their size.  On a CPU more at once is faster only until the caches end: in a probe, the
+    first rounds cut the batch into 1, 2, 4, ... structures, and the smallest number that is nearly as
+    fast as the best is kept to; it is done once for a potential, and no call of it is for nothing.
+    Wherever there was not enough memory after all, the limit is lowered.
 
     Parameters
     ----------
@@ -66,6 +65,11 @@ class Budget:
         The size, if it is not to be found out.
     memory
         What tells of the memory of a device, see :func:`gpu_memory`.
+
+    Raises
+    ------
+    ValueError
+        The limit is not a number above 0.
     """
 
     def __init__(
@@ -76,57 +80,58 @@ class Budget:
     ) -> None:
         if limit is not None and not limit > 0:
             raise ValueError(f"budget = {limit!r} is not allowed; give a number of {potential.unit} above 0")
-        self.on_gpu = limit is None and potential.device != "cpu" and potential.batched
-        self.to_probe = limit is None and potential.device == "cpu" and potential.batched
-        self.potential = potential
+        open_ended = limit is None and potential.batched
+        self.on_gpu = open_ended and potential.device != "cpu"
+        self.to_probe = open_ended and potential.device == "cpu"
         self.limit = math.inf if limit is None else float(limit)
-        if self.to_probe and isinstance(potential, Hashable) and potential in FOUND:
-            self.to_probe, self.limit = False, FOUND[potential]
         if limit is None and not potential.batched:
             self.limit = ONE_BY_ONE
         if self.on_gpu:
             self.limit = FIRST_ON_GPU
-        self.device, self.memory = potential.device, memory
+        self.potential, self.memory = potential, memory
         self.ceiling = math.inf
-        self.per_unit = 0.0
+        self._per_unit = 0.0
+        self._costs: dict[int, float] = {}  # fastest seconds per unit, by the number of structures
+        self._sizes: dict[int, float] = {}
+        self._last, self._sweeps = 0.0, 0
+        if self.to_probe and isinstance(potential, Hashable) and potential in FOUND:
+            self.to_probe, self.limit = False, FOUND[potential]
 
-    def probe(self, sizes: Sequence[float], evaluate: Callable[[int], None]) -> None:
-        """Find the limit on a CPU: ``evaluate(n)`` does, for nothing, the first n structures of ``sizes``."""
-        self.to_probe = False
-        costs: dict[float, float] = {}
-        began, count = time.perf_counter(), 1
-        while count <= min(len(sizes), PROBED) and time.perf_counter() - began < LONGEST:
-            size, start = float(sum(sizes[:count])), time.perf_counter()
-            evaluate(count)
-            costs[size] = (time.perf_counter() - start) / size
-            if costs[size] > WORSE * min(costs.values()):
-                break
-            count *= 2
-        good = [size for size, cost in costs.items() if cost <= (1 + GAIN) * min(costs.values())]
-        self.limit = 1.01 * min(good)
+    def chunks(self, sizes: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the places (n,) of structures of these ``sizes`` (S,) that go together, in order."""
+        probes = self.to_probe and len(sizes) >= WORTH_A_PROBE
+        first, count = 0, 1
+        while first < len(sizes):
+            within = int((np.cumsum(sizes[first:]) <= self.limit).sum())
+            last = min(first + count, len(sizes)) if probes else first + max(1, within)
+            yield np.arange(first, last)
+            first = last
+            count *= 2 if self._last < LONGEST else 1
+        if probes:
+            self._sweeps += 1
+            if self._sweeps == SWEEPS:
+                self._settle()
+
+    def learn(self, count: int, size: float, seconds: float) -> None:
+        """Take note of a call: its structures, their size, and the time that it took."""
+        if self.on_gpu:
+            free, used = self.memory(self.potential.device)
+            self._per_unit = max(self._per_unit, used / size)
+            if self._per_unit:
+                self.limit = min(self.ceiling, SHARE * free / self._per_unit)
+        elif self.to_probe:
+            self._last = seconds
+            self._costs[count] = min(seconds / size, self._costs.get(count, math.inf))
+            self._sizes[count] = max(size, self._sizes.get(count, 0.0))
+
+    def _settle(self) -> None:
+        """Keep to what was found to be best."""
+        fastest = min(self._costs.values())
+        count = min(n for n, cost in self._costs.items() if cost <= (1 + GAIN) * fastest)
+        self.to_probe, self.limit = False, min(self._sizes[count], self.ceiling)
         if isinstance(self.potential, Hashable):
             FOUND[self.potential] = self.limit
-
-    def learn(self, size: float) -> None:
-        """On a GPU, take note of the memory that a call of this ``size`` took."""
-        if not self.on_gpu:
-            return
-        free, used = self.memory(self.device)
-        self.per_unit = max(self.per_unit, used / size)
-        if self.per_unit:
-            self.limit = min(self.ceiling, SHARE * free / self.per_unit)
 
     def shrink(self, size: float) -> None:
         """Take note that a call of this ``size`` found too little memory."""
         self.limit = self.ceiling = min(self.limit, self.ceiling, size / 2)
-
-    def chunks(self, sizes: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield the places (n,) of structures of these ``sizes`` (S,) that go together, in order."""
-        first, total = 0, 0.0
-        for place, size in enumerate(sizes):
-            if place > first and total + size > self.limit:
-                yield np.arange(first, place)
-                first, total = place, 0.0
-            total += size
-        if len(sizes):
-            yield np.arange(first, len(sizes))

@@ -39,9 +39,6 @@ from relax.symmetry import SYMPREC
 
 __all__ = ["Ensemble", "Relaxed", "relax_many"]
 
-WORTH_A_PROBE = 8
-"""Structures from which it pays to find out how many are best evaluated at once."""
-
 
 def relax_many(
     structures: Iterable[Atoms],
@@ -85,8 +82,8 @@ def relax_many(
         and of the time its share.
     budget
         How much goes through the potential at once, in its unit (atoms or edges).  If not given, a GPU is
-        filled, and on a CPU the fastest is found by a probe, whose calls count for no structure.  Repeated
-        runs are the same to the last bit with the same budget.
+        filled, and on a CPU the fastest is found in the first rounds, see :class:`~relax.budget.Budget`.
+        Repeated runs are the same to the last bit with the same budget.
     cell, pressure, symmetry, symprec, rattle, seed, on_bad
         As in :class:`~relax.optimizer.RuleOptimizer`; ``cell`` may also be a function of the structure.
         ``on_bad`` is ``"stop"`` or ``"backtrack"``.
@@ -137,7 +134,7 @@ class Ensemble:
     Attributes
     ----------
     seconds
-        Time spent, by part: ``"potential"``, ``"rule"``, ``"cell"``, ``"bookkeeping"`` and ``"probe"``.
+        Time spent, by part: ``"potential"``, ``"rule"``, ``"cell"`` and ``"bookkeeping"``.
     active
         Structures in the batch.
     """
@@ -157,7 +154,7 @@ class Ensemble:
         self.budget = Budget(potential, budget)
         self.goes_back = RuleOptimizer.BACKTRACKS if on_bad == "backtrack" else 0
         self.jury = Jury(criteria, downhill=not climbs(rule))
-        self.seconds = dict.fromkeys(("potential", "rule", "cell", "bookkeeping", "probe"), 0.0)
+        self.seconds = dict.fromkeys(("potential", "rule", "cell", "bookkeeping"), 0.0)
         self.members: list[Member] = []
         self.batch: Batch
         self.history: History
@@ -268,9 +265,6 @@ class Ensemble:
     def _round(self) -> Iterator[Relaxed]:
         began = time.perf_counter()
         shares = self.sizes / self.sizes.sum()
-        if self.budget.to_probe and len(self.members) >= WORTH_A_PROBE:
-            with self._clock("probe"):
-                self._probe()
         with self._clock("potential"):
             answer = self._evaluate(self.batch.geometry())
         with self._clock("bookkeeping"):
@@ -286,17 +280,6 @@ class Ensemble:
             self.history.record.wall += shares * (time.perf_counter() - began)
             leaving = self._part(verdicts) if verdicts else []
         yield from leaving
-
-    def _probe(self) -> None:
-        """Find out how many structures are best evaluated at once; what comes of it is not used."""
-        geometry = self.batch.geometry()
-
-        def evaluate(n: int) -> None:
-            stress = bool(self.batch.fixed.relaxes[:n].any())
-            some, _ = chosen(geometry, np.arange(len(geometry.keys)) < n)
-            self.potential.evaluate(some, stress)
-
-        self.budget.probe(self.sizes.tolist(), evaluate)
 
     def _evaluate(self, geometry: Geometry) -> Answer:
         """Return what the potential says of all structures, in as many calls as it takes.
@@ -316,7 +299,7 @@ class Ensemble:
 
     def _ask(self, geometry: Geometry, places: np.ndarray, stress: bool, answer: Answer) -> None:
         """Fill in what the potential says of the structures at ``places``, together or else by halves."""
-        size = float(self.sizes[places].sum())
+        size, began = float(self.sizes[places].sum()), time.perf_counter()
         try:
             some, atoms = chosen(geometry, np.isin(np.arange(len(geometry.keys)), places))
             said = self.potential.evaluate(some, stress)
@@ -326,7 +309,7 @@ class Ensemble:
         except Exception as error:
             fault = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
         else:
-            self.budget.learn(size)
+            self.budget.learn(len(places), size, time.perf_counter() - began)
             answer.energies[places] = said.energies
             answer.forces[atoms] = said.forces
             answer.stresses[places] = said.stresses

@@ -521,31 +521,53 @@ def test_the_memory_of_a_gpu_is_measured_and_filled():
     budget = Budget(Small(100, device="cuda"), memory=lambda device: (8e9, 2e5 * 100))
     first = budget.limit
     assert np.isfinite(first)
-    budget.learn(100.0)
+    budget.learn(10, 100.0, 0.1)
     assert budget.limit == pytest.approx(0.8 * 8e9 / 2e5)
     budget.shrink(30_000.0)
     assert budget.limit == 15_000.0
-    budget.learn(100.0)
+    budget.learn(10, 100.0, 0.1)
     assert budget.limit == 15_000.0
 
 
-def test_a_probe_takes_the_smallest_of_the_fastest(monkeypatch):
-    now = 0.0
-    costs = {1: 0.10, 2: 0.14, 4: 0.20, 8: 0.39, 16: 0.80}
-    tried = []
-
-    def evaluate(n):
-        nonlocal now
-        tried.append(n)
-        now += costs[n]
-
-    monkeypatch.setattr("relax.budget.time.perf_counter", lambda: now)
-    potential = Small(100)
-    budget = Budget(potential)
+def probed(potential, costs, sizes, rounds=2):
+    """Return a budget after some rounds of structures of ``sizes``, and how many were asked together."""
+    budget, asked = Budget(potential), []
     assert budget.to_probe
-    budget.probe([10.0] * 20, evaluate)
-    assert tried == [1, 2, 4, 8, 16]
-    assert budget.limit == pytest.approx(40, rel=0.02)  # 8 at once are hardly faster
+    for _ in range(rounds):
+        for chunk in budget.chunks(sizes):
+            asked.append(len(chunk))
+            budget.learn(len(chunk), sizes[chunk].sum(), costs(len(chunk)))
+    return budget, asked
+
+
+def test_a_probe_takes_the_smallest_of_the_fastest():
+    costs = {1: 0.10, 2: 0.14, 4: 0.20, 8: 0.39, 16: 0.80}
+    potential = Small(1000)
+    budget, asked = probed(potential, costs.get, np.full(31, 10.0))
+    assert asked == 2 * [1, 2, 4, 8, 16]
+    assert budget.limit == 40.0  # 8 at once are hardly faster
     assert not budget.to_probe
+    assert [len(chunk) for chunk in budget.chunks(np.full(10, 10.0))] == [4, 4, 2]
     assert not Budget(potential).to_probe
     assert Budget(potential).limit == budget.limit
+
+
+def test_a_probe_of_large_structures_stays_small():
+    budget, asked = probed(Small(1000), lambda n: 2.0 * n, np.full(16, 10.0))
+    assert max(asked) == 1
+    assert budget.limit == 10.0
+
+
+def test_a_few_structures_are_not_probed():
+    budget, asked = probed(Small(1000), lambda n: 1.0, np.full(9, 10.0))
+    assert asked == [9, 9]
+    assert budget.to_probe
+
+
+def test_a_probe_is_no_other_path():
+    structures = [cold(4 + k % 5, seed=k) for k in range(40)]
+    found = together(structures, reduced(), "lbfgs", fmax=0.01)
+    fixed = together(structures, reduced(), "lbfgs", fmax=0.01, budget=64)
+    for done, reference in zip(found, fixed, strict=True):
+        assert repr(numbers(done.result)) == repr(numbers(reference.result))
+        assert done.atoms.positions.tobytes() == reference.atoms.positions.tobytes()
