@@ -27,8 +27,8 @@ PROBED, SWEEPS = 128, 2
 WORTH_A_PROBE = 16
 """Structures from which on it pays to find out how many go together best."""
 
-GAIN = 0.05
-"""What more structures at once must save, per structure, to be worth it."""
+LOSS = 0.05
+"""How much slower than the best a call may be for more structures at once, which cost less outside it."""
 
 LONGEST = 1.0
 """Seconds of a call beyond which no larger one is tried: it might be memory that ends first."""
@@ -53,7 +53,7 @@ class Budget:
 
     On a GPU more at once is faster until memory ends: the limit follows from the memory that the calls
     so far took for their size.  On a CPU more at once is faster only until the caches end: in a probe, the
-    first rounds cut the batch into 1, 2, 4, ... structures, and the smallest number that is nearly as
+    first rounds cut the batch into 1, 2, 4, ... structures, and the largest number that is nearly as
     fast as the best is kept to; it is done once for a potential, and no call of it is for nothing.
     Wherever there was not enough memory after all, the limit is lowered.
 
@@ -127,8 +127,11 @@ class Budget:
     def _settle(self) -> None:
         """Keep to what was found to be best."""
         fastest = min(self._costs.values())
-        count = min(n for n, cost in self._costs.items() if cost <= (1 + GAIN) * fastest)
-        self.to_probe, self.limit = False, min(self._sizes[count], self.ceiling)
+        count = max(n for n, cost in self._costs.items() if cost <= (1 + LOSS) * fastest)
+        size, half = self._sizes[count], self._costs.get(count // 2, math.inf)
+        if count == max(self._costs) and self._costs[count] < (1 - LOSS) * half < math.inf:
+            size *= 2  # there were too few to see the end of what twice as many save
+        self.to_probe, self.limit = False, min(size, self.ceiling)
         if isinstance(self.potential, Hashable):
             FOUND[self.potential] = self.limit
 
