@@ -11,8 +11,8 @@ Crystals made as those of the WBM set were, of the twelve metals that ``data/mac
 
 with the MACE of this repository and with a larger one of random weights, in float64.  Each method has a
 process of its own on one core, in turns, and the better of its turns counts: what else runs on a machine
-can only make it slower.  (ASE's optimizers, far behind, have one turn, and so has the larger model.)  Where structures ended is looked at
-afterwards, with the same model for all.
+can only make it slower.  (ASE's optimizers, far behind, have one turn, and so has the larger model.)  Where
+structures ended is looked at afterwards, with the same model for all.
 
 Then: which part of the time goes where, for 32 crystals of 8 atoms at once; a stream of 100 to 100,000
 Lennard-Jones clusters, with the memory it takes; and, where there is a GPU, batches on that.
