@@ -37,6 +37,7 @@ def speeds(record: Json, name: str) -> Sheet:
             f"{row['structures_per_s'] / base:.2f}",
             f"{row['structures_per_processor_s']:.2f}",
             f"{row['force_calls']:.1f}",
+            f"{1e3 / row['structures_per_s'] / row['force_calls']:.1f}",
             f"{row['ended']['converged']} of {row['structures']}",
             f"{row['meV_above_lowest']:.1f}",
             f"{row['within_10_meV']:.0f}",
@@ -53,7 +54,7 @@ def speeds(record: Json, name: str) -> Sheet:
         f"{TITLES[name]}, positions and cell, fmax {record['fmax']} eV/A, float64, one core",
         (
             "method", "structures/s", "of torch-sim FIRE's", "structures per s of processor", "force calls",
-            "converged", "meV/atom above the lowest", "within 10 meV, %", "peak MB",
+            "ms per call", "converged", "meV/atom above the lowest", "within 10 meV, %", "peak MB",
         ),
         cells,
         notes,
