@@ -31,6 +31,7 @@ from relax.potentials import as_potential
 from relax.potentials.geometries import chosen, unknown
 from relax.potentials.potential import Answer, Geometry, OutOfMemory, Potential
 from relax.records import History
+from relax.result import Status
 from relax.rule import Point, Rule
 from relax.rules import RULES
 from relax.rules.wrappers import for_atoms, innermost
@@ -366,17 +367,21 @@ class Ensemble:
             point = Point(batch.x, slopes.g, values[seg.owner][:, None], seg)
             dx, self.state = self.rule.update(self.state, point)
         with self._clock("cell"):
-            lost = ~np.isfinite(dx).all(axis=1)
-            if lost.any():
-                for s in np.unique(seg.owner[lost]):
-                    verdicts.setdefault(int(s), ("nonfinite", "the rule's step is not finite"))
-                dx = np.where(np.isin(seg.owner, list(verdicts))[:, None], 0.0, dx)
+            astray = np.logical_or.reduceat(~np.isfinite(dx).all(axis=1), seg.starts)
+            if astray.any():
+                dx = np.where(astray[seg.owner][:, None], 0.0, dx)
+                words: tuple[Status, str] = ("nonfinite", "the rule's step is not finite")
+                lost = {int(s): words for s in np.flatnonzero(astray) if s not in verdicts}
+                self._go_back(lost, answer, values)
+                verdicts |= lost
             dx = record.shorter[seg.owner][:, None] * batch.allow(dx)
             batch.move(dx)
             size = np.maximum.reduceat(np.abs(dx).max(axis=1), seg.starts)
-            record.stays = (size == 0) & ~np.isin(np.arange(len(batch)), list(verdicts))
             way = dx[batch.rows[0]]
-            record.still = np.where(size < RuleOptimizer.STALL[0], record.still + 1, 0)
-            record.moved = np.sqrt(np.maximum.reduceat((way * way).sum(axis=1), batch.firsts))
+            moved = np.sqrt(np.maximum.reduceat((way * way).sum(axis=1), batch.firsts))
+            ended = np.isin(np.arange(len(batch)), list(verdicts))
+            record.stays = (size == 0) & ~ended
+            record.still = np.where((size < RuleOptimizer.STALL[0]) & ~astray, record.still + 1, 0)
+            record.moved = np.where(astray, np.nan, moved)
             record.before = values
-            record.steps[np.setdiff1d(np.arange(len(batch)), list(verdicts))] += 1
+            record.steps += ~ended & ~astray

@@ -26,8 +26,11 @@ from relax.budget import Budget
 from relax.cell import CellFreedom
 from relax.ensemble import relax_many
 from relax.integrity import Integrity, Shape
+from relax.memory import column
+from relax.optimizer import RuleOptimizer
 from relax.optimizers import OPTIMIZERS
 from relax.potentials import Answer, OutOfMemory, as_potential
+from relax.rule import Rule
 from relax.rules import RULES
 
 SAME = 1e-9
@@ -439,6 +442,31 @@ def test_going_back_is_that_of_single_runs():
     options = {"fmax": 0.02, "cell": True, "on_bad": "backtrack"}
     batch = together(metals(), potential, "lbfgs", **options)
     assert_same(batch[1], *alone(metals()[1], Spoilt(), "lbfgs", **options), held=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Astray(Rule):
+    """Steepest descent whose third step is not a number."""
+
+    def init(self, x):
+        return {"t": column(x)}
+
+    def update(self, state, point):
+        dx = -0.01 * point.g * np.where(state["t"] == 2, np.nan, 1.0)
+        return dx, {"t": state["t"] + 1}
+
+
+@pytest.mark.parametrize("on_bad", ["stop", "backtrack"])
+def test_a_step_that_is_no_number_ends_as_in_single_runs(on_bad):
+    structures = metals()
+    batch = together(structures, EMT(), Astray(), fmax=1e-3, cell=True, on_bad=on_bad)
+    for done, atoms in zip(batch, structures, strict=True):
+        single = atoms.copy()
+        single.calc = EMT()
+        optimizer = RuleOptimizer(single, Astray(), logfile=None, cell=True, on_bad=on_bad)
+        optimizer.run(fmax=1e-3)
+        assert done.result.reason == "the rule's step is not finite"
+        assert_same(done, single, optimizer.result, held=False)
 
 
 def test_time_is_shared_and_may_be_up():
