@@ -203,13 +203,8 @@ class Run:
 
     def show(self) -> None:
         """Say beside the bar how it goes."""
-        words, rate = f"{len(self.underway)} active", self.tally.rate
-        if self.tally.total:
-            words += f"  {rate:.3g} structures/s"
-            if self.total is not None:
-                left = round((self.total - self.passed) / rate)
-                words += f"  {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"
-        self.bar.say(words)
+        left = None if self.total is None else self.total - self.passed
+        self.bar.pace(len(self.underway), self.tally.total, self.tally.rate, left)
 
 
 def named(file: str) -> Iterator[tuple[str, int, Atoms]]:

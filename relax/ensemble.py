@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,6 +53,7 @@ def relax_many(
     displacement: float = math.inf,
     timeout: float | None = None,
     budget: float | None = None,
+    progress: bool = False,
     cell: Cell | Callable[[Atoms], Cell] = False,
     pressure: float = 0.0,
     symmetry: str = "free",
@@ -85,6 +86,8 @@ def relax_many(
         How much goes through the potential at once, in its unit (atoms or edges).  If not given, a GPU is
         filled, and on a CPU the fastest is found in the first rounds, see :class:`~relax.budget.Budget`.
         Repeated runs are the same to the last bit with the same budget.
+    progress
+        Show a progress bar on standard error, where that is a terminal.
     cell, pressure, symmetry, symprec, rattle, seed, on_bad
         As in :class:`~relax.optimizer.RuleOptimizer`; ``cell`` may also be a function of the structure.
         ``on_bad`` is ``"stop"`` or ``"backtrack"``.
@@ -112,7 +115,22 @@ def relax_many(
         budget,
         on_bad,
     )
-    return ensemble.run(structures)
+    return _shown(ensemble, structures) if progress else ensemble.run(structures)
+
+
+def _shown(ensemble: Ensemble, structures: Iterable[Atoms]) -> Iterator[Relaxed]:
+    """Relax ``structures`` beside a bar, which tells the time left if it knows how many there are."""
+    from relax.screens import progress
+
+    total = len(structures) if isinstance(structures, Sized) else None
+    with progress() as bar:
+        bar.start(total)
+        began = time.monotonic()
+        for ended, relaxed in enumerate(ensemble.run(structures), 1):
+            bar.advance()
+            rate = ended / max(time.monotonic() - began, 1e-9)
+            bar.pace(ensemble.active, ended, rate, None if total is None else total - ended)
+            yield relaxed
 
 
 def dressed(rule: str | Rule, settings: dict[str, Any]) -> Rule:

@@ -73,6 +73,26 @@ class Bar:
         """One structure is done."""
         self.bar.advance(self.task)
 
+    def pace(self, active: int, ended: int, rate: float, left: int | None) -> None:
+        """Say how a batch goes.
+
+        Parameters
+        ----------
+        active, ended
+            Structures that are under way, and that have ended.
+        rate
+            Structures that end in a second.
+        left
+            Structures that have not ended, where that is known.
+        """
+        words = f"{active} active"
+        if ended:
+            words += f"  {rate:.3g} structures/s"
+            if left is not None:
+                seconds = round(left / rate)
+                words += f"  {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+        self.say(words)
+
 
 @contextmanager
 def progress() -> Iterator[Bar]:

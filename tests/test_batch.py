@@ -501,6 +501,16 @@ def test_what_makes_no_sense_is_said_at_once():
     assert list(relax_many([], EMT())) == []
 
 
+def test_a_bar_shows_how_it_goes(monkeypatch):
+    said = []
+    monkeypatch.setattr("relax.screens.Bar.pace", lambda bar, *words: said.append(words))
+    done = together(metals(), EMT(), "lbfgs", fmax=0.05, progress=True)
+    assert len(done) == 4
+    assert [(active + ended, ended, left) for active, ended, _, left in said][-1] == (4, 4, 0)
+    assert [ended for _, ended, _, _ in said] == [1, 2, 3, 4]
+    assert all(rate > 0 for _, _, rate, _ in said)
+
+
 # --------------------------------------------------------------------------------------------------
 # Memory
 

@@ -219,7 +219,7 @@ def test_structures_are_read_as_there_is_room(relax, metals, monkeypatch):
     assert max(most) <= 3
 
 
-class Board:
+class Board(screens.Bar):
     """A progress bar that keeps what is said."""
 
     shown = True
