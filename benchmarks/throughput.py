@@ -128,22 +128,52 @@ def main(
     turns: Annotated[int, typer.Option(min=1, help="turns of each method with the small model")] = 1,
     every: Annotated[bool, typer.Option("--all", help="with ASE's slower optimizers too")] = False,
     longest: Annotated[int, typer.Option(min=100, help="most clusters of a stream")] = STREAMED[-1],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="measure this part alone, and keep the others of --json: crystals, profile, stream"
+        ),
+    ] = None,
     json_path: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
     table_path: Annotated[Path | None, typer.Option("--table", help="write the tables here")] = None,
 ) -> None:
     """Measure structures per second, where the time goes, and what a long stream takes."""
     if context.invoked_subcommand is not None:
         return
-    console = Console(stderr=True, emoji=False)
-    record: dict[str, Any] = {
-        "command": f"python -m benchmarks.throughput {' '.join(sys.argv[1:])}".strip(),
+    console, chosen = Console(stderr=True, emoji=False), only or ["crystals", "profile", "stream"]
+    command = f"python -m benchmarks.throughput {' '.join(sys.argv[1:])}".strip()
+    record: dict[str, Any] = {} if not (only and json_path) else json.loads(json_path.read_text())
+    record |= {
+        "commands": record.get("commands", {}) | dict.fromkeys(chosen, command),
         "versions": versions("numpy", "ase", "torch", "mace-torch", "torch-sim-atomistic", "vesin", "relax"),
         "python": platform.python_version(),
         "processor": processor(),
         "seed": seed,
         "fmax": FMAX,
     }
+    if "crystals" in chosen:
+        record |= crystals(console, n, n_larger, n_gpu, seed, turns, every)
+    if "profile" in chosen:
+        record["profile"] = best("profile", turns + 1, console, [(rule, str(MINI), 32) for rule in PROFILED])
+    if "stream" in chosen:
+        lengths = [count for count in STREAMED if count <= longest]
+        tasks = [(count,) for count in lengths]
+        record["stream"] = best("stream", STREAM_TURNS, console, [task for task in tasks if task[0] <= 1000])
+        record["stream"] += best("stream", 1, console, [task for task in tasks if task[0] > 1000])
+    record["rows"] = rows_of(record)
+    show(record)
+    if json_path:
+        json_path.write_text(json.dumps(record, indent=1) + "\n")
+    if table_path:
+        table_path.write_text(page(record))
+
+
+def crystals(
+    console: Console, n: int, n_larger: int, n_gpu: int, seed: int, turns: int, every: bool
+) -> dict[str, list[Row]]:
+    """Return the rows of every method, with the small model and the larger one, and those of a GPU."""
     batched, slow = (*OURS, *TORCH_SIM, *OURS_IN_TORCH_SIM), (*ONE_BY_ONE, *(SLOWER if every else ()))
+    record = {}
     with tempfile.TemporaryDirectory() as folder:
         larger, given = Path(folder, "larger.model"), Path(folder, "starts.traj")
         larger_mace(larger, seed)
@@ -156,16 +186,7 @@ def main(
             rows += best("crystals", 1, console, [(method, *told) for method in slow])
             record[name] = compared(rows, model, begun[:count])
         record["gpu"] = gpu(console, str(given), n_gpu)
-    record["profile"] = best("profile", turns + 1, console, [(rule, str(MINI), 32) for rule in PROFILED])
-    lengths = [count for count in STREAMED if count <= longest]
-    record["stream"] = best("stream", STREAM_TURNS, console, [(count,) for count in lengths if count <= 1000])
-    record["stream"] += best("stream", 1, console, [(count,) for count in lengths if count > 1000])
-    record["rows"] = rows_of(record)
-    show(record)
-    if json_path:
-        json_path.write_text(json.dumps(record, indent=1) + "\n")
-    if table_path:
-        table_path.write_text(page(record))
+    return record
 
 
 def rows_of(record: dict[str, Any]) -> list[Row]:

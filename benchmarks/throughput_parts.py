@@ -5,8 +5,6 @@ Every function takes plain words and numbers, and returns a row that JSON holds.
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -40,9 +38,15 @@ def one_thread() -> None:
 
 
 def peak() -> float:
-    """Return the most memory that this process has had so far, MB."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / 1024**2 if sys.platform == "darwin" else most / 1024
+    """Return the most memory that this process has had so far, MB; NaN where that cannot be known.
+
+    Not from ``getrusage``, which counts in what the parent had when it started this one.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return float("nan")
+    return next((float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), float("nan"))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -71,7 +75,6 @@ def crystals(method: str, model: str, given: str, n: int) -> Row:
         "structures_per_processor_s": n / outcome.processor,
         "seconds": outcome.seconds,
         "force_calls": outcome.evaluations / n,
-        "peak_MB": peak(),
     }
     return row | {"ends": [encode(end) for end in outcome.structures]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -41,7 +42,6 @@ def speeds(record: Json, name: str) -> Sheet:
             f"{row['ended']['converged']} of {row['structures']}",
             f"{row['meV_above_lowest']:.1f}",
             f"{row['within_10_meV']:.0f}",
-            f"{row['peak_MB']:.0f}",
         ]
         for row in rows
     ]
@@ -54,7 +54,7 @@ def speeds(record: Json, name: str) -> Sheet:
         f"{TITLES[name]}, positions and cell, fmax {record['fmax']} eV/A, float64, one core",
         (
             "method", "structures/s", "of torch-sim FIRE's", "structures per s of processor", "force calls",
-            "ms per call", "converged", "meV/atom above the lowest", "within 10 meV, %", "peak MB",
+            "ms per call", "converged", "meV/atom above the lowest", "within 10 meV, %",
         ),
         cells,
         notes,
@@ -146,10 +146,19 @@ def table_of(sheet: Sheet) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in sheet.rows)])
 
 
+def commands(record: Json) -> dict[str, list[str]]:
+    """Return which parts each command measured."""
+    found: dict[str, list[str]] = {}
+    for part, command in record["commands"].items():
+        found.setdefault(command, []).append(part)
+    return found
+
+
 def page(record: Json) -> str:
     """Return all tables as a page of Markdown."""
     made = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    parts = ["# Structures per second", f"`{record['command']}`", f"{record['processor']}; {made}"]
+    parts = ["# Structures per second", f"{record['processor']}; {made}"]
+    parts += [f"{', '.join(names)}: `{command}`" for command, names in commands(record).items()]
     for sheet in sheets(record):
         parts += [f"## {sheet.title}", *([table_of(sheet)] if sheet.rows else []), *sheet.notes]
     return "\n\n".join(parts) + "\n"
@@ -161,7 +170,7 @@ def show(record: Json) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(emoji=False)
+    console = Console(emoji=False, width=None if sys.stdout.isatty() else 160)
     for sheet in sheets(record):
         table = Table(title=sheet.title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
         table.add_column(sheet.columns[0], no_wrap=True)
