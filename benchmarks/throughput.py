@@ -191,7 +191,7 @@ def crystals(
 
 def rows_of(record: dict[str, Any]) -> list[Row]:
     """Return the rows of all models in one list, each with the name of its ``model``."""
-    return [{"model": name, **row} for name in ("mini", "larger") for row in record[name]]
+    return [{"model": name, **row} for name in ("mini", "larger") for row in record.get(name, [])]
 
 
 def on_hand() -> bool:

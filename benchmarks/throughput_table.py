@@ -137,7 +137,8 @@ def named(record: Json, name: str) -> Sheet:
 def sheets(record: Json) -> Iterator[Sheet]:
     """Yield all tables of a record."""
     for name in (*TITLES, "profile", "stream", "gpu"):
-        yield named(record, name)
+        if name in record:
+            yield named(record, name)
 
 
 def table_of(sheet: Sheet) -> str:
