@@ -178,6 +178,7 @@ class Ensemble:
         self.batch: Batch
         self.history: History
         self.state: State
+        self._arrivals: list[Member] = []
         self._next: Member | None = None
 
     @property
@@ -188,25 +189,25 @@ class Ensemble:
     def run(self, structures: Iterable[Atoms]) -> Iterator[Relaxed]:
         """Relax ``structures``, and yield each as it ends."""
         source = enumerate(structures)
-        self.members, self._next = [], None
+        self.members, self._arrivals, self._next = [], [], None
         try:
             while True:
-                arrivals = []
                 for entered in self._enter(source, sum(member.size for member in self.members)):
                     if isinstance(entered, Relaxed):
                         yield entered
                     else:
-                        arrivals.append(entered)
-                if arrivals:
+                        self._arrivals.append(entered)
+                if self._arrivals:
+                    arrivals, self._arrivals = self._arrivals, []
                     with self._clock("bookkeeping"):
                         self._join(arrivals)
                 if not self.members:
                     return
                 yield from self._round()
         finally:
-            for member in [*self.members, *([self._next] if self._next else [])]:
+            for member in [*self.members, *self._arrivals, *([self._next] if self._next else [])]:
                 self.potential.release(member.start.key)
-            self.members, self._next = [], None
+            self.members, self._arrivals, self._next = [], [], None
 
     @contextmanager
     def _clock(self, part: str) -> Iterator[None]:

@@ -13,7 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from relax.batch import Batch, Start
 from relax.cell import CellFreedom
 from relax.integrity import Integrity, Shape, change
-from relax.optimizer import freed
+from relax.optimizer import check_start, freed
 from relax.potentials.potential import Potential, Refused
 from relax.rattle import rattle as rattled
 from relax.records import History
@@ -144,12 +144,7 @@ class Entrance:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.symmetry not in ("keep", "free"):
-            raise ValueError(f"symmetry = {self.symmetry!r} is not allowed; give 'keep' or 'free'")
-        if not (math.isfinite(self.rattle) and self.rattle >= 0):
-            raise ValueError(f"rattle = {self.rattle!r} is not allowed; give a length in A, 0 or more")
-        if self.rattle and self.symmetry == "keep":
-            raise ValueError("rattle breaks the symmetry that symmetry='keep' is to keep; give one of them")
+        check_start(self.symmetry, self.rattle)
         if not callable(self.cell):
             freed(self.cell, self.pressure)
         self.keys = 0

@@ -107,14 +107,9 @@ class RuleOptimizer(Optimizer):
         **kwargs: Any,
     ) -> None:
         freedom = freed(cell, pressure)
-        if symmetry not in ("keep", "free"):
-            raise ValueError(f"symmetry = {symmetry!r} is not allowed; give 'keep' or 'free'")
+        check_start(symmetry, rattle)
         if on_bad not in ("stop", "backtrack", "raise"):
             raise ValueError(f"on_bad = {on_bad!r} is not allowed; give 'stop', 'backtrack' or 'raise'")
-        if not (np.isfinite(rattle) and rattle >= 0):
-            raise ValueError(f"rattle = {rattle!r} is not allowed; give a length in A, 0 or more")
-        if rattle and symmetry == "keep":
-            raise ValueError("rattle breaks the symmetry that symmetry='keep' is to keep; give one of them")
         self.crystal: Crystal | None = None
         if freedom is not None or symmetry == "keep":
             if not isinstance(atoms, Atoms):
@@ -437,6 +432,16 @@ def freed(cell: bool | CellFreedom, pressure: float) -> CellFreedom | None:
             raise ValueError(f"a pressure of {pressure} GPa needs a cell that relaxes; give cell=True")
         return None
     return CellFreedom(pressure=pressure)
+
+
+def check_start(symmetry: str, rattle: float) -> None:
+    """Raise ValueError for what cannot be done to a structure before its first step."""
+    if symmetry not in ("keep", "free"):
+        raise ValueError(f"symmetry = {symmetry!r} is not allowed; give 'keep' or 'free'")
+    if not (np.isfinite(rattle) and rattle >= 0):
+        raise ValueError(f"rattle = {rattle!r} is not allowed; give a length in A, 0 or more")
+    if rattle and symmetry == "keep":
+        raise ValueError("rattle breaks the symmetry that symmetry='keep' is to keep; give one of them")
 
 
 def climbs(rule: Rule) -> bool:

@@ -485,6 +485,17 @@ def test_leaving_early_releases_everything():
     assert not potential.inside
 
 
+def test_an_input_that_breaks_releases_everything():
+    def source():
+        yield from metals()
+        raise OSError("the disk is gone")
+
+    potential = Faulty(blame, key=-1)
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(relax_many(source(), potential, "lbfgs", fmax=0.05))
+    assert not potential.inside
+
+
 def test_what_makes_no_sense_is_said_at_once():
     with pytest.raises(ValueError, match="unknown rule 'fires'"):
         relax_many([], EMT(), "fires")

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import all_changes
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.io import Trajectory, read, write
-from toys import Bonds, ball
+from toys import Bonds, Pressed, ball
 
 from relax import CoReRelax, LBFGSRelax
 from relax.cell import periodic_plane
@@ -307,30 +307,12 @@ def test_potentials(bend, statuses, optimizer, cell):
         assert opt.result.energy_last <= opt.result.energy_first
 
 
-class Pushed(Calculator):
-    """Nothing but a pressure on the cell, eV/A^3: it swells or shrinks for ever."""
-
-    implemented_properties = ("energy", "forces", "stress")
-
-    def __init__(self, pressure: float) -> None:
-        super().__init__()
-        self.pressure = pressure
-
-    def calculate(
-        self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
-    ) -> None:
-        super().calculate(atoms, properties, system_changes)
-        forces, stress = np.zeros((len(atoms), 3)), -self.pressure * np.array([1.0, 1, 1, 0, 0, 0])
-        energy = -self.pressure * atoms.get_volume()
-        self.results = {"energy": energy, "forces": forces, "stress": stress}
-
-
 @pytest.mark.parametrize(("pressure", "status"), [(1.0, "exploded"), (-1.0, "collapsed")])
 @RULES
 def test_cells_that_run_away(optimizer, pressure, status):
     atoms = salt()
     volume = atoms.get_volume()
-    atoms.calc = Pushed(pressure)
+    atoms.calc = Pressed(pressure)
     opt = optimizer(atoms, logfile=None, cell=True)
     assert opt.run(fmax=1e-3, steps=300) is False
     assert opt.result.status == status

@@ -82,17 +82,22 @@ def test_no_module_imports_in_a_circle():
     assert set(TopologicalSorter(graph).static_order()) >= set(LAYER)
 
 
+def printed(script):
+    """Return the words that a script prints in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True, text=True, check=True, cwd=PACKAGE.parent,
+    )  # fmt: skip
+    return run.stdout.split()
+
+
 def test_rules_load_neither_ase_nor_torch():
     script = (
         "import importlib, sys\n"
         f"for name in {sorted(LAYER)}: importlib.import_module(name)\n"
         "print(*sorted({'ase', 'torch', 'typer', 'scipy', 'rich'} & set(sys.modules)))"
     )
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
-        capture_output=True, text=True, check=True, cwd=PACKAGE.parent,
-    )  # fmt: skip
-    assert run.stdout.split() == []
+    assert printed(script) == []
 
 
 def test_a_batch_loads_no_potential_and_no_screen():
@@ -100,11 +105,7 @@ def test_a_batch_loads_no_potential_and_no_screen():
         "import sys, relax.ensemble, relax.potentials\n"
         "print(*sorted({'torch', 'mace', 'chgnet', 'torch_sim', 'typer', 'rich'} & set(sys.modules)))"
     )
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
-        capture_output=True, text=True, check=True, cwd=PACKAGE.parent,
-    )  # fmt: skip
-    assert run.stdout.split() == []
+    assert printed(script) == []
 
 
 def test_a_batch_knows_nothing_of_graphs_and_a_potential_nothing_of_rules():

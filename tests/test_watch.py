@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import add_adsorbate, bulk, fcc111, molecule
-from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.lj import LennardJones
 from ase.filters import ExpCellFilter, Filter, FrechetCellFilter, StrainFilter, UnitCellFilter
 from ase.utils.abc import Optimizable
 from helpers import cluster, morse
-from toys import CountedEMT, Toy, ball, copper, fmax_of
+from toys import CountedEMT, Pressed, Toy, ball, copper, fmax_of
 
 from relax.integrity import Integrity, Shape
 from relax.optimizers import OPTIMIZERS, FIRERelax, RuleOptimizer, SGDRelax
@@ -425,26 +424,6 @@ def test_what_is_restored_is_whole_in_every_image(order):
     assert not opt.run(fmax=0.05, steps=50)
     assert opt.result.status == "exploded"
     assert all(is_whole(atoms, start) for atoms in images)
-
-
-class Pressed(Calculator):
-    """Nothing but a pressure, in eV/A^3, on the cell: it swells or shrinks for ever."""
-
-    implemented_properties = ("energy", "forces", "stress")
-
-    def __init__(self, pressure: float) -> None:
-        super().__init__()
-        self.pressure = pressure
-
-    def calculate(
-        self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
-    ) -> None:
-        super().calculate(atoms, properties, system_changes)
-        self.results = {
-            "energy": -self.pressure * atoms.get_volume(),
-            "forces": np.zeros((len(atoms), 3)),
-            "stress": -self.pressure * np.array([1.0, 1, 1, 0, 0, 0]),
-        }
 
 
 @pytest.mark.parametrize("cubic", [True, False], ids=["4-atoms", "1-atom"])

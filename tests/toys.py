@@ -83,6 +83,26 @@ class Bonds(Calculator):
         return bool(reach - 2 * moved < self.cutoff)
 
 
+class Pressed(Calculator):
+    """Nothing but a pressure, in eV/A^3, on the cell: it swells or shrinks for ever."""
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def __init__(self, pressure: float) -> None:
+        super().__init__()
+        self.pressure = pressure
+
+    def calculate(
+        self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        self.results = {
+            "energy": -self.pressure * atoms.get_volume(),
+            "forces": np.zeros((len(atoms), 3)),
+            "stress": -self.pressure * np.array([1.0, 1, 1, 0, 0, 0]),
+        }
+
+
 class CountedEMT(EMT):
     """EMT that keeps count of its evaluations."""
 
