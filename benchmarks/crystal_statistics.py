@@ -133,7 +133,6 @@ def summary(row: Row, least: np.ndarray, cap: int) -> Row:
     """Return what a row says by itself, given the lowest energies of its table."""
     calls, good = scored(row, cap), converged(row)
     above = excess(row, least)
-    stress = np.array(row["smax"], dtype=float)[good]
     made = max(sum(row["calls"]), 1)
     return {
         "mean": round(float(calls.mean()), 3),
@@ -144,24 +143,41 @@ def summary(row: Row, least: np.ndarray, cap: int) -> Row:
         "within_1": round(100 * float((above <= 1).mean()), 2),
         "within_10": round(100 * float((above <= 10).mean()), 2),
         "excess": round(float(above[good].mean()), 3) if good.any() else None,
-        "smax_median": round(float(np.median(stress)), 4) if good.any() else None,
-        "smax_max": round(float(stress.max()), 4) if good.any() else None,
-        "symmetry": symmetry(row),
         "ms_calculator": round(1e3 * sum(row["seconds_calculator"]) / made, 3),
         "ms_outside": round(1e3 * sum(row["seconds_outside"]) / made, 3),
     }
 
 
-def summarized(rows: Sequence[Row], cap: int, reference: Sequence[float] = ()) -> list[Row]:
-    """Return the rows of one table with all that is said of them, statistics first."""
+def of_crystals(row: Row) -> Row:
+    """Return what a row says of stress and symmetry."""
+    good = converged(row)
+    stress = np.array(row["smax"], dtype=float)[good]
+    return {
+        "smax_median": round(float(np.median(stress)), 4) if good.any() else None,
+        "smax_max": round(float(stress.max()), 4) if good.any() else None,
+        "symmetry": symmetry(row),
+    }
+
+
+def statistics(rows: Sequence[Row], cap: int) -> list[Row]:
+    """Return what is said of each row of one table, whatever its structures are."""
     least = lowest(rows)
     fire = next((row for row in rows if row["optimizer"] == FIRE), None)
     others = {other["optimizer"]: other for other in (fire, best_of_ase(rows, cap)) if other is not None}
     return [
-        {"optimizer": row["optimizer"], "rattle": row["rattle"]}
-        | summary(row, least, cap)
+        summary(row, least, cap)
         | {"beside": {name: beside(row, other, least, cap) for name, other in others.items()}}
+        for row in rows
+    ]
+
+
+def summarized(rows: Sequence[Row], cap: int, reference: Sequence[float] = ()) -> list[Row]:
+    """Return the rows of one table with all that is said of them, statistics first."""
+    return [
+        {"optimizer": row["optimizer"], "rattle": row["rattle"]}
+        | said
+        | of_crystals(row)
         | ({"reference": against_reference(row, reference)} if reference else {})
         | row
-        for row in rows
+        for row, said in zip(rows, statistics(rows, cap), strict=True)
     ]

@@ -38,8 +38,8 @@ def compared(digits: int, other: str, key: str, sign: str = "") -> Callable[[Row
     return cell
 
 
-def columns(rows: list[Row]) -> dict[str, Callable[[Row], str]]:
-    """Return the columns of a table: title, and what makes the cell."""
+def shared_columns(rows: list[Row]) -> dict[str, Callable[[Row], str]]:
+    """Return the columns that a table has whatever its structures are: title, and what makes the cell."""
     others = list(rows[0]["beside"])
     found: dict[str, Callable[[Row], str]] = {
         "optimizer": lambda row: str(row["optimizer"]),
@@ -51,12 +51,19 @@ def columns(rows: list[Row]) -> dict[str, Callable[[Row], str]]:
     found |= {f"of {other}'s calls": compared(2, other, "calls") for other in others}
     found |= {"≤ 1 meV, %": number(0, "within_1"), "≤ 10 meV, %": number(0, "within_10")}
     found |= {f"points on {other}": compared(0, other, "within_10", "+") for other in others}
-    found |= {
-        "excess, meV": number(1, "excess"),
+    return found | {"excess, meV": number(1, "excess")}
+
+
+TIMES = {"ms a call": together(number(1, "ms_calculator"), number(1, "ms_outside"))}
+
+
+def columns(rows: list[Row]) -> dict[str, Callable[[Row], str]]:
+    """Return the columns of a table: title, and what makes the cell."""
+    found = shared_columns(rows) | {
         "stress, GPa": together(number(2, "smax_median"), number(2, "smax_max")),
         "symmetry": together(*(number(0, "symmetry", word) for word in ("kept", "lost", "gained"))),
-        "ms a call": together(number(1, "ms_calculator"), number(1, "ms_outside")),
     }
+    found |= TIMES
     if "reference" in rows[0]:
         found |= {
             "errors > 1 eV": number(0, "reference", "errors_above_1"),
@@ -66,14 +73,19 @@ def columns(rows: list[Row]) -> dict[str, Callable[[Row], str]]:
     return found
 
 
-def tables(results: Row) -> dict[float, tuple[list[str], list[list[str]]]]:
-    """Return titles and cells of each table by its rattle (A), fewest calls first."""
+Columns = Callable[[list[Row]], dict[str, Callable[[Row], str]]]
+
+
+def tables(
+    results: Row, key: str = "rattle", columns: Columns = columns
+) -> dict[float, tuple[list[str], list[list[str]]]]:
+    """Return titles and cells of each table by its ``key``, such as its rattle (A), fewest calls first."""
     found = {}
-    for rattle in dict.fromkeys(row["rattle"] for row in results["rows"]):
-        rows = [row for row in results["rows"] if row["rattle"] == rattle]
+    for value in dict.fromkeys(row[key] for row in results["rows"]):
+        rows = [row for row in results["rows"] if row[key] == value]
         cells = columns(rows)
         rows.sort(key=lambda row: (row["mean"], row["optimizer"]))
-        found[rattle] = list(cells), [[cell(row) for cell in cells.values()] for row in rows]
+        found[value] = list(cells), [[cell(row) for cell in cells.values()] for row in rows]
     return found
 
 
@@ -83,12 +95,12 @@ def title(results: Row, rattle: float) -> str:
     return f"{len(results['structures'])} crystals, {results['calculator']}, {starts}"
 
 
-def failures(results: Row, rattle: float) -> list[str]:
-    """Return a line on each optimizer that failed: why, and how often."""
+def failures(results: Row, value: float, key: str = "rattle") -> list[str]:
+    """Return a line on each optimizer that failed in the table with that ``key``: why, and how often."""
     return [
         f"{row['optimizer']}: " + ", ".join(f"{why} {n}" for why, n in row["failures"].items())
         for row in results["rows"]
-        if row["rattle"] == rattle and row["failures"]
+        if row[key] == value and row["failures"]
     ]
 
 

@@ -12,12 +12,9 @@ made of the runs, :mod:`benchmarks.crystal_results` what is in the files.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +23,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 import typer
 from ase import Atoms
 
+from benchmarks import processes
 from benchmarks.crystal_optimizers import DEFAULTS, check_optimizer, split_names
 from benchmarks.crystal_results import Journal, Json, Key, Protocol, header, read_results
 from benchmarks.crystal_runs import End, Group, group_of, run
@@ -54,8 +52,7 @@ CALCULATOR: list[Any] = []
 
 def begin(calculator: str) -> None:
     """Make a process ready to run tasks."""
-    # Interrupts are for the parent, which ends its children.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    processes.leave_interrupts()
     CALCULATOR[:] = [load(calculator)]
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
@@ -68,18 +65,7 @@ def work(task: Task) -> tuple[Key, End]:
 
 def in_processes(tasks: list[Task], calculator: str, jobs: int) -> Iterator[tuple[Key, End]]:
     """Yield the end of each run when it is there."""
-    # One thread each: threads of linear algebra cost more than they bring here, and may change paths.
-    for library in ("OMP", "OPENBLAS", "MKL"):
-        os.environ[f"{library}_NUM_THREADS"] = "1"
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(jobs, context, begin, (calculator,))
-    try:
-        for future in as_completed([executor.submit(work, task) for task in tasks]):
-            yield future.result()
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            child.terminate()
+    return processes.in_processes(work, tasks, jobs, begin, (calculator,))
 
 
 def follow(tasks: list[Task], calculator: str, jobs: int) -> Iterator[tuple[Key, End]]:

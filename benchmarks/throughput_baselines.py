@@ -18,8 +18,9 @@ import numpy as np
 from ase import Atoms
 
 from benchmarks.crystal_optimizers import make
-from benchmarks.crystal_runs import Meter, look_at, quietly, verdict
+from benchmarks.crystal_runs import look_at, verdict
 from benchmarks.crystal_starts import rattled
+from benchmarks.meter import Meter, quietly
 from benchmarks.wbm_like import wbm_like
 from relax.calculators import load
 

@@ -17,6 +17,7 @@ from ase.build import bulk
 from ase.io import read
 from ase.io.jsonio import encode
 
+from benchmarks.memory import peak
 from benchmarks.throughput_baselines import WARM, Outcome, ase_one_by_one, torch_sim_batched
 from relax.criteria import Criteria
 from relax.ensemble import Ensemble, dressed, relax_many
@@ -35,18 +36,6 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-
-
-def peak() -> float:
-    """Return the most memory that this process has had so far, MB; NaN where that cannot be known.
-
-    Not from ``getrusage``, which counts in what the parent had when it started this one.
-    """
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return float("nan")
-    return next((float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), float("nan"))
 
 
 # --------------------------------------------------------------------------------------------------

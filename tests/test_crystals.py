@@ -32,10 +32,11 @@ from benchmarks.crystal_optimizers import (
     split_names,
 )
 from benchmarks.crystal_results import Protocol, header, read_results
-from benchmarks.crystal_runs import End, Group, Meter, group_of, run
+from benchmarks.crystal_runs import End, Group, group_of, run
 from benchmarks.crystal_starts import Source, bare, known_elements, rattled
 from benchmarks.crystal_statistics import interval, summarized, with_interval
 from benchmarks.crystal_table import as_markdown, tables
+from benchmarks.meter import Meter
 from benchmarks.profiles import draw, profile, ratios
 from benchmarks.wbm import read_ids, read_references, read_wbm
 from relax.calculators import load

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase.calculators.calculator import all_changes
 
-from benchmarks.crystal_runs import quietly
+from benchmarks.meter import quietly
 from benchmarks.throughput_baselines import (
     ONE_BY_ONE,
     ase_one_by_one,
