@@ -39,10 +39,12 @@ class Meter(Calculator):
     Each run has one of its own, so that nothing is left from the last.
     """
 
+    atoms: Any
+
     def __init__(
         self, inner: Any, start: Atoms, cap: float, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.inner = inner
         # ASE's preconditioned optimizers insist on a free energy, which forces are the slope of.
         self.implemented_properties = [*inner.implemented_properties, "free_energy"]
@@ -61,7 +63,7 @@ class Meter(Calculator):
         properties: list[str] | None = None,
         system_changes: list[str] = all_changes,
     ) -> None:
-        super().calculate(atoms, properties, system_changes)
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         if system_changes:
             self.admit(self.atoms)
             self.calls += 1

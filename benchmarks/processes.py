@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ def in_processes(
     begin: Callable[..., None] = leave_interrupts,
     given: tuple[Any, ...] = (),
     timeout: float | None = None,
-) -> Iterator[Done]:
+) -> Generator[Done]:
     """Yield what ``work`` makes of each task when it is there.
 
     Parameters
