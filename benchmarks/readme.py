@@ -78,6 +78,38 @@ def crystals(name: str) -> str:
     return "\n".join(lines)
 
 
+def molecules(name: str) -> str:
+    """Return what optimizers need for molecules, beside the best of ASE's, and where they end."""
+    rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+    best = {row["fmax"]: list(row["beside"])[-1] for row in rows}
+    titles = [f"fmax {fmax:g}: calls | of `{other}`'s | failed | ≤ 1 meV, %" for fmax, other in best.items()]
+    lines = [f"| optimizer | {' | '.join(titles)} |", f"| --- | {'---: | ' * 4 * len(best)}".rstrip()]
+    found = {(row["fmax"], row["optimizer"]): row for row in rows}
+    fewest = sorted(rows, key=lambda row: (-row["fmax"], row["mean"], row["optimizer"]))
+    for optimizer in dict.fromkeys(row["optimizer"] for row in fewest):
+        cells = [f"`{optimizer}`"]
+        for fmax, other in best.items():
+            row = found.get((fmax, optimizer))
+            if row is None:
+                cells += [""] * 4
+                continue
+            share, low, high = row["beside"][other]["calls"]
+            beside = "" if optimizer == other else f"{share:.2f} ({low:.2f} to {high:.2f})"
+            cells += [f"{row['mean']:.1f}", beside, f"{row['failed']}", f"{row['within_1']:.0f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def metals() -> str:
+    """Return force calls, seconds and memory on large crystals."""
+    from benchmarks.lj38_table import markdown
+    from benchmarks.metal_table import COLUMNS, WORDS, tables
+
+    found = tables(json.loads((RESULTS / "metals.json").read_text()))
+    rows = [[f"{atoms:,}", *cells] for atoms, table in found.items() for cells in table]
+    return "\n".join(markdown(("atoms", *COLUMNS), rows, WORDS))
+
+
 def cell_cost() -> str:
     """Return the cost of a step with the cell, outside the calculator."""
     results = json.loads((RESULTS / "cell_cost.json").read_text())
@@ -115,6 +147,12 @@ TABLES: dict[str, Callable[[], str]] = {"lj38": lj38, "update_cost": update_cost
 TABLES |= {name: partial(crystals, name) for name in ("crystals_chgnet", "crystals_mace_mini")}
 TABLES |= {
     f"throughput_{name}": partial(throughput, name) for name in ("mini", "larger", "profile", "stream", "gpu")
+}
+
+TABLES |= {
+    name: make
+    for name, make in {"molecules_xtb": partial(molecules, "molecules_xtb"), "metals": metals}.items()
+    if (RESULTS / f"{name}.json").exists()
 }
 
 
