@@ -23,8 +23,8 @@ from ase.optimize.optimize import Optimizer
 from benchmarks.ase_runs import ASE, ase_class
 from relax.cell import CellFreedom
 from relax.optimizers import OPTIMIZERS, NamedOptimizer
+from relax.parameters import parameters
 from relax.restart import described
-from relax.rule import parameters
 
 DEFAULTS = (
     "core", "frankenstein", "lbfgs", "fire", "rprop", "adam",

@@ -24,7 +24,8 @@ from rich.table import Table
 
 from benchmarks.clusters import is_bound, lennard_jones, random_clusters
 from benchmarks.lockstep import advance
-from relax.rule import Param, Rule, parameters
+from relax.parameters import Param, parameters
+from relax.rule import Rule
 from relax.rules import RULES
 from relax.rules.wrappers import for_atoms
 

@@ -19,7 +19,9 @@ from ase import Atoms
 from relax.cell import GPA, CellFreedom, deformation, logarithm, periodic_plane, strain_gradient
 from relax.columns import Columns
 from relax.constraints import kept_by
+from relax.hessian import PairHessian, body_of
 from relax.integrity import Shape
+from relax.metric import PairStiffness
 from relax.potentials.potential import Answer, Geometry, Refused
 from relax.segments import Segments
 from relax.symmetry import SpaceGroup
@@ -286,6 +288,18 @@ class Batch:
         fixed = self.fixed
         keys = tuple(fixed.keys.tolist())
         return Geometry(keys, fixed.lengths, fixed.numbers, self.positions, self.cells, fixed.pbc)
+
+    def metric(self, stiffness: PairStiffness) -> PairHessian:
+        """Return how stiff the rows are where they are now."""
+        fixed, positions, cells = self.fixed, self.positions, self.cells
+        bodies = []
+        for s in range(len(self)):
+            mine = self.slice(s)
+            scale = float(fixed.scale[s, 0, 0]) if fixed.relaxes[s] else None
+            kept = fixed.step_kept[mine] if self._constrained else None
+            numbers, pbc = fixed.numbers[mine], fixed.pbc[s]
+            bodies.append(body_of(numbers, positions[mine], cells[s], pbc, stiffness, scale, kept))
+        return PairHessian(bodies, stiffness)
 
     def values(self, answer: Answer) -> np.ndarray:
         """Return energies or, under pressure, enthalpies (S,), eV."""

@@ -28,7 +28,8 @@ from relax.running import BAD_INPUT, OK, Fault, Job, complain, relax_all
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from relax.rule import Param, Rule
+    from relax.parameters import Param
+    from relax.rule import Rule
 
 __all__ = ["RULE_NAMES", "app", "main"]
 
@@ -282,7 +283,7 @@ def read_settings(rule: str, words: list[str]) -> dict[str, Any]:
     """
     if rule not in RULE_NAMES:
         raise Refusal(f"unknown rule {rule!r}{nearest(rule, RULE_NAMES)} (there are: {' '.join(RULE_NAMES)})")
-    from relax.rule import parameters
+    from relax.parameters import parameters
     from relax.rules import RULES
     from relax.rules.wrappers import for_atoms
 
@@ -311,7 +312,7 @@ def read_settings(rule: str, words: list[str]) -> dict[str, Any]:
 
 def common_settings() -> dict[str, Param]:
     """Return the parameters that every rule has, those of ``relax.rules.wrappers.for_atoms``."""
-    from relax.rule import Param, parameters
+    from relax.parameters import Param, parameters
     from relax.rules.wrappers import ClipGradient, MaxStep, Quiet, Restart
 
     trust, clip, restart = parameters(MaxStep), parameters(ClipGradient), parameters(Restart)
@@ -406,7 +407,7 @@ def rules_(
 
 def rule_facts(name: str, rule: type[Rule]) -> dict[str, Any]:
     """Return what there is to say of a rule, for JSON."""
-    from relax.rule import parameters
+    from relax.parameters import parameters
     from relax.screens import about
 
     told, (maxstep, norm) = about(rule), rule.trust

@@ -383,7 +383,8 @@ class Ensemble:
                 slopes = batch.slopes(answer.forces, answer.stresses)
             self._afresh(far)
         with self._clock("rule"):
-            point = Point(batch.x, slopes.g, values[seg.owner][:, None], seg)
+            metric = None if self.rule.stiffness is None else batch.metric(self.rule.stiffness)
+            point = Point(batch.x, slopes.g, values[seg.owner][:, None], seg, metric)
             dx, self.state = self.rule.update(self.state, point)
         with self._clock("cell"):
             astray = np.logical_or.reduceat(~np.isfinite(dx).all(axis=1), seg.starts)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relax.rule import Point, Rule, choice
+from relax.parameters import choice
+from relax.rule import Point, Rule
 from relax.segments import Array, Segments, array_namespace
 from relax.state import State
 

@@ -10,14 +10,19 @@ from typing import IO, Any, Literal
 
 import numpy as np
 from ase import Atoms
+from ase.filters import FrechetCellFilter, UnitCellFilter
 from ase.optimize.optimize import DEFAULT_MAX_STEPS, Optimizer
 
 from relax import restart as restarts
 from relax import state
 from relax.cell import CellFreedom
+from relax.constraints import kept_by
 from relax.criteria import Criteria
 from relax.crystal import Crystal
+from relax.hessian import PairHessian, body_of
 from relax.integrity import change
+from relax.metric import Metric
+from relax.potentials.potential import Refused
 from relax.rattle import rattle as rattled
 from relax.result import RelaxationStopped, Result, Status
 from relax.rule import Point, Rule
@@ -217,7 +222,7 @@ class RuleOptimizer(Optimizer):
         rows = crystal.rows if crystal else Segments([len(x)])
         if self.state is None:
             self.state = self.rule.init(x)
-        dx, self.state = self.rule.update(self.state, Point(x, g, e, rows))
+        dx, self.state = self.rule.update(self.state, Point(x, g, e, rows, self._metric()))
         if not np.isfinite(dx).all():
             raise RelaxationStopped("nonfinite", "the rule's step is not finite")
         if crystal is not None:
@@ -227,6 +232,38 @@ class RuleOptimizer(Optimizer):
         self._still = self._still + 1 if np.abs(dx).max() < self.STALL[0] else 0
         optimizable.set_x((x + dx).ravel())
         self._dump()
+
+    def _metric(self) -> Metric | None:
+        """Return how stiff the rows are where they are now, if the rule wants to know."""
+        stiffness = self.rule.stiffness
+        if stiffness is None:
+            return None
+        atoms, scale, kept = self._frame
+        cell = atoms.cell.array
+        body = body_of(atoms.numbers, atoms.positions, cell, atoms.pbc, stiffness, scale, kept)
+        return PairHessian([body], stiffness)
+
+    @cached_property
+    def _frame(self) -> tuple[Atoms, float | None, np.ndarray | None]:
+        """The atoms, the length that a strain of one counts as, and what constraints leave of steps."""
+        target = self.crystal or self.atoms
+        scale = None
+        if isinstance(target, Crystal):
+            atoms, scale = target.atoms, target.scale if target.freedom else None
+        elif isinstance(target, Atoms):
+            atoms = target
+        elif isinstance(target, FrechetCellFilter):
+            atoms, scale = target.atoms, target.exp_cell_factor
+        elif isinstance(target, UnitCellFilter):
+            atoms, scale = target.atoms, target.cell_factor
+        else:
+            kind = type(target).__name__
+            raise ValueError(f"a metric is for Atoms and filters of their cell, not for a {kind}")
+        try:
+            kept = kept_by(atoms, scale is not None)[1]
+        except Refused:
+            return atoms, scale, None
+        return atoms, scale, kept if (kept != np.eye(3)).any() else None
 
     def irun(  # type: ignore[override]  # as ase.optimize.Optimizer itself does
         self,

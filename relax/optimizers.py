@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from relax import rules
+from relax.metric import PairStiffness
 from relax.optimizer import RuleOptimizer
 from relax.rule import Rule
 from relax.rules.wrappers import for_atoms
@@ -33,6 +34,7 @@ __all__ = [
     "LBFGSRelax",
     "MomentumRelax",
     "NAGRelax",
+    "PairLBFGSRelax",
     "RMSpropRelax",
     "RPROPRelax",
     "RuleOptimizer",
@@ -52,7 +54,7 @@ class NamedOptimizer(RuleOptimizer):
         ``"structure"``; the rule's own where not given.
     rule
         A rule to follow in place of the defaults, such as ``CoRe.paper()``.
-    clip, clip_norm, quiet, schedule, restart_when, maximize, centred
+    clip, clip_norm, quiet, schedule, restart_when, maximize, centred, metric
         As in :func:`relax.rules.wrappers.for_atoms`.
     **settings
         Parameters of the rule by name (``relax rules`` lists them), and ``cell``, ``pressure``,
@@ -91,6 +93,7 @@ class NamedOptimizer(RuleOptimizer):
         restart_when: str | None = None,
         maximize: bool = False,
         centred: bool = False,
+        metric: bool | PairStiffness = False,
         **settings: Any,
     ) -> None:
         passed_on = {name: settings.pop(name) for name in self.PASSED_ON if name in settings}
@@ -111,6 +114,7 @@ class NamedOptimizer(RuleOptimizer):
             restart_when=restart_when,
             maximize=maximize,
             centred=centred,
+            metric=metric,
         )
         super().__init__(atoms, dressed, restart, logfile, trajectory, append_trajectory, **passed_on)
 
@@ -193,6 +197,15 @@ class LBFGSRelax(NamedOptimizer):
     rule_class = rules.LBFGS
 
 
+class PairLBFGSRelax(NamedOptimizer):
+    """L-BFGS on a metric of pair stiffnesses; see :class:`relax.rules.PairLBFGS`."""
+
+    rule_class = rules.PairLBFGS
+
+
 OPTIMIZERS: dict[str, type[NamedOptimizer]] = {
-    named.rule_class.__name__.lower(): named for named in NamedOptimizer.__subclasses__()
+    name: named
+    for name, rule in rules.RULES.items()
+    for named in NamedOptimizer.__subclasses__()
+    if named.rule_class is rule
 }

@@ -19,14 +19,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
+from relax.metric import Metric, PairStiffness
+from relax.parameters import parameters
 from relax.segments import Array, Segments
 from relax.state import State
 
-__all__ = ["Bounds", "Param", "Point", "Rule", "choice", "param", "parameters"]
+__all__ = ["Point", "Rule"]
 
 R = TypeVar("R", bound="Rule")
 
@@ -38,10 +39,14 @@ class Point(NamedTuple):
     g: Array  # (R, 3) gradient dE/dx, eV/A: minus the force
     e: Array  # (R, 1) energy of the structure that owns the row, eV
     seg: Segments  # which rows belong together
+    metric: Metric | None = None  # how stiff the rows are, for rules that ask; else all alike
 
 
 class Rule(ABC):
-    """An update rule.  Subclasses are frozen dataclasses whose numbers are declared by :func:`param`."""
+    """An update rule.  Subclasses are frozen dataclasses whose numbers are declared by ``param``."""
+
+    NAME: ClassVar[str] = ""
+    """What it is called on the command line; the name of the class in small letters, if not given."""
 
     trust: ClassVar[tuple[float, str]] = (0.2, "atom")
     """Trust radius (A) that suits the rule, and the norm it is measured in; see ``MaxStep``."""
@@ -65,6 +70,11 @@ class Rule(ABC):
     def __post_init__(self) -> None:
         for name, declared in parameters(type(self)).items():
             declared.check(f"{type(self).__name__}: {name}", getattr(self, name))
+
+    @property
+    def stiffness(self) -> PairStiffness | None:
+        """What the metric is made of that the rule wants to see in its points; None where it wants none."""
+        return None
 
     @abstractmethod
     def init(self, x: Array) -> State:
@@ -106,95 +116,3 @@ class Rule(ABC):
             else value
             for f in dataclasses.fields(self)  # type: ignore[arg-type]
         }
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """An interval such as ``(0, 1]``."""
-
-    text: str
-    low: float
-    high: float
-
-    @classmethod
-    def parse(cls, text: str) -> Bounds:
-        """Read ``"[0, inf)"`` and its like."""
-        low, high = text[1:-1].split(",")
-        return cls(text, float(low), float(high))
-
-    def allow(self, value: float) -> bool:
-        """Return whether ``value`` lies within."""
-        above = value >= self.low if self.text[0] == "[" else value > self.low
-        below = value <= self.high if self.text[-1] == "]" else value < self.high
-        return above and below
-
-
-@dataclass(frozen=True)
-class Param:
-    """The declaration of one hyper-parameter, read by the checks, the command line and the tables."""
-
-    default: Any
-    bounds: Bounds | None
-    choices: tuple[str, ...]
-    unit: str
-    doc: str
-
-    @property
-    def allowed(self) -> str:
-        """The bounds or the choices, as text."""
-        return self.bounds.text if self.bounds else " | ".join(self.choices) or "true | false"
-
-    def check(self, name: str, value: Any) -> None:
-        """Raise ValueError, naming ``name``, where ``value`` is not allowed."""
-        if self.bounds is not None:
-            good = (
-                isinstance(value, int | float)
-                and not isinstance(value, bool)
-                and self.bounds.allow(value)
-                and not (isinstance(self.default, int) and value != int(value))
-            )
-        elif self.choices:
-            good = value in self.choices
-        else:
-            good = isinstance(value, bool)
-        if not good:
-            whole = isinstance(self.default, int)
-            kind = ("a whole number in" if whole else "a number in") if self.bounds else "one of"
-            raise ValueError(f"{name} = {value!r} is not allowed; give {kind} {self.allowed}")
-
-    def parse(self, name: str, text: str) -> Any:
-        """Turn a word from a command line into a value.  Raises ValueError where it cannot."""
-        if self.choices:
-            value: Any = text
-        elif self.bounds is None:
-            words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-            value = words.get(text.lower(), text)
-        else:
-            try:
-                value = float(text)
-            except ValueError:
-                raise ValueError(f"{name} = {text!r} is not a number") from None
-            if isinstance(self.default, int) and value == value // 1:
-                value = int(value)
-        self.check(name, value)
-        return value
-
-
-def param(default: float | bool, bounds: str = "", unit: str = "", doc: str = "") -> Any:
-    """Declare a number (with its ``bounds``) or, without bounds, a switch.
-
-    A default written as an ``int`` makes a whole number of it.
-    """
-    declared = Param(default, Bounds.parse(bounds) if bounds else None, (), unit, doc)
-    return dataclasses.field(default=default, metadata={"param": declared})
-
-
-def choice(default: str, choices: tuple[str, ...], doc: str = "") -> Any:
-    """Declare a word that must be one of ``choices``."""
-    return dataclasses.field(default=default, metadata={"param": Param(default, None, choices, "", doc)})
-
-
-def parameters(rule: type[Rule] | Rule | Callable[..., Any]) -> dict[str, Param]:
-    """Return the declared hyper-parameters of a rule class by name, in order of declaration."""
-    fields = dataclasses.fields(rule)  # type: ignore[arg-type]  # every concrete rule is a dataclass
-    return {f.name: f.metadata["param"] for f in fields if "param" in f.metadata}

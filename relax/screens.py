@@ -17,8 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from relax.parameters import Param, parameters
 from relax.result import Result
-from relax.rule import Param, Rule, parameters
+from relax.rule import Rule
 from relax.tally import Tally
 
 __all__ = ["About", "Bar", "about", "batch_table", "progress", "rule_page", "run_table", "settings_table"]

@@ -24,9 +24,9 @@ from ase.units import GPa
 from relax import __version__
 from relax.cli import RULE_NAMES, common_settings
 from relax.optimizers import OPTIMIZERS
+from relax.parameters import parameters
 from relax.plan import Plan
 from relax.result import STATUSES, Result
-from relax.rule import parameters
 from relax.rules import RULES
 from relax.rules.wrappers import for_atoms
 from relax.screens import about, run_table

@@ -16,9 +16,10 @@ PACKAGE = Path(relax.__file__).parent
 # The lowest layer first; a module imports from layers below its own only.
 LAYERS = (
     ("relax.segments",),
-    ("relax.state", "relax.cell"),
+    ("relax.state", "relax.cell", "relax.parameters"),
+    ("relax.metric",),
     ("relax.rule",),
-    ("relax.memory", "relax.schedules"),
+    ("relax.memory", "relax.schedules", "relax.secants"),
     tuple(f"relax.rules.{path.stem}" for path in sorted((PACKAGE / "rules").glob("[!_]*.py"))),
     ("relax.rules",),
 )

@@ -15,7 +15,8 @@ from helpers import ARRAYS, Walk, cluster, crystal_morse, leaves, morse, quadrat
 
 from relax import state as states
 from relax.memory import Adaptive
-from relax.rule import Rule, parameters
+from relax.parameters import parameters
+from relax.rule import Rule
 from relax.rules import FIRE, LBFGS, NAG, RULES, SGD, AdaDelta, Adam, CoRe, Frankenstein, Momentum, RMSprop
 from relax.rules.wrappers import (
     Ascent,

@@ -6,6 +6,7 @@ from relax.rules.fire import FIRE
 from relax.rules.frankenstein import Frankenstein
 from relax.rules.lbfgs import LBFGS
 from relax.rules.moments import AdaDelta, AdaGrad, Adam, AdaMax, RMSprop
+from relax.rules.pair_lbfgs import PairLBFGS
 from relax.rules.resilient import RPROP, CoRe
 
 __all__ = [
@@ -22,12 +23,14 @@ __all__ = [
     "CoRe",
     "Frankenstein",
     "Momentum",
+    "PairLBFGS",
     "RMSprop",
 ]
 
 RULES: dict[str, type[Rule]] = {
-    rule.__name__.lower(): rule
+    rule.NAME or rule.__name__.lower(): rule
     for rule in (
         SGD, Momentum, NAG, AdaGrad, AdaDelta, RMSprop, Adam, AdaMax, RPROP, CoRe, Frankenstein, FIRE, LBFGS,
+        PairLBFGS,
     )
 }  # fmt: skip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relax.rule import Point, Rule, param
+from relax.parameters import param
+from relax.rule import Point, Rule
 from relax.segments import Array
 from relax.state import State
 

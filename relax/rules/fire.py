@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from relax.memory import column, safe
-from relax.rule import Point, Rule, param
+from relax.parameters import param
+from relax.rule import Point, Rule
 from relax.segments import Array, array_namespace
 from relax.state import State
 

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from relax.memory import Adaptive, column
-from relax.rule import Point, choice, param
+from relax.parameters import choice, param
+from relax.rule import Point
 from relax.segments import Array, array_namespace
 from relax.state import State
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from relax.memory import column, safe
-from relax.rule import Point, Rule, param
+from relax.parameters import param
+from relax.rule import Point, Rule
+from relax.secants import remembered, two_loops
 from relax.segments import Array, array_namespace
 from relax.state import State
 
@@ -58,30 +60,11 @@ class LBFGS(Rule):
         useful = (sy > 1e-12 * yy if self.careful else sy != 0) & (xp.abs(sy) > 1e-300)
         rho = xp.where(useful, 1 / xp.where(useful, sy, xp.ones_like(sy)), 0 * sy)
         gamma = xp.where(useful & (yy > 0), xp.abs(sy) / safe(yy), state["gamma"])
-        pairs = {
-            "s": xp.concat([s[:, None, :], state["s"][:, :-1, :]], axis=1),
-            "y": xp.concat([y[:, None, :], state["y"][:, :-1, :]], axis=1),
-            "rho": xp.concat([rho, state["rho"][:, :-1]], axis=1),
-        }
+        pairs = remembered(state, s, y, rho)
         # A structure with a shorter history than the oldest one meets pairs whose rho is 0.
         known = min(self.memory, int(xp.max(state["t"])))
-        z = self.product(point, pairs, known, gamma if self.scaled else 1 / self.alpha)
+        scale = gamma if self.scaled else 1 / self.alpha
+        z = two_loops(point, pairs, known, lambda q: scale * q)
         if self.careful:
             z = xp.where(dot(z, point.g) < 0, -z, z)
         return -z, pairs | {"x": point.x, "g": point.g, "gamma": gamma, "t": state["t"] + 1}
-
-    @staticmethod
-    def product(point: Point, pairs: State, known: int, h0: Array | float) -> Array:
-        """Two-loop recursion: the inverse Hessian that ``known`` pairs stand for, times the gradient."""
-        xp, dot = array_namespace(point.g), point.seg.dot
-        # A pair's rows side by side: each is read twice, and strided reads cost more than one copy.
-        s, y = (xp.asarray(xp.permute_dims(pairs[k][:, :known, :], (1, 0, 2)), copy=True) for k in "sy")
-        rho = [pairs["rho"][:, i : i + 1] for i in range(known)]
-        q, a = point.g, []
-        for i in range(known):
-            a.append(rho[i] * dot(s[i, ...], q))
-            q = q - a[i] * y[i, ...]
-        z = h0 * q
-        for i in reversed(range(known)):
-            z = z + s[i, ...] * (a[i] - rho[i] * dot(y[i, ...], z))
-        return z

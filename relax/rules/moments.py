@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from relax.memory import Adaptive, GradientMemory, column, safe
-from relax.rule import Point, param
+from relax.parameters import param
+from relax.rule import Point
 from relax.segments import Array, array_namespace
 from relax.state import State
 

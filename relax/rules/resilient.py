@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from relax.memory import Adaptive, GradientMemory
-from relax.rule import Point, param
+from relax.parameters import param
+from relax.rule import Point
 from relax.segments import Array, Segments, array_namespace
 from relax.state import State
 

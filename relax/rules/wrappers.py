@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from relax import state as states
 from relax.memory import column, safe
-from relax.rule import Point, Rule, choice, param
+from relax.metric import PairStiffness, Plain
+from relax.parameters import choice, param, parameters
+from relax.rule import Point, Rule
 from relax.segments import Array, array_namespace, row_dot
 from relax.state import State
 
@@ -17,6 +19,7 @@ __all__ = [
     "Ascent",
     "Centred",
     "ClipGradient",
+    "InMetric",
     "MaxStep",
     "Quiet",
     "Restart",
@@ -33,6 +36,10 @@ class Wrapper(Rule):
     """A rule that holds a rule and, unless it says otherwise, hands it its own state."""
 
     rule: Rule
+
+    @property
+    def stiffness(self) -> PairStiffness | None:
+        return self.rule.stiffness
 
     def init(self, x: Array) -> State:
         return self.rule.init(x)
@@ -160,6 +167,39 @@ class Restart(Wrapper):
 
 
 @dataclass(frozen=True)
+class InMetric(Wrapper, PairStiffness):
+    """Let the rule walk in coordinates in which bonds and angles are alike: q = (H / size)^1/2 x.
+
+    ::
+
+        dE/dq = (H / size)^-1/2 dE/dx,    dx = (H / size)^-1/2 dq
+
+    With the size of H, the mean of its diagonal, taken out, stiff directions stay what they are, and soft
+    ones become longer steps.  The root is the symmetric one, which mixes rows no more than it must and
+    turns with the structure.  H is made anew at every step, and q goes on from where it was.
+    """
+
+    @property
+    def stiffness(self) -> PairStiffness:
+        return self
+
+    def init(self, x: Array) -> State:
+        blank = {name: x * 0.0 for name in ("x", "dx", "q", "dq")}
+        return {"rule": self.rule.init(x)} | blank
+
+    def update(self, state: State, point: Point) -> tuple[Array, State]:
+        xp, dot, metric = array_namespace(point.g), point.seg.dot, point.metric or Plain(point.x)
+        stretch = xp.sqrt(metric.size)
+        # Whoever carries out a step may have shortened it.
+        part = dot(point.x - state["x"], state["dx"]) / safe(dot(state["dx"], state["dx"]))
+        q = state["q"] + part * state["dq"]
+        seen = point._replace(x=q, g=stretch * metric.root(point.g), metric=None)
+        dq, inner = self.rule.update(state["rule"], seen)
+        dx = stretch * metric.root(dq)
+        return dx, {"rule": inner, "x": point.x, "dx": dx, "q": q, "dq": dq}
+
+
+@dataclass(frozen=True)
 class Ascent(Wrapper):
     """Climb: the rule sees the energy upside down."""
 
@@ -205,6 +245,7 @@ def for_atoms(
     restart_when: str | None = None,
     maximize: bool = False,
     centred: bool = False,
+    metric: bool | PairStiffness = False,
 ) -> Rule:
     """Return ``rule`` as optimizers and benchmarks run it: inside a trust radius, and what else is asked.
 
@@ -225,15 +266,23 @@ def for_atoms(
         Climb instead of descending.
     centred
         Take the drift of the centroid out, see :class:`Centred`.
+    metric
+        Run the rule in the coordinates of a metric, ``True`` for that of the defaults; see
+        :class:`InMetric`.
 
     Raises
     ------
     ValueError
-        A value is out of its bounds.
+        A value is out of its bounds, or the rule has a metric of its own.
     """
     own = innermost(rule)
     clip = own.ceiling if clip is None else clip
     quiet = own.noise if quiet is None else quiet
+    if metric:
+        if own.stiffness is not None:
+            raise ValueError(f"{type(own).__name__} has a metric of its own; set its parameters")
+        pairs = metric if isinstance(metric, PairStiffness) else PairStiffness()
+        rule = InMetric(rule, **{name: getattr(pairs, name) for name in parameters(PairStiffness)})
     if schedule is not None:
         rule = Scheduled(rule, schedule)
     if restart_when is not None:

@@ -1,0 +1,86 @@
+"""How stiff pairs of atoms are: the numbers of a model Hessian, and what rules may ask of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from relax.parameters import choice, param
+from relax.segments import Array, array_namespace
+
+__all__ = ["Metric", "PairStiffness", "Plain"]
+
+
+class Metric(Protocol):
+    """A positive definite matrix H on the rows of each structure of a batch, R rows in all.
+
+    Its scale is free: a rule that needs one in eV/A^2 learns it from the gradients it is shown.
+    """
+
+    @property
+    def size(self) -> Array:
+        """The mean of the diagonal of H of each structure, on all of its rows (R, 1)."""
+        ...
+
+    def apply(self, rows: Array) -> Array:
+        """Return H times ``rows`` (R, 3)."""
+        ...
+
+    def solve(self, rows: Array) -> Array:
+        """Return the inverse of H times ``rows`` (R, 3)."""
+        ...
+
+    def root(self, rows: Array) -> Array:
+        """Return the inverse of the symmetric square root of H times ``rows`` (R, 3)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The metric in which every row is as stiff as any other, for ``rows`` (R, 3)."""
+
+    rows: Array
+
+    @property
+    def size(self) -> Array:
+        """One for every row (R, 1)."""
+        return self.rows[:, 0:1] * 0.0 + 1.0
+
+    def apply(self, rows: Array) -> Array:
+        """Return ``rows`` (R, 3)."""
+        return rows
+
+    solve = root = apply
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairStiffness:
+    """A model Hessian in which neighbours are springs, and bonds are stiffer than angles.
+
+    ::
+
+        H = sum over pairs  w (u u^T + tangent (1 - u u^T))  +  floor 1
+        w = exp(-decay (r / r0 - 1))
+
+    A pair's term acts on the change of its bond vector, of length r along u: the difference of the
+    displacements of its atoms and, where the cell relaxes, its strain times the vector.  The length r0
+    of a bond is the sum of the covalent radii, times one number for a structure where distances are
+    ``"learned"``: by how much its nearest neighbours are farther apart than that, on the mean.
+
+    Source: the weights are those of Packwood et al., J. Chem. Phys. 144, 164109 (2016), the springs those
+    of Lindh et al., Chem. Phys. Lett. 241, 423 (1995); together as in Mones et al., Sci. Rep. 8, 13991
+    (2018).
+    """
+
+    decay: float = param(5.0, "(0, inf)", "", "decay of a pair's stiffness, per bond length")
+    tangent: float = param(0.05, "[0, 1]", "", "stiffness across a bond, as a share of that along it")
+    floor: float = param(0.1, "(0, inf)", "", "stiffness of every row by itself")
+    distances: str = choice("covalent", ("covalent", "learned", "stretched"), "where the lengths of bonds are from")
+
+    NEGLIGIBLE = 0.01
+    """Stiffness, as a share of that of a bond, of which there is none: it decides how far pairs reach."""
+
+    def along(self, ratio: Array) -> Array:
+        """Return the stiffness along pairs whose distances over those of bonds are ``ratio``."""
+        xp = array_namespace(ratio)
+        return xp.exp(-self.decay * (ratio - 1))

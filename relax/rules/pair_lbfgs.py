@@ -1,0 +1,107 @@
+"""L-BFGS on a metric of pair stiffnesses: the fastest of the rules here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from relax.memory import column, safe
+from relax.metric import PairStiffness, Plain
+from relax.parameters import param
+from relax.rule import Point, Rule
+from relax.secants import remembered, two_loops
+from relax.segments import Array, array_namespace
+from relax.state import State
+
+__all__ = ["PairLBFGS"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairLBFGS(PairStiffness, Rule):
+    """L-BFGS whose first guess of the Hessian knows that bonds are stiff and angles soft.
+
+    ::
+
+        H0^-1 = gamma H^-1,   gamma = sqrt(s.H s / y.H^-1 y) of the newest pair
+        dx    = - two loops of L-BFGS on the last pairs (s, y) from H0, cut to the radius
+        rho   = (E(i+1) - E(i)) / (change that the gradient foretold of the step)
+        rho < worst:  back to x(i);   rho < poor:  radius <- shrink |dx|
+        rho > fine and the step was cut:  radius <- min(grow radius, maxstep)
+
+    H is the model Hessian of :class:`~relax.metric.PairStiffness`, made anew at every step.  Its scale,
+    1/gamma, is the geometric mean of the two that a secant gives, and needs no extra force call.  A step
+    that is taken back costs its one force call, and what that says of the curvature stays in the memory.
+
+    Source: Nocedal, Math. Comput. 35, 773 (1980), for the two loops; the trust radius is that of Nocedal
+    and Wright, Numerical Optimization (2006), algorithm 4.1.
+    """
+
+    NAME = "pair-lbfgs"
+    trust = (0.3, "atom")
+
+    memory: int = param(10, "[1, inf)", "steps", "pairs that are kept")
+    hardness: float = param(10.0, "(0, inf)", "eV/A^2", "stiffness of a bond before any pair is known")
+    straight: float = param(1e-8, "[0, 1)", "", "smallest cosine of s and y that shows a curvature")
+    radius: float = param(0.2, "(0, inf)", "A", "first trust radius")
+    largest: float = param(0.3, "(0, inf)", "A", "largest trust radius")
+    smallest: float = param(0.01, "(0, inf)", "A", "smallest trust radius")
+    worst: float = param(-1.0, "(-inf, 1)", "", "share of the foretold change below which a step is undone")
+    poor: float = param(0.0, "(-inf, 1)", "", "share below which the radius shrinks")
+    fine: float = param(0.7, "(0, inf)", "", "share above which the radius grows")
+    shrink: float = param(0.5, "(0, 1)", "", "new radius, as a share of the length of a poor step")
+    grow: float = param(2.0, "[1, inf)", "", "growth of the radius")
+
+    @property
+    def stiffness(self) -> PairStiffness:
+        return self
+
+    def init(self, x: Array) -> State:
+        xp = array_namespace(x)
+        history = xp.stack([x * 0.0] * self.memory, axis=1)
+        return {
+            "x": x * 0.0,
+            "g": x * 0.0,
+            "e": column(x),
+            "slope": column(x),
+            "s": history,
+            "y": history,
+            "rho": history[:, :, 0],
+            "gamma": column(x, 1 / self.hardness),
+            "radius": column(x, self.radius),
+            "t": column(x),
+        }
+
+    def update(self, state: State, point: Point) -> tuple[Array, State]:
+        xp, dot, metric = array_namespace(point.g), point.seg.dot, point.metric or Plain(point.x)
+        started = state["t"] > 0
+        s = xp.where(started, point.x - state["x"], 0 * point.x)
+        y = xp.where(started, point.g - state["g"], 0 * point.g)
+        sy, yhy, shs = dot(s, y), dot(y, metric.solve(y)), dot(s, metric.apply(s))
+        useful = sy > self.straight * xp.sqrt(dot(s, s) * dot(y, y))
+        rho = xp.where(useful, 1 / xp.where(useful, sy, xp.ones_like(sy)), 0 * sy)
+        gamma = xp.where(started & (yhy > 0), xp.sqrt(shs / safe(yhy)), state["gamma"])
+        pairs = remembered(state, s, y, rho)
+
+        slope = dot(state["g"], s)
+        part = slope / xp.where(state["slope"] < 0, state["slope"], -xp.ones_like(slope))
+        foretold = slope * (1 - 0.5 * xp.clip(part, 0.0, 1.0))
+        rise = point.e - state["e"]
+        share = rise / xp.where(foretold < 0, foretold, -xp.ones_like(slope))
+        length, radius = point.seg.longest(s), state["radius"]
+        shorter = xp.clip(self.shrink * length, self.smallest, None)
+        longer = xp.clip(self.grow * radius, None, self.largest)
+        cut = length > 0.8 * radius
+        radius = xp.where(started & (share < self.poor), shorter, radius)
+        radius = xp.where(started & (share > self.fine) & cut, longer, radius)
+        undone = started & (share < self.worst)
+        base = Point(
+            *(xp.where(undone, state[k], now) for k, now in zip("xge", point[:3], strict=True)), point.seg
+        )
+
+        known = min(self.memory, int(xp.max(state["t"])))
+        z = two_loops(base, pairs, known, lambda q: gamma * metric.solve(q))
+        z = xp.where(dot(z, base.g) < 0, -z, z)
+        longest = point.seg.longest(z)
+        dx = -z * xp.where(longest > radius, radius / safe(longest), xp.ones_like(longest))
+        kept = {"x": base.x, "g": base.g, "e": base.e, "slope": -dot(z, base.g)}
+        after = {"gamma": gamma, "radius": radius, "t": state["t"] + 1}
+        return base.x - point.x + dx, pairs | kept | after
