@@ -6,6 +6,9 @@ A cube of fcc copper with one vacancy, every atom displaced at random by ``--rat
 deviation of each component), is relaxed with ASE's EMT, its cell held, until no force is above
 ``--fmax`` or ``--cap`` force calls are made.  Each run has a process of its own with one thread, and its
 row is in the file as soon as it has ended.  With 100,000 atoms a force call takes tens of seconds.
+
+``ase:PreconLBFGS`` solves with pyamg where that is installed, as its authors advise, and takes minutes for
+what is then seconds where it is not; its row says which.
 """
 
 from __future__ import annotations
