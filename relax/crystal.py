@@ -136,7 +136,7 @@ class Crystal(Optimizable):
     def get_gradient(self) -> np.ndarray:
         """Return the gradient (3R,), and learn ``fmax`` (eV/A) and ``smax`` (GPa)."""
         if self.freedom is None:
-            g = self._kept(-self._told("forces", self.atoms.get_forces()))
+            g = self.kept(-self._told("forces", self.atoms.get_forces()))
             self.fmax = longest(g)
             return g.ravel()
         self.get_x()  # learns of a cell that somebody else has set
@@ -148,7 +148,7 @@ class Crystal(Optimizable):
         free = self._freed(stress)
         virial = stress * volume
         g_strain = strain_gradient(self.strain[None], self.deformed[None], virial[None])[0]
-        g = self._kept(np.concatenate([-forces @ self.deformed, g_strain / self.scale]))
+        g = self.kept(np.concatenate([-forces @ self.deformed, g_strain / self.scale]))
         self.fmax = self.gradient_norm(g)
         self.smax = float(np.abs(free).max()) / GPA
         self.implied = longest(free) * volume / len(self.atoms)
@@ -169,7 +169,7 @@ class Crystal(Optimizable):
             raise RelaxationStopped("nonfinite", f"{words} is {value}")
         return rows
 
-    def _kept(self, rows: np.ndarray) -> np.ndarray:
+    def kept(self, rows: np.ndarray) -> np.ndarray:
         """Return the part of a gradient or a step (R, 3) that symmetry and the cell's freedom leave."""
         atoms, tensor = rows[: len(self.atoms)], rows[len(self.atoms) :]
         if self.group is not None:
@@ -182,7 +182,7 @@ class Crystal(Optimizable):
 
     def allow(self, step: np.ndarray) -> np.ndarray:
         """Return the part of a step (R, 3) that symmetry, freedom and the limit on strain leave."""
-        step = self._kept(step)
+        step = self.kept(step)
         if self.freedom is None:
             return step
         strain = float(np.linalg.norm(step[-3:], 2)) / self.scale

@@ -84,9 +84,9 @@ class PairHessian:
         self.parts: list[tuple[np.ndarray, Dense | Sparse]] = []
         for rows in np.unique(sizes[3 * sizes <= DENSE]):
             alike = np.flatnonzero(sizes == rows)
-            part = Dense([bodies[s] for s in alike], stiffness)
+            part = Dense([bodies[s] for s in alike.tolist()], stiffness)
             self.parts.append((seg.starts[alike][:, None] + np.arange(rows), part))
-        for s in np.flatnonzero(3 * sizes > DENSE):
+        for s in np.flatnonzero(3 * sizes > DENSE).tolist():
             self.parts.append((seg.starts[s] + np.arange(sizes[s])[None], Sparse(bodies[s], stiffness)))
 
     @cached_property
@@ -216,7 +216,6 @@ def times(matrices: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.asarray(matrices @ rows.reshape(len(rows), -1, 1)).reshape(rows.shape)
 
 
-
 class Sparse:
     """The matrix of one structure of many rows, of which only the blocks of springs are kept."""
 
@@ -310,4 +309,4 @@ class Sparse:
         small = np.diag(diagonal) + np.diag(beside[: size - 1], 1) + np.diag(beside[: size - 1], -1)
         values, vectors = np.linalg.eigh(small)
         first = norm * vectors @ (vectors[0] / np.sqrt(values))
-        return sum(c * b for c, b in zip(first, basis[:size], strict=True)).reshape(rows.shape)
+        return np.reshape(first @ np.array(basis[:size]), rows.shape)

@@ -65,7 +65,7 @@ class PairStiffness:
     A pair's term acts on the change of its bond vector, of length r along u: the difference of the
     displacements of its atoms and, where the cell relaxes, its strain times the vector.  The length r0
     of a bond is the sum of the covalent radii, times one number for a structure where distances are
-    ``"learned"``: by how much its nearest neighbours are farther apart than that, on the mean.
+    ``"learned"``: the mean, over its atoms, of what the nearest neighbour's distance is of that sum.
 
     Source: the weights are those of Packwood et al., J. Chem. Phys. 144, 164109 (2016), the springs those
     of Lindh et al., Chem. Phys. Lett. 241, 423 (1995); together as in Mones et al., Sci. Rep. 8, 13991
@@ -75,7 +75,9 @@ class PairStiffness:
     decay: float = param(5.0, "(0, inf)", "", "decay of a pair's stiffness, per bond length")
     tangent: float = param(0.05, "[0, 1]", "", "stiffness across a bond, as a share of that along it")
     floor: float = param(0.1, "(0, inf)", "", "stiffness of every row by itself")
-    distances: str = choice("covalent", ("covalent", "learned", "stretched"), "where the lengths of bonds are from")
+    distances: str = choice(
+        "covalent", ("covalent", "learned", "stretched"), "where the lengths of bonds are from"
+    )
 
     NEGLIGIBLE = 0.01
     """Stiffness, as a share of that of a bond, of which there is none: it decides how far pairs reach."""

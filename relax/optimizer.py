@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from functools import cached_property
@@ -21,12 +22,13 @@ from relax.criteria import Criteria
 from relax.crystal import Crystal
 from relax.hessian import PairHessian, body_of
 from relax.integrity import change
-from relax.metric import Metric
+from relax.metric import Metric, PairStiffness
 from relax.potentials.potential import Refused
 from relax.rattle import rattle as rattled
 from relax.result import RelaxationStopped, Result, Status
 from relax.rule import Point, Rule
 from relax.rules.wrappers import Ascent, Wrapper, innermost
+from relax.saddle import MinimumCheck, Probe, rigid
 from relax.segments import Segments
 from relax.symmetry import SYMPREC, space_group
 from relax.watch import Watch
@@ -78,6 +80,11 @@ class RuleOptimizer(Optimizer):
         What to do where a run goes wrong: ``"stop"`` ends it with the last good structure,
         ``"backtrack"`` goes back to that one and on with half the step, at most ``BACKTRACKS``
         times, and ``"raise"`` puts it back and raises RelaxationStopped.
+    check
+        ``"minimum"`` looks for the lowest curvature once the forces have vanished, by a few more force
+        calls, and calls what is none a ``saddle``; a :class:`~relax.saddle.MinimumCheck` says how.
+    escape
+        Step off a saddle that the check finds, and go on from there.
     **kwargs
         ``master``, ``comm``, ``loginterval``, as in ASE.
 
@@ -109,8 +116,12 @@ class RuleOptimizer(Optimizer):
         rattle: float = 0.0,
         seed: int = 0,
         on_bad: str = "stop",
+        check: str | MinimumCheck | None = None,
+        escape: bool = False,
         **kwargs: Any,
     ) -> None:
+        self.check = checked(check, escape)
+        self.escape = escape
         freedom = freed(cell, pressure)
         check_start(symmetry, rattle)
         if on_bad not in ("stop", "backtrack", "raise"):
@@ -135,6 +146,8 @@ class RuleOptimizer(Optimizer):
         self._reason = "the run has not ended"
         self._ended: float | None = None
         self._still = 0
+        self._escapes = 0
+        self._probe: Probe | None = None
         self._shorter = 1.0
         self._moved: float | None = None
         self._energy_before = float("nan")
@@ -179,6 +192,9 @@ class RuleOptimizer(Optimizer):
             spacegroup_first=before,
             spacegroup_last=after,
             wall_time=now - watch.started if watch.started else 0.0,
+            curvature=self._probe.curvature if self._probe else math.nan,
+            mode=self._probe.mode if self._probe else None,
+            escapes=self._escapes,
         )
 
     @cached_property
@@ -235,9 +251,9 @@ class RuleOptimizer(Optimizer):
 
     def _metric(self) -> Metric | None:
         """Return how stiff the rows are where they are now, if the rule wants to know."""
-        stiffness = self.rule.stiffness
-        if stiffness is None:
-            return None
+        return None if self.rule.stiffness is None else self._hessian(self.rule.stiffness)
+
+    def _hessian(self, stiffness: PairStiffness) -> PairHessian:
         atoms, scale, kept = self._frame
         cell = atoms.cell.array
         body = body_of(atoms.numbers, atoms.positions, cell, atoms.pbc, stiffness, scale, kept)
@@ -300,6 +316,7 @@ class RuleOptimizer(Optimizer):
         self.smax, self.energy_change, self.displacement = smax, energy_change, displacement
         self._status, self._reason, self._ended, self._still = "running", "the run has not ended", None, 0
         self._shorter, self._moved = 1.0, None
+        self._escapes, self._probe = 0, None
         watch.begin()
         watch.deadline = None if timeout is None else time.perf_counter() + timeout
         goes_back = self.BACKTRACKS if self.on_bad == "backtrack" else 0
@@ -335,16 +352,76 @@ class RuleOptimizer(Optimizer):
                 self._end("interrupted", f"left after {self.nsteps} steps")
 
     def _steps(self, fmax: float, steps: int) -> Iterator[bool]:
-        for converged in super().irun(fmax, steps):  # type: ignore[no-untyped-call]
-            stalled, last = self._still >= self.STALL[1], self.nsteps >= self.max_steps
-            if converged:
+        last = self.nsteps + steps
+        while True:
+            for converged in super().irun(fmax, max(0, last - self.nsteps)):  # type: ignore[no-untyped-call]
+                stalled = self._still >= self.STALL[1]
+                if converged:
+                    break
+                if stalled or self.nsteps >= last:
+                    self.optimizable.look(closely=True)
+                    if stalled:
+                        raise RelaxationStopped("stalled", "{1} steps below {0} A".format(*self.STALL))
+                    self._end("max_steps", f"{self._standing()} after {self.nsteps} steps")
+                yield False
+            if not converged:
+                return
+            if self.check is not None:
+                self._look_for_falls(self.check)
+                if self._fell(self.check, self.nsteps < last):
+                    continue
+            else:
                 self._end("converged", self._words(fmax))
-            elif stalled or last:
-                self.optimizable.look(closely=True)
-                if stalled:
-                    raise RelaxationStopped("stalled", "{1} steps below {0} A".format(*self.STALL))
-                self._end("max_steps", f"{self._standing()} after {self.nsteps} steps")
-            yield converged
+            yield self._status == "converged"
+            return
+
+    def _look_for_falls(self, check: MinimumCheck) -> None:
+        """Look for the lowest curvature where the run stands."""
+        watch = self.optimizable
+        atoms, scale, kept = self._frame
+        x, g = watch.get_x(), watch.get_gradient()
+        stiffness = self.rule.stiffness or PairStiffness()
+        turns = scale is None and not atoms.pbc.any() and kept is None
+        still = rigid(atoms.positions, len(x) // 3, turns) if kept is None else np.zeros((0, len(x) // 3, 3))
+        self._probe = probe = Probe(check, self._hessian(stiffness), self._free, still)
+        with watch.aside() as gradient:
+            while (look := probe.direction) is not None:
+                there = gradient(x + look.ravel())
+                probe.learn((there - g).reshape(-1, 3))
+
+    def _fell(self, check: MinimumCheck, more: bool) -> bool:
+        """End the run, or step off the saddle it stands on and return True."""
+        probe, watch = self._probe, self.optimizable
+        assert probe is not None
+        words = f"the lowest curvature is {probe.curvature:.3g} eV/A^2"
+        if not probe.saddle:
+            assert self.fmax is not None
+            self._end("converged", f"{self._words(self.fmax)}, {words}")
+            return False
+        if not (self.escape and more and self._escapes < check.escapes):
+            self._end("saddle", f"{words}, after {self._escapes} escapes" if self._escapes else words)
+            return False
+        self._escapes += 1
+        mode, g = probe.mode, watch.get_gradient().reshape(-1, 3)
+        push = check.push * mode / np.sqrt((mode * mode).sum(axis=1).max())
+        # The forces that are left may know which way is down.
+        push = -push if (push * g).sum() > 0 else push
+        if self.crystal is not None:
+            push = self.crystal.allow(push)
+        watch.set_x(watch.get_x() + push.ravel())
+        self.reset()
+        self._still, self._moved = 0, None
+        self._say(f"{words}: pushed by {check.push} A off the saddle")
+        return True
+
+    def _free(self, rows: np.ndarray) -> np.ndarray:
+        """Return the part of rows (R, 3) that symmetry, the cell's freedom and constraints leave."""
+        kept = self._frame[2]
+        if self.crystal is not None:
+            rows = self.crystal.kept(rows)
+        if kept is None:
+            return rows
+        return np.concatenate([(rows[: len(kept), None] @ kept)[:, 0], rows[len(kept) :]])
 
     def _standing(self) -> str:
         watch = self.optimizable
@@ -479,6 +556,17 @@ def check_start(symmetry: str, rattle: float) -> None:
         raise ValueError(f"rattle = {rattle!r} is not allowed; give a length in A, 0 or more")
     if rattle and symmetry == "keep":
         raise ValueError("rattle breaks the symmetry that symmetry='keep' is to keep; give one of them")
+
+
+def checked(check: str | MinimumCheck | None, escape: bool) -> MinimumCheck | None:
+    """Return how minima are to be checked, from the words of an optimizer."""
+    if check is None and escape:
+        raise ValueError("escape=True needs a check that finds saddles; give check='minimum'")
+    if check is None or isinstance(check, MinimumCheck):
+        return check
+    if check != "minimum":
+        raise ValueError(f"check = {check!r} is not allowed; give 'minimum', a MinimumCheck or None")
+    return MinimumCheck()
 
 
 def climbs(rule: Rule) -> bool:

@@ -58,8 +58,8 @@ class NamedOptimizer(RuleOptimizer):
         As in :func:`relax.rules.wrappers.for_atoms`.
     **settings
         Parameters of the rule by name (``relax rules`` lists them), and ``cell``, ``pressure``,
-        ``symmetry``, ``symprec``, ``rattle``, ``seed``, ``on_bad`` and ASE's ``master``, ``comm`` and
-        ``loginterval`` as in :class:`RuleOptimizer`.
+        ``symmetry``, ``symprec``, ``rattle``, ``seed``, ``on_bad``, ``check``, ``escape`` and ASE's
+        ``master``, ``comm`` and ``loginterval`` as in :class:`RuleOptimizer`.
 
     Raises
     ------
@@ -71,7 +71,7 @@ class NamedOptimizer(RuleOptimizer):
 
     rule_class: ClassVar[type[Rule]]
     PASSED_ON = (
-        *("cell", "pressure", "symmetry", "symprec", "rattle", "seed", "on_bad"),
+        *("cell", "pressure", "symmetry", "symprec", "rattle", "seed", "on_bad", "check", "escape"),
         *("master", "comm", "loginterval"),
     )
 

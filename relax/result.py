@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+import numpy as np
 
 __all__ = ["LARGEST", "STATUSES", "RelaxationStopped", "Result", "Status"]
 
@@ -14,6 +17,7 @@ Status = Literal[
     "running",
     "refused",
     "converged",
+    "saddle",
     "max_steps",
     "nonfinite",
     "exploded",
@@ -34,7 +38,8 @@ class Result:
     Parameters
     ----------
     status
-        ``converged``; ``max_steps``; ``nonfinite``: an energy or force was not a number;
+        ``converged``; ``saddle``: converged, but the energy falls along a mode that was looked for;
+        ``max_steps``; ``nonfinite``: an energy or force was not a number;
         ``exploded``: an atom lost all its neighbours or the volume ran away; ``collapsed``: atoms came on
         top of each other or the cell shrank to nothing; ``uphill``: the energy is above that of the start;
         ``stalled``: the steps shrank to nothing short of convergence; ``calculator_error``: the calculator
@@ -64,6 +69,14 @@ class Result:
         crystal, and above 1000 atoms.
     wall_time
         Seconds from the first force call to the end.
+    curvature
+        Lowest curvature of the energy that was found at the structure handed back, eV/A^2; not a number
+        where none was looked for.
+    mode
+        The direction of the lowest curvature, of length one: rows of atoms (N, 3) and, where the cell
+        relaxes, of its strain (3, 3), in the coordinates of the optimizer.
+    escapes
+        Times that a saddle point was left.
     """
 
     status: Status
@@ -79,6 +92,9 @@ class Result:
     spacegroup_first: str
     spacegroup_last: str
     wall_time: float
+    curvature: float = math.nan
+    mode: np.ndarray | None = field(default=None, repr=False, compare=False)
+    escapes: int = 0
 
     @property
     def converged(self) -> bool:

@@ -13,6 +13,10 @@ from relax.neighbors import pairs, squares, vectors
 __all__ = ["Springs", "springs"]
 
 
+SEEN = (1.1, 3.0)
+"""How much longer than the covalent radii say bonds are looked for at first, and at most."""
+
+
 class Springs(NamedTuple):
     """P pairs of atoms, or of atoms and images, each named once."""
 
@@ -41,7 +45,7 @@ def springs(
     cell, pbc
         (3, 3) in A, a vector a row, and (3,) along which it is repeated.
     radii
-        (N,) in A; the bonds of two atoms have the length of their sum.
+        (N,) in A; the bonds of two atoms have the length of their sum, or one in proportion to it.
     stiffness
         What there is to know of pairs.
 
@@ -51,24 +55,44 @@ def springs(
         Pairs cannot be listed, see :func:`~relax.neighbors.pairs`.
     """
     reach = 1 + math.log(1 / stiffness.NEGLIGIBLE) / stiffness.decay
-    wide = 1.0 if stiffness.distances == "covalent" else 2.0
-    i, j, shifts = pairs(positions, cell, pbc, reach * wide * 2 * radii.max())
+    longer, seen = 1.0, 1.0
+    if stiffness.distances == "learned":
+        seen = SEEN[0]
+    while True:
+        i, j, d, ratio = near(positions, cell * pbc[:, None], pbc, radii, reach * seen)
+        if stiffness.distances != "learned":
+            break
+        nearest = np.full(len(positions), math.inf)
+        np.minimum.at(nearest, np.concatenate([i, j]), np.concatenate([ratio, ratio]))
+        met = nearest[nearest < math.inf]
+        enough = 2 * len(met) >= len(nearest)
+        longer = float(met.mean()) if enough else SEEN[1]
+        if longer <= seen or seen == SEEN[1]:
+            break
+        seen = min(max(longer, 1.5 * seen), SEEN[1])
+    kept = ratio < reach * longer
+    i, j, d, ratio = i[kept], j[kept], d[kept], ratio[kept] / longer
+    r = np.sqrt(squares(d))
+    return Springs(i, j, d, d / np.where(r > 0, r, 1.0)[:, None], stiffness.along(ratio))
+
+
+def near(
+    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, radii: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return pairs closer than ``reach`` times the sum of their radii, each once.
+
+    Returns
+    -------
+    tuple
+        First and second atoms (P,), vectors (P, 3) in A, and distances over the sums of radii (P,).
+    """
+    i, j, shifts = pairs(positions, cell, pbc, reach * 2 * float(radii.max()))
     once = (i < j) | ((i == j) & forward(shifts))
     i, j, shifts = i[once], j[once], shifts[once]
-    d = vectors(positions, i, j, shifts, cell * pbc[:, None])
-    r = np.sqrt(squares(d))
-    ratio = r / (radii[i] + radii[j])
-    if stiffness.distances != "covalent" and len(ratio):
-        near = np.full(len(positions), np.inf)
-        np.minimum.at(near, i, ratio)
-        np.minimum.at(near, j, ratio)
-        near = near[np.isfinite(near)]
-        sc = near.mean()
-        if stiffness.distances == "stretched": sc = max(sc, 1.0)
-        ratio = ratio / min(sc, wide)
-    near = ratio < reach
-    i, j, d, r, ratio = i[near], j[near], d[near], r[near], ratio[near]
-    return Springs(i, j, d, d / np.where(r > 0, r, 1.0)[:, None], stiffness.along(ratio))
+    d = vectors(positions, i, j, shifts, cell)
+    ratio = np.sqrt(squares(d)) / (radii[i] + radii[j])
+    kept = ratio < reach
+    return i[kept], j[kept], d[kept], ratio[kept]
 
 
 def forward(shifts: np.ndarray) -> np.ndarray:

@@ -67,7 +67,9 @@ def for_torch_sim(rule: Rule, *, cell: bool | CellFreedom = False) -> Optimizer:
         Later: the model gives no stress, or the structures are not periodic, and the cell is to relax.
     """
     if rule.stiffness is not None:
-        raise ValueError(f"{type(innermost(rule)).__name__} wants a metric, which torch-sim's states do not have")
+        raise ValueError(
+            f"{type(innermost(rule)).__name__} wants a metric, which torch-sim's states do not have"
+        )
     freedom = CellFreedom() if cell is True else cell or None
 
     def optimizer(model: Any) -> tuple[Callable[[SimState], RuleState], Callable[[RuleState], RuleState]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -200,6 +200,39 @@ class Watch(Optimizable):
         if np.isnan(self.energy_first):
             self.energy_first = self.energy
         return gradient.copy()
+
+    @contextmanager
+    def aside(self) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
+        """Evaluate gradients elsewhere within the block, and be back where one was after it.
+
+        What is seen there counts as force calls and for nothing else.  The calculators are given back what
+        they had said of the place, so that nobody needs to ask again.
+        """
+        x, good = self.get_x(), self.good
+        calculators = {id(c): c for image in self.images() if (c := getattr(image, "calc", None))}.values()
+        told = [
+            (c, vars(c)["atoms"], dict(c.results))
+            for c in calculators
+            if {"atoms", "results"} <= vars(c).keys()
+        ]
+
+        def gradient(there: np.ndarray) -> np.ndarray:
+            self.inner.set_x(there)
+            found = self._evaluate("get_gradient")
+            if not (np.abs(found) < LARGEST).all():
+                raise RelaxationStopped("nonfinite", "a force beside the stationary point is not finite")
+            return found
+
+        try:
+            yield gradient
+        finally:
+            self.inner.set_x(x)
+            if good is not None and not good.shows(self.images()):
+                good.put_back(self.images())
+            for calculator, atoms, results in told:
+                calculator.atoms, calculator.results = atoms, results
+            if isinstance(self.inner, Crystal):
+                self.inner.fmax, self.inner.smax = self.fmax, self.smax
 
     def get_value(self) -> float:
         if self._gradient is not None and self.good is not None and self._seen(self.images()):

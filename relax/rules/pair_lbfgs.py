@@ -93,9 +93,8 @@ class PairLBFGS(PairStiffness, Rule):
         radius = xp.where(started & (share < self.poor), shorter, radius)
         radius = xp.where(started & (share > self.fine) & cut, longer, radius)
         undone = started & (share < self.worst)
-        base = Point(
-            *(xp.where(undone, state[k], now) for k, now in zip("xge", point[:3], strict=True)), point.seg
-        )
+        x, g, e = (xp.where(undone, state[k], now) for k, now in zip("xge", point[:3], strict=True))
+        base = point._replace(x=x, g=g, e=e)
 
         known = min(self.memory, int(xp.max(state["t"])))
         z = two_loops(base, pairs, known, lambda q: gamma * metric.solve(q))
