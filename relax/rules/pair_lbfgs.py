@@ -14,6 +14,9 @@ from relax.state import State
 
 __all__ = ["PairLBFGS"]
 
+TINY = 1e-300
+"""Quotients by numbers below this may overflow."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairLBFGS(PairStiffness, Rule):
@@ -76,16 +79,17 @@ class PairLBFGS(PairStiffness, Rule):
         s = xp.where(started, point.x - state["x"], 0 * point.x)
         y = xp.where(started, point.g - state["g"], 0 * point.g)
         sy, yhy, shs = dot(s, y), dot(y, metric.solve(y)), dot(s, metric.apply(s))
-        useful = sy > self.straight * xp.sqrt(dot(s, s) * dot(y, y))
+        useful = (sy > self.straight * xp.sqrt(dot(s, s) * dot(y, y))) & (sy > TINY)
         rho = xp.where(useful, 1 / xp.where(useful, sy, xp.ones_like(sy)), 0 * sy)
-        gamma = xp.where(started & (yhy > 0), xp.sqrt(shs / safe(yhy)), state["gamma"])
+        measured = (shs > 0) & (yhy > TINY)
+        gamma = xp.where(measured, xp.sqrt(shs / xp.where(measured, yhy, xp.ones_like(yhy))), state["gamma"])
         pairs = remembered(state, s, y, rho)
 
         slope = dot(state["g"], s)
-        part = slope / xp.where(state["slope"] < 0, state["slope"], -xp.ones_like(slope))
+        part = slope / xp.where(state["slope"] < -TINY, state["slope"], -xp.ones_like(slope))
         foretold = slope * (1 - 0.5 * xp.clip(part, 0.0, 1.0))
         rise = point.e - state["e"]
-        share = rise / xp.where(foretold < 0, foretold, -xp.ones_like(slope))
+        share = rise / xp.where(foretold < -TINY, foretold, -xp.ones_like(slope))
         length, radius = point.seg.longest(s), state["radius"]
         shorter = xp.clip(self.shrink * length, self.smallest, None)
         longer = xp.clip(self.grow * radius, None, self.largest)
