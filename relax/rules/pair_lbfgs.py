@@ -17,6 +17,9 @@ __all__ = ["PairLBFGS"]
 TINY = 1e-300
 """Quotients by numbers below this may overflow."""
 
+ROUNDING = 1e-14
+"""Change of an energy, as a share of it, that is only rounding."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairLBFGS(PairStiffness, Rule):
@@ -88,7 +91,9 @@ class PairLBFGS(PairStiffness, Rule):
         slope = dot(state["g"], s)
         part = slope / xp.where(state["slope"] < -TINY, state["slope"], -xp.ones_like(slope))
         foretold = slope * (1 - 0.5 * xp.clip(part, 0.0, 1.0))
-        rise = point.e - state["e"]
+        # Where both changes are rounding, the step went as foretold.
+        least = ROUNDING * xp.abs(point.e)
+        rise, foretold = point.e - state["e"] - least, foretold - least
         share = rise / xp.where(foretold < -TINY, foretold, -xp.ones_like(slope))
         length, radius = point.seg.longest(s), state["radius"]
         shorter = xp.clip(self.shrink * length, self.smallest, None)
