@@ -232,23 +232,26 @@ class Sparse:
         i, j, own = springs.first, springs.second, np.arange(n)
         self.atoms, self.floor, self.kept = n, stiffness.floor, body.kept
         stiff = blocks(springs, stiffness.tangent)
+        apart = stiff * (i != j)[:, None, None]  # its own images go where an atom goes
         diagonal = np.empty((n, 3, 3))
         for a in range(3):
             for b in range(3):
-                diagonal[:, a, b] = np.bincount(i, stiff[:, a, b], n) + np.bincount(j, stiff[:, a, b], n)
+                diagonal[:, a, b] = np.bincount(i, apart[:, a, b], n) + np.bincount(j, apart[:, a, b], n)
         rows, columns = np.concatenate([i, j, own]), np.concatenate([j, i, own])
         order = np.argsort(rows, kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))])
-        data = np.concatenate([-stiff, -stiff, diagonal])[order]
+        data = np.concatenate([-apart, -apart, diagonal])[order]
         self.between = bsr_array((data, columns[order], starts), shape=(3 * n, 3 * n))
         self.near = np.linalg.inv(diagonal + stiffness.floor * np.eye(3))
-        self.size = np.array([self.floor + np.trace(diagonal.sum(axis=0)) / (3 * n)])
         self.net, self.cost = np.zeros((3 * n, 0)), np.zeros((0, 0))
         if body.scale is not None:
             pull, self.cost = strained(springs, stiff, body.scale)
             flat = pull.reshape(-1, 27).T
             sums = [np.bincount(j, column, n) - np.bincount(i, column, n) for column in flat]
             self.net = np.stack(sums, axis=1).reshape(3 * n, 9)
+        held = diagonal if self.kept is None else self.kept @ diagonal @ self.kept.swapaxes(1, 2)
+        trace = np.trace(held.sum(axis=0)) + np.trace(self.cost)
+        self.size = np.array([self.floor + trace / (3 * body.rows)])
 
     def apply(self, rows: np.ndarray) -> np.ndarray:
         """Return H times rows (1, R, 3)."""
@@ -256,13 +259,13 @@ class Sparse:
 
     def _times(self, v: np.ndarray) -> np.ndarray:
         split = 3 * self.atoms
-        atoms, strain = self._held(v[:split]), v[split:]
-        pulled = self._held(self.between @ atoms + self.net @ strain)
+        atoms, strain = v[:split], v[split:]
+        if self.kept is not None:
+            atoms = (atoms.reshape(-1, 1, 3) @ self.kept).ravel()
+        pulled = self.between @ atoms + self.net @ strain
+        if self.kept is not None:
+            pulled = (self.kept @ pulled.reshape(-1, 3, 1)).ravel()
         return np.concatenate([pulled, atoms @ self.net + self.cost @ strain]) + self.floor * v
-
-    def _held(self, v: np.ndarray) -> np.ndarray:
-        """Return what constraints leave of the atoms' part (3N,) of a vector."""
-        return v if self.kept is None else (v.reshape(-1, 1, 3) @ self.kept).ravel()
 
     def _nearly_solved(self, v: np.ndarray) -> np.ndarray:
         """Return the inverse of what is on the diagonal, block by block, times ``v`` (3R,)."""
