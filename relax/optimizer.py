@@ -393,7 +393,7 @@ class RuleOptimizer(Optimizer):
         """End the run, or step off the saddle it stands on and return True."""
         probe, watch = self._probe, self.optimizable
         assert probe is not None
-        words = f"the lowest curvature is {probe.curvature:.3g} eV/A^2"
+        words = probe.words
         if not probe.saddle:
             assert self.fmax is not None
             self._end("converged", f"{self._words(self.fmax)}, {words}")
@@ -401,15 +401,13 @@ class RuleOptimizer(Optimizer):
         if not (self.escape and more and self._escapes < check.escapes):
             self._end("saddle", f"{words}, after {self._escapes} escapes" if self._escapes else words)
             return False
-        self._escapes += 1
-        mode, g = probe.mode, watch.get_gradient().reshape(-1, 3)
-        push = check.push * mode / np.sqrt((mode * mode).sum(axis=1).max())
-        # The forces that are left may know which way is down.
-        push = -push if (push * g).sum() > 0 else push
+        push = probe.push(watch.get_gradient().reshape(-1, 3))
         if self.crystal is not None:
             push = self.crystal.allow(push)
         watch.set_x(watch.get_x() + push.ravel())
         self.reset()
+        self._escapes += 1
+        self._probe = None  # what it knows is not of where the run goes on
         self._still, self._moved = 0, None
         self._say(f"{words}: pushed by {check.push} A off the saddle")
         return True

@@ -89,6 +89,17 @@ class Probe:
         """Whether the energy falls along the mode."""
         return self.curvature < self.check.saddle
 
+    @property
+    def words(self) -> str:
+        """What has been found."""
+        return f"the lowest curvature is {self.curvature:.3g} eV/A^2"
+
+    def push(self, g: np.ndarray) -> np.ndarray:
+        """Return the displacement (R, 3), A, that leaves a saddle where the gradient is ``g`` (R, 3)."""
+        push = self.check.push * self.mode / np.sqrt((self.mode * self.mode).sum(axis=1).max())
+        # The forces that are left may know which way is down.
+        return np.asarray(-push if (push * g).sum() > 0 else push)
+
     def _allowed(self, rows: np.ndarray) -> np.ndarray:
         """Return the part of rows (R, 3) that may move and is no rigid motion."""
         rows = self.free(rows).ravel()
