@@ -378,11 +378,10 @@ class RuleOptimizer(Optimizer):
     def _look_for_falls(self, check: MinimumCheck) -> None:
         """Look for the lowest curvature where the run stands."""
         watch = self.optimizable
-        atoms, scale, kept = self._frame
+        atoms = self._frame[0]
         x, g = watch.get_x(), watch.get_gradient()
         stiffness = self.rule.stiffness or PairStiffness()
-        turns = scale is None and not atoms.pbc.any() and kept is None
-        still = rigid(atoms.positions, len(x) // 3, turns) if kept is None else np.zeros((0, len(x) // 3, 3))
+        still = rigid(atoms.positions, len(x) // 3, turns=not atoms.pbc.any())
         self._probe = probe = Probe(check, self._hessian(stiffness), self._free, still)
         with watch.aside() as gradient:
             while (look := probe.direction) is not None:

@@ -60,7 +60,8 @@ class Probe:
     free
         The projection of rows (R, 3) on what may move at all.
     still
-        Orthonormal rows (K, R, 3) along which the energy cannot change, see :func:`rigid`.
+        Orthonormal rows (K, R, 3) along which the energy cannot change, see :func:`rigid`; those that may
+        not move are left out.
 
     Attributes
     ----------
@@ -76,7 +77,9 @@ class Probe:
 
     def __init__(self, check: MinimumCheck, metric: Metric, free: Project, still: np.ndarray) -> None:
         self.check, self.metric, self.free = check, metric, free
-        self.shape, self.still = still.shape[1:], still.reshape(len(still), -1)
+        self.shape = still.shape[1:]
+        _, cosines, motions = np.linalg.svd(np.array([free(rows).ravel() for rows in still]), False)
+        self.still = motions[np.abs(cosines - 1) < 1e-6]
         self.calls, self.scale = 0, 1.0
         self.curvature, self.mode = math.inf, np.zeros(self.shape)
         self.looked: list[np.ndarray] = []
@@ -146,17 +149,17 @@ def rigid(positions: np.ndarray, rows: int, turns: bool) -> np.ndarray:
     positions
         (N, 3) in A.
     rows
-        R: those of atoms, and of a strain if there are more.
+        R: those of atoms, and of a strain if there are more, in which turning is the part without symmetry.
     turns
-        Whether turning it is no change either, as of a molecule.
+        Whether turning the atoms is no change either, as of a molecule.
     """
     n = len(positions)
-    motions = np.zeros((6 if turns else 3, rows, 3))
+    turned = np.cross(np.eye(3)[:, None], np.eye(3))
+    motions = np.zeros((9, rows, 3))
     motions[np.arange(3), :n, np.arange(3)] = 1.0
     if turns:
-        centred = positions - positions.mean(axis=0)
-        for k, axis in enumerate(np.eye(3)):
-            motions[3 + k, :n] = np.cross(axis, centred)
+        motions[3:6, :n] = (positions - positions.mean(axis=0)) @ turned
+    motions[6:, n:] = turned[:, : rows - n]
     flat = motions.reshape(len(motions), -1)
     _, sizes, right = np.linalg.svd(flat, full_matrices=False)
-    return np.asarray(right[sizes > 1e-8 * sizes.max()]).reshape(-1, rows, 3)
+    return np.asarray(right[: len(sizes)][sizes > 1e-8 * sizes.max()]).reshape(-1, rows, 3)
