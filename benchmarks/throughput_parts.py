@@ -135,7 +135,7 @@ def profile(rule: str, model: str, n: int) -> Row:
     warm_up(potential, given[0])
     followed = dressed(rule, {})
     ensemble = Ensemble(
-        potential, followed, Criteria(FMAX, CAP), Entrance(innermost(followed).strain_length, True), 1e9
+        potential, followed, Criteria(FMAX, CAP), Entrance(innermost(followed), True), 1e9
     )
     before, began = dict(potential.seconds), time.perf_counter()
     done = list(ensemble.run(given))

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import array_api_compat
 import numpy as np
@@ -94,6 +94,16 @@ def strain_gradient(strain: Array, deformed: Array, virial: Array) -> Array:
     return size * exponential(rows)[:, :3, 3:]
 
 
+class Strider(Protocol):
+    """What steps in a cell; see ``Rule`` for the meaning of the numbers."""
+
+    @property
+    def strain_length(self) -> tuple[float, float]: ...
+
+    @property
+    def max_strain(self) -> float: ...
+
+
 @dataclass(frozen=True)
 class CellFreedom:
     """What a cell may do while it relaxes.
@@ -110,7 +120,8 @@ class CellFreedom:
     constant_volume
         Only change its shape.
     max_strain
-        Largest strain of one step; a longer step is shortened as a whole.
+        Largest strain of one step; a longer step is shortened as a whole.  If not given, what suits the
+        rule, see ``Rule.max_strain``.
     length
         Length (A) that a strain of one counts as among the displacements of atoms; ASE's cell filters
         take the number of atoms.  If not given, optimizers take what suits the rule, see
@@ -128,7 +139,7 @@ class CellFreedom:
     mask: Sequence[Any] | None = None
     hydrostatic: bool = False
     constant_volume: bool = False
-    max_strain: float = 0.03
+    max_strain: float | None = None
     length: float | None = None
     rebase: float = 0.3
 
@@ -146,10 +157,12 @@ class CellFreedom:
         if self.hydrostatic and (self.constant_volume or self.mask is not None):
             raise ValueError("a hydrostatic cell is only scaled: it takes no mask and no constant volume")
 
-    def sized(self, strain_length: tuple[float, float], natoms: int) -> CellFreedom:
-        """Return this with a ``length``: its own or, for ``natoms`` atoms, that of ``Rule.strain_length``."""
-        factor, power = strain_length
-        return self if self.length is not None else replace(self, length=factor * max(natoms, 1) ** power)
+    def sized(self, strider: Strider, natoms: int) -> CellFreedom:
+        """Return this with a ``length`` and a ``max_strain``: its own or, for ``natoms`` atoms, a rule's."""
+        factor, power = strider.strain_length
+        length = factor * max(natoms, 1) ** power if self.length is None else self.length
+        limit = strider.max_strain if self.max_strain is None else self.max_strain
+        return replace(self, length=length, max_strain=limit)
 
     @property
     def components(self) -> np.ndarray:

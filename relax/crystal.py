@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +30,8 @@ class Crystal(Optimizable):
     atoms
         The structure, with a calculator.
     freedom
-        What the cell may do; it is held, if not given.
+        What the cell may do; it is held, if not given.  Without a ``length`` a strain of one counts as one A
+        for each atom, and without a ``max_strain`` steps have no limit.
     keep_symmetry
         Keep the space group that the atoms have now: they are snapped to it, and from there on
         gradients and steps are projected on it.
@@ -66,6 +68,7 @@ class Crystal(Optimizable):
             self.group = SpaceGroup.of(atoms, symprec)
             self.group.snap(atoms)
         self.scale = (freedom.length if freedom else None) or float(len(atoms))
+        self.limit = (freedom.max_strain if freedom else None) or math.inf
         self._rows = Segments([len(atoms) + 3 * (freedom is not None)], [freedom is not None])
         self.fmax = self.smax = float("nan")
         self.rebase()
@@ -186,7 +189,7 @@ class Crystal(Optimizable):
         if self.freedom is None:
             return step
         strain = float(np.linalg.norm(step[-3:], 2)) / self.scale
-        return step * min(1.0, self.freedom.max_strain / strain) if strain else step
+        return step * min(1.0, self.limit / strain) if strain else step
 
     def stress_converged(self, fmax: float, smax: float | None) -> bool:
         """Whether the stress last learnt meets ``smax`` (GPa).

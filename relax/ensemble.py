@@ -111,7 +111,7 @@ def relax_many(
         as_potential(potential),
         followed,
         Criteria(fmax, steps, smax, energy_change, displacement, timeout),
-        Entrance(innermost(followed).strain_length, cell, pressure, symmetry, symprec, rattle, seed),
+        Entrance(innermost(followed), cell, pressure, symmetry, symprec, rattle, seed),
         budget,
         on_bad,
     )

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from relax.batch import Batch, Start
-from relax.cell import CellFreedom
+from relax.cell import CellFreedom, Strider
 from relax.integrity import Integrity, Shape, change
 from relax.optimizer import check_start, freed
 from relax.potentials.potential import Potential, Refused
@@ -126,8 +126,8 @@ class Entrance:
     ----------
     cell, pressure, symmetry, symprec, rattle, seed
         As in :class:`relax.optimizer.RuleOptimizer`; ``cell`` may also be a function of the structure.
-    strain_length
-        See ``Rule.strain_length``.
+    strider
+        The rule that is followed.
 
     Raises
     ------
@@ -135,7 +135,7 @@ class Entrance:
         A value is not allowed.
     """
 
-    strain_length: tuple[float, float]
+    strider: Strider
     cell: Cell | Callable[[Atoms], Cell] = False
     pressure: float = 0.0
     symmetry: str = "free"
@@ -189,7 +189,7 @@ class Entrance:
         try:
             freedom = freed(self.cell(atoms) if callable(self.cell) else self.cell, self.pressure)
             if freedom is not None:
-                freedom = freedom.sized(self.strain_length, len(atoms))
+                freedom = freedom.sized(self.strider, len(atoms))
             group = None
             if self.symmetry == "keep":
                 group = SpaceGroup.of(atoms, self.symprec)

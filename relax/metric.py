@@ -72,12 +72,10 @@ class PairStiffness:
     (2018).
     """
 
-    decay: float = param(5.0, "(0, inf)", "", "decay of a pair's stiffness, per bond length")
-    tangent: float = param(0.05, "[0, 1]", "", "stiffness across a bond, as a share of that along it")
-    floor: float = param(0.1, "(0, inf)", "", "stiffness of every row by itself")
-    distances: str = choice(
-        "covalent", ("covalent", "learned", "stretched"), "where the lengths of bonds are from"
-    )
+    decay: float = param(12.0, "(0, inf)", "", "decay of a pair's stiffness, per bond length")
+    tangent: float = param(0.01, "[0, 1]", "", "stiffness across a bond, as a share of that along it")
+    floor: float = param(0.15, "(0, inf)", "", "stiffness of every row by itself")
+    distances: str = choice("learned", ("learned", "covalent"), "where the lengths of bonds are from")
 
     NEGLIGIBLE = 0.01
     """Stiffness, as a share of that of a bond, of which there is none: it decides how far pairs reach."""

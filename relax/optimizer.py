@@ -132,7 +132,7 @@ class RuleOptimizer(Optimizer):
                 kind = type(atoms).__name__
                 raise ValueError(f"cell= and symmetry='keep' are for plain Atoms, not for a {kind}")
             if freedom is not None:
-                freedom = freedom.sized(innermost(rule).strain_length, len(atoms))
+                freedom = freedom.sized(innermost(rule), len(atoms))
             self.crystal = Crystal(atoms, freedom, symmetry == "keep", symprec)
         self.rule = rule
         self.symprec = symprec

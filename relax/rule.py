@@ -45,6 +45,9 @@ class Point(NamedTuple):
 class Rule(ABC):
     """An update rule.  Subclasses are frozen dataclasses whose numbers are declared by ``param``."""
 
+    max_strain: ClassVar[float] = 0.03
+    """Largest strain of one step that suits the rule; see ``CellFreedom``."""
+
     NAME: ClassVar[str] = ""
     """What it is called on the command line; the name of the class in small letters, if not given."""
 

@@ -114,7 +114,7 @@ class CellSteps:
         if not model.compute_stress:
             raise ValueError("cell=True needs the stress; make the model with compute_stress=True")
         self.model, self.freedom, self.memory = model, freedom, Memory(rule, model.device)
-        self.strain_length = innermost(rule).strain_length
+        self.strider = innermost(rule)
         real: dict[str, Any] = {"dtype": torch.float64, "device": model.device}
         self.free = torch.tensor(freedom.projector(np.eye(3)), **real)
         self.pressure = freedom.pressure * GPA * torch.eye(3, **real)
@@ -194,7 +194,7 @@ class CellSteps:
 
     def scale(self, state: CellRuleState) -> torch.Tensor:
         """Return the length that a strain of one counts as in each structure, (S, 1, 1), A."""
-        factor, power = self.strain_length
+        factor, power = self.strider.strain_length
         atoms = state.n_atoms_per_system.double()[:, None, None]
         length = self.freedom.length
         return factor * atoms**power if length is None else torch.full_like(atoms, length)
@@ -215,7 +215,8 @@ class CellSteps:
         cells = self.freed(cells)
         # One structure gone wrong must not end its batch, as taking the norm of a NaN would.
         strain = torch.linalg.matrix_norm(torch.nan_to_num(cells, 0.0, 0.0, 0.0), 2)[:, None, None] / scale
-        shorter = torch.clip(self.freedom.max_strain / strain, max=1.0)  # of no strain, infinity
+        limit = self.strider.max_strain if self.freedom.max_strain is None else self.freedom.max_strain
+        shorter = torch.clip(limit / strain, max=1.0)  # of no strain, infinity
         return shorter[owner, 0] * atoms, shorter * cells
 
 

@@ -17,9 +17,6 @@ __all__ = ["PairLBFGS"]
 TINY = 1e-300
 """Quotients by numbers below this may overflow."""
 
-ROUNDING = 1e-14
-"""Change of an energy, as a share of it, that is only rounding."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class PairLBFGS(PairStiffness, Rule):
@@ -42,19 +39,23 @@ class PairLBFGS(PairStiffness, Rule):
     """
 
     NAME = "pair-lbfgs"
-    trust = (0.3, "atom")
+    trust = (0.6, "atom")
+    max_strain = 0.1
+    strain_length = (3.0, 0.0)
+    noise = 2e-3
 
     memory: int = param(10, "[1, inf)", "steps", "pairs that are kept")
-    hardness: float = param(10.0, "(0, inf)", "eV/A^2", "stiffness of a bond before any pair is known")
+    hardness: float = param(5.0, "(0, inf)", "eV/A^2", "stiffness of a bond before any pair is known")
     straight: float = param(1e-8, "[0, 1)", "", "smallest cosine of s and y that shows a curvature")
+    blur: float = param(1e-7, "[0, 1)", "", "noise of the energy, as a share of it")
     radius: float = param(0.2, "(0, inf)", "A", "first trust radius")
     largest: float = param(0.3, "(0, inf)", "A", "largest trust radius")
     smallest: float = param(0.01, "(0, inf)", "A", "smallest trust radius")
-    worst: float = param(-1.0, "(-inf, 1)", "", "share of the foretold change below which a step is undone")
-    poor: float = param(0.0, "(-inf, 1)", "", "share below which the radius shrinks")
-    fine: float = param(0.7, "(0, inf)", "", "share above which the radius grows")
-    shrink: float = param(0.5, "(0, 1)", "", "new radius, as a share of the length of a poor step")
-    grow: float = param(2.0, "[1, inf)", "", "growth of the radius")
+    worst: float = param(-0.5, "(-inf, 1)", "", "share of the foretold change below which a step is undone")
+    poor: float = param(-0.25, "(-inf, 1)", "", "share below which the radius shrinks")
+    fine: float = param(0.9, "(0, inf)", "", "share above which the radius grows")
+    shrink: float = param(0.3, "(0, 1)", "", "new radius, as a share of the length of a poor step")
+    grow: float = param(1.5, "[1, inf)", "", "growth of the radius")
 
     @property
     def stiffness(self) -> PairStiffness:
@@ -91,8 +92,8 @@ class PairLBFGS(PairStiffness, Rule):
         slope = dot(state["g"], s)
         part = slope / xp.where(state["slope"] < -TINY, state["slope"], -xp.ones_like(slope))
         foretold = slope * (1 - 0.5 * xp.clip(part, 0.0, 1.0))
-        # Where both changes are rounding, the step went as foretold.
-        least = ROUNDING * xp.abs(point.e)
+        # Where both changes are noise, the step went as foretold.
+        least = self.blur * xp.abs(point.e)
         rise, foretold = point.e - state["e"] - least, foretold - least
         share = rise / xp.where(foretold < -TINY, foretold, -xp.ones_like(slope))
         length, radius = point.seg.longest(s), state["radius"]
