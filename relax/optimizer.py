@@ -275,6 +275,10 @@ class RuleOptimizer(Optimizer):
         else:
             kind = type(target).__name__
             raise ValueError(f"a metric is for Atoms and filters of their cell, not for a {kind}")
+        for kept_so in ("hydrostatic_strain", "constant_volume"):
+            if getattr(target, kept_so, False):
+                # ASE's filters only hide it from the gradient, and a metric mixes rows.
+                raise ValueError(f"a metric breaks a filter's {kept_so}; use cell=CellFreedom(...)")
         try:
             kept = kept_by(atoms, scale is not None)[1]
         except Refused:
