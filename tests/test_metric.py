@@ -557,6 +557,39 @@ def test_a_metric_is_refused_where_there_is_none(kind, optimizer, options):
         opt.run(fmax=0.01, steps=3)
 
 
+@IN_METRICS
+@pytest.mark.parametrize("wrap", [FrechetCellFilter, UnitCellFilter])
+@pytest.mark.parametrize("kept", ["hydrostatic_strain", "constant_volume"])
+def test_what_a_filter_only_hides_from_the_gradient_is_refused(kept, wrap, optimizer, options):
+    opt = optimizer(wrap(copper(1.02), **{kept: True}), logfile=None, **options)
+    with pytest.raises(ValueError, match=f"breaks a filter's {kept}"):
+        opt.run(fmax=0.01, steps=3)
+
+
+@IN_METRICS
+@pytest.mark.parametrize("freedom", [{"hydrostatic": True}, {"constant_volume": True}])
+def test_the_freedom_of_a_cell_is_kept(freedom, optimizer, options):
+    atoms = copper(1.02, rattle=0.1)
+    before = atoms.cell.cellpar(), atoms.get_volume()
+    assert optimizer(atoms, logfile=None, cell=CellFreedom(**freedom), **options).run(fmax=0.02, steps=100)
+    if "hydrostatic" in freedom:
+        after = atoms.cell.cellpar()
+        np.testing.assert_allclose(after[:3] / after[0], before[0][:3] / before[0][0], rtol=1e-9)
+        np.testing.assert_allclose(after[3:], 90.0, atol=1e-9)
+    else:
+        assert atoms.get_volume() == pytest.approx(before[1], rel=1e-9)
+
+
+@IN_METRICS
+@pytest.mark.parametrize("wrap", [FrechetCellFilter, UnitCellFilter])
+def test_a_mask_of_a_filter_is_kept(wrap, optimizer, options):
+    atoms = copper(1.02, rattle=0.1)
+    height = atoms.cell.array[2].copy()
+    opt = optimizer(wrap(atoms, mask=[1, 1, 0, 0, 0, 0]), logfile=None, **options)
+    assert opt.run(fmax=0.02, steps=100)
+    np.testing.assert_allclose(atoms.cell.array[2], height, atol=1e-9)
+
+
 @pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")
 @IN_METRICS
 def test_symmetry_is_kept(optimizer, options):
