@@ -55,15 +55,15 @@ def draw(results: Json, stem: Path) -> None:
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     systems = results["systems"]
     # Text stays text, and nothing in the file depends on when or where it was made.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "relax", "font.size": 10}):
         figure, axes = plt.subplots(
             2, len(systems), figsize=(3.6 * len(systems) + 0.4, 6.2), sharex="col", squeeze=False,
-            layout="constrained",
+            layout=ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.06, wspace=0.02),
         )  # fmt: skip
-        figure.get_layout_engine().set(h_pad=0.06, w_pad=0.06, wspace=0.02)
         handles: dict[str, Any] = {}
         for column, (name, spec) in zip(axes.T, systems.items(), strict=True):
             found = {curve.name: curve for curve in curves(results, name)}
@@ -83,7 +83,7 @@ def panels(column: Any, spec: Json, curve: Curve) -> Any:
     """Draw one run into both panels of its structure; return the line that stands for it in the legend."""
     from matplotlib.lines import Line2D
 
-    look = {"linewidth": 1.4} | LOOKS[curve.name]
+    look: Json = {"linewidth": 1.4} | LOOKS[curve.name]
     width, _ = look.pop("linewidth"), look.pop("marker")
     calls = np.arange(1, len(curve.force) + 1)
     # What is lower than the panel goes along its edge.
@@ -98,7 +98,7 @@ def mark(name: str, full: bool = True) -> Json:
     """Return how the end of a curve looks."""
     color = LOOKS[name]["color"]
     face, edge = (color, "white") if full else ("white", color)
-    size = {"markersize": 6.5, "markeredgewidth": 0.8}
+    size: Json = {"markersize": 6.5, "markeredgewidth": 0.8}
     return {"marker": LOOKS[name]["marker"], "markerfacecolor": face, "markeredgecolor": edge} | size
 
 

@@ -139,6 +139,7 @@ def test_a_command_goes_on_where_it_was_and_draws(small, tmp_path, monkeypatch):
     assert figure.with_suffix(".svg").read_text() == first
     out.write_text(json.dumps(results | {"rows": results["rows"][:-1]}))
     assert isinstance(command(*words).exception, AssertionError)
+    out.write_text(json.dumps(results))
     rendered = command(*words, "--render")
     assert rendered.exit_code == 0, rendered.output
     assert "ase:FIRE" in rendered.stdout
