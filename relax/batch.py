@@ -289,11 +289,11 @@ class Batch:
         keys = tuple(fixed.keys.tolist())
         return Geometry(keys, fixed.lengths, fixed.numbers, self.positions, self.cells, fixed.pbc)
 
-    def metric(self, stiffness: PairStiffness) -> PairHessian:
-        """Return how stiff the rows are where they are now."""
+    def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> PairHessian:
+        """Return how stiff the rows of the structures ``which``, or of all, are where they are now."""
         fixed, positions, cells = self.fixed, self.positions, self.cells
         bodies = []
-        for s in range(len(self)):
+        for s in range(len(self)) if which is None else which:
             mine = self.slice(s)
             scale = float(fixed.scale[s, 0, 0]) if fixed.relaxes[s] else None
             kept = fixed.step_kept[mine] if self._constrained else None

@@ -26,15 +26,18 @@ from relax.budget import PROBED, Budget
 from relax.criteria import Criteria
 from relax.jury import Jury, Verdicts
 from relax.members import Cell, Entrance, Member, Relaxed
-from relax.optimizer import RECOVERABLE, RuleOptimizer, climbs
+from relax.metric import PairStiffness
+from relax.optimizer import RECOVERABLE, RuleOptimizer, checked, climbs
 from relax.potentials import as_potential
 from relax.potentials.geometries import chosen, unknown
 from relax.potentials.potential import Answer, Geometry, OutOfMemory, Potential
+from relax.probing import Aside, Probing
 from relax.records import History
 from relax.result import Status
 from relax.rule import Point, Rule
 from relax.rules import RULES
 from relax.rules.wrappers import for_atoms, innermost
+from relax.saddle import MinimumCheck
 from relax.state import State
 from relax.symmetry import SYMPREC
 
@@ -61,6 +64,8 @@ def relax_many(
     rattle: float = 0.0,
     seed: int = 0,
     on_bad: str = "stop",
+    check: str | MinimumCheck | None = None,
+    escape: bool = False,
     **settings: Any,
 ) -> Iterator[Relaxed]:
     """Relax many structures at once, and yield each as it ends.
@@ -88,7 +93,7 @@ def relax_many(
         Repeated runs are the same to the last bit with the same budget.
     progress
         Show a progress bar on standard error, where that is a terminal.
-    cell, pressure, symmetry, symprec, rattle, seed, on_bad
+    cell, pressure, symmetry, symprec, rattle, seed, on_bad, check, escape
         As in :class:`~relax.optimizer.RuleOptimizer`; ``cell`` may also be a function of the structure.
         ``on_bad`` is ``"stop"`` or ``"backtrack"``.
     **settings
@@ -114,6 +119,8 @@ def relax_many(
         Entrance(innermost(followed), cell, pressure, symmetry, symprec, rattle, seed),
         budget,
         on_bad,
+        check,
+        escape,
     )
     return _shown(ensemble, structures) if progress else ensemble.run(structures)
 
@@ -166,6 +173,8 @@ class Ensemble:
         entrance: Entrance,
         budget: float | None = None,
         on_bad: str = "stop",
+        check: str | MinimumCheck | None = None,
+        escape: bool = False,
     ) -> None:
         if on_bad not in ("stop", "backtrack"):
             raise ValueError(f"on_bad = {on_bad!r} is not allowed; give 'stop' or 'backtrack'")
@@ -173,6 +182,9 @@ class Ensemble:
         self.budget = Budget(potential, budget)
         self.goes_back = RuleOptimizer.BACKTRACKS if on_bad == "backtrack" else 0
         self.jury = Jury(criteria, downhill=not climbs(rule))
+        self.probing: Probing | None = None
+        if (how := checked(check, escape)) is not None:
+            self.probing = Probing(how, escape, rule.stiffness or PairStiffness(), criteria.steps)
         self.seconds = dict.fromkeys(("potential", "rule", "cell", "bookkeeping"), 0.0)
         self.members: list[Member] = []
         self.batch: Batch
@@ -291,11 +303,15 @@ class Ensemble:
             self.history.record.wall += shares * (time.perf_counter() - began)
             began = time.perf_counter()
             integrity = [member.integrity for member in self.members]
-            verdicts, slopes = self.jury.judge(self.batch, integrity, self.history, answer)
+            probed = np.array([member.look is not None for member in self.members])
+            verdicts, slopes = self.jury.judge(self.batch, integrity, self.history, answer, probed)
+            aside = Aside.none(self.batch)
+            if self.probing is not None:
+                aside = self.probing.settle(self.batch, self.members, self.history, slopes, verdicts)
             values = self.batch.values(answer)
             if self._go_back(verdicts, answer, values):
                 slopes = self.batch.slopes(answer.forces, answer.stresses)
-        self._step(verdicts, answer, values, slopes)
+        self._step(verdicts, answer, values, slopes, aside)
         with self._clock("bookkeeping"):
             self.history.record.wall += shares * (time.perf_counter() - began)
             leaving = self._part(verdicts) if verdicts else []
@@ -373,10 +389,12 @@ class Ensemble:
         rows = which[self.batch.seg.owner][:, None]
         self.state = states.where(rows, self.rule.init(self.batch.x), self.state)
 
-    def _step(self, verdicts: Verdicts, answer: Answer, values: np.ndarray, slopes: Slopes) -> None:
+    def _step(
+        self, verdicts: Verdicts, answer: Answer, values: np.ndarray, slopes: Slopes, aside: Aside
+    ) -> None:
         """Take a step with every structure; one that is about to leave is put back anyway."""
         batch, record, seg = self.batch, self.history.record, self.batch.seg
-        far = batch.far
+        far = batch.far & ~aside.which
         if far.any():
             with self._clock("cell"):
                 batch.rebase(far)
@@ -387,6 +405,7 @@ class Ensemble:
             point = Point(batch.x, slopes.g, values[seg.owner][:, None], seg, metric)
             dx, self.state = self.rule.update(self.state, point)
         with self._clock("cell"):
+            dx = np.where(aside.which[seg.owner][:, None], 0.0, dx)
             astray = np.logical_or.reduceat(~np.isfinite(dx).all(axis=1), seg.starts)
             if astray.any():
                 dx = np.where(astray[seg.owner][:, None], 0.0, dx)
@@ -394,14 +413,17 @@ class Ensemble:
                 lost = {int(s): words for s in np.flatnonzero(astray) if s not in verdicts}
                 self._go_back(lost, answer, values)
                 verdicts |= lost
-            dx = record.shorter[seg.owner][:, None] * batch.allow(dx)
+            dx = record.shorter[seg.owner][:, None] * batch.allow(dx) + aside.dx
             batch.move(dx)
             size = np.maximum.reduceat(np.abs(dx).max(axis=1), seg.starts)
             way = dx[batch.rows[0]]
             moved = np.sqrt(np.maximum.reduceat((way * way).sum(axis=1), batch.firsts))
             ended = np.isin(np.arange(len(batch)), list(verdicts))
             record.stays = (size == 0) & ~ended
-            record.still = np.where((size < RuleOptimizer.STALL[0]) & ~astray, record.still + 1, 0)
-            record.moved = np.where(astray, np.nan, moved)
+            off = astray | aside.which
+            record.still = np.where((size < RuleOptimizer.STALL[0]) & ~off, record.still + 1, 0)
+            record.moved = np.where(off, np.nan, moved)
             record.before = values
-            record.steps += ~ended & ~astray
+            record.steps += ~ended & ~off
+            if aside.pushed.any():
+                self._afresh(aside.pushed)

@@ -36,11 +36,17 @@ class Jury:
         self.criteria, self.downhill = criteria, downhill
 
     def judge(
-        self, batch: Batch, integrity: Sequence[Integrity], history: History, answer: Answer
+        self,
+        batch: Batch,
+        integrity: Sequence[Integrity],
+        history: History,
+        answer: Answer,
+        probed: np.ndarray,
     ) -> tuple[Verdicts, Slopes]:
         """Return which structures have ended, and the gradient; take note of the rest in ``history``.
 
-        The numbers of ``answer`` that cannot be reckoned with become zeros.
+        Of those that are ``probed`` (S,), beside where they have converged, note is taken only of what ends
+        them.  The numbers of ``answer`` that cannot be reckoned with become zeros.
         """
         verdicts = self._senseless(batch, answer)
         record, natoms = history.record, batch.fixed.lengths
@@ -52,16 +58,16 @@ class Jury:
         )  # fmt: skip
 
         new = np.isnan(history.whole.value)
-        left = self._mask(batch, without=verdicts)
+        left = ~probed & self._mask(batch, without=verdicts)
         _put(history.whole, now, batch, left & new)
         for s in np.flatnonzero(left & (record.way(batch) > Watch.LOOK_EVERY)):
             self._look(int(s), batch, integrity, history, now, verdicts)
-        left = self._mask(batch, without=verdicts)
+        left = ~probed & self._mask(batch, without=verdicts)
         record.first = np.where(left & np.isnan(record.first), value, record.first)
         for s in np.flatnonzero(left & (value - record.first > Watch.UPHILL * natoms)):
             self._uphill(int(s), value, record.first, natoms, Watch.UPHILL, verdicts)
 
-        left = self._mask(batch, without=verdicts)
+        left = ~probed & self._mask(batch, without=verdicts)
         _put(history.good, now, batch, left)
         lower = np.isnan(history.lowest.value) | (value <= history.lowest.value)
         _put(history.lowest, now, batch, left & lower)
@@ -88,7 +94,7 @@ class Jury:
                 self._uphill(s, now.value, record.first, natoms, Watch.ABOVE_START, verdicts)
             if s not in verdicts:
                 verdicts[s] = self._end(s, converged[s], stalled[s], batch, record.steps[s], slopes)
-        late = left & (record.wall > (np.inf if criteria.timeout is None else criteria.timeout))
+        late = record.wall > (np.inf if criteria.timeout is None else criteria.timeout)
         for s in map(int, np.flatnonzero(late)):
             verdicts.setdefault(s, ("timeout", f"its share of the time was up: {record.wall[s]:.3g} s"))
 

@@ -18,9 +18,10 @@ from relax.potentials.potential import Potential, Refused
 from relax.rattle import rattle as rattled
 from relax.records import History
 from relax.result import Result, Status
+from relax.saddle import Probe
 from relax.symmetry import SYMPREC, SpaceGroup, space_group
 
-__all__ = ["Cell", "Entrance", "Member", "Relaxed"]
+__all__ = ["Cell", "Entrance", "Look", "Member", "Relaxed"]
 
 Cell = bool | CellFreedom
 """What may be asked of a cell."""
@@ -46,6 +47,15 @@ class Relaxed:
 
 
 @dataclass
+class Look:
+    """The look around a place where a structure has converged."""
+
+    probe: Probe
+    g: np.ndarray  # (R, 3) eV/A, the gradient there
+    reason: str  # in words, how it has converged
+
+
+@dataclass
 class Member:
     """A structure in the batch, beside its rows."""
 
@@ -55,6 +65,8 @@ class Member:
     integrity: Integrity
     size: float  # in the unit of the potential
     symprec: float  # A
+    look: Look | None = None  # where it is now
+    escapes: int = 0
 
     def leave(self, batch: Batch, history: History, s: int, verdict: tuple[Status, str]) -> Relaxed:
         """Return what has become of this structure, which is in place ``s`` of the batch."""
@@ -79,6 +91,9 @@ class Member:
             energy_first=float(record.first[s]),
             energy_last=float(last.value[s]),
             wall_time=float(record.wall[s]),
+            curvature=self.look.probe.curvature if self.look else math.nan,
+            mode=self.look.probe.mode if self.look else None,
+            escapes=self.escapes,
         )
         return Relaxed(self.index, atoms, result)
 
@@ -97,6 +112,9 @@ def told(
     energy_first: float = math.nan,
     energy_last: float = math.nan,
     wall_time: float = 0.0,
+    curvature: float = math.nan,
+    mode: np.ndarray | None = None,
+    escapes: int = 0,
 ) -> Result:
     """Return what there is to say of a structure that was ``first`` and is ``last``."""
     status, reason = verdict
@@ -115,6 +133,9 @@ def told(
         spacegroup_first=space_group(first, symprec),
         spacegroup_last=space_group(last, symprec),
         wall_time=wall_time,
+        curvature=curvature,
+        mode=mode,
+        escapes=escapes,
     )
 
 

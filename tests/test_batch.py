@@ -99,6 +99,8 @@ def assert_same(done, atoms, result, held=True):
             value = re.sub(r", stress \S+ GPa", "", value)
         if isinstance(value, float):
             assert mine[name] == pytest.approx(value, rel=1e-6, abs=1e-7, nan_ok=True), name
+        elif isinstance(value, np.ndarray):
+            assert mine[name] == pytest.approx(value, abs=1e-5), name
         else:
             assert mine[name] == value, name
 
