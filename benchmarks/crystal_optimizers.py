@@ -25,8 +25,10 @@ from relax.cell import CellFreedom
 from relax.optimizers import OPTIMIZERS, NamedOptimizer
 from relax.parameters import parameters
 from relax.restart import described
+from relax.rules.wrappers import innermost
 
 DEFAULTS = (
+    "pair-lbfgs", "pair-lbfgs:check=minimum,escape=true",
     "core", "frankenstein", "lbfgs", "fire", "rprop", "adam",
     "ase:FIRE", "ase:FIRE2", "ase:BFGS", "ase:LBFGS", "ase:BFGSLineSearch", "ase:GoodOldQuasiNewton",
     "ase:CG", "ase:PreconLBFGS",
@@ -131,4 +133,7 @@ def settings_text(name: str) -> str:
     named, settings = read_settings(name)
     beside = {k: v for k, v in settings.items() if k not in parameters(named.rule_class)}
     made = make(name, Atoms("Cu", cell=[4, 4, 4], pbc=True))
-    return ", ".join([described(made.rule), repr(CellFreedom()), *(f"{k}={v!r}" for k, v in beside.items())])
+    cells = CellFreedom(max_strain=innermost(made.rule).max_strain)
+    checks = [repr(made.check)] if made.check else []
+    own = [described(made.rule), repr(cells), *checks]
+    return ", ".join([*own, *(f"{k}={v!r}" for k, v in beside.items())])

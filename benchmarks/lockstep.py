@@ -7,11 +7,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from relax.hessian import PairHessian, body_of
+from relax.metric import PairStiffness
 from relax.rule import Point, Rule
 from relax.segments import Segments
 from relax.state import take
 
 Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def metric_of(x: np.ndarray, stiffness: PairStiffness) -> PairHessian:
+    """Return the metric of clusters ``x`` (n, atoms, 3) of the element that ASE is told they are of."""
+    numbers, nowhere, never = np.ones(x.shape[1], int), np.zeros((3, 3)), np.zeros(3, bool)
+    return PairHessian([body_of(numbers, one, nowhere, never, stiffness) for one in x], stiffness)
 
 
 class Ends(NamedTuple):
@@ -55,9 +63,9 @@ def advance(rule: Rule, starts: np.ndarray, evaluate: Evaluate, stop: float, cap
             x, e, g, who = x[running], e[running], g[running], who[running]
             running = np.ones(len(x), bool)
         rows = (-1, 3)
-        point = Point(
-            x.reshape(rows), g.reshape(rows), np.repeat(e, atoms)[:, None], Segments([atoms] * len(x))
-        )
+        seg = Segments([atoms] * len(x))
+        metric = metric_of(x, rule.stiffness) if rule.stiffness else None
+        point = Point(x.reshape(rows), g.reshape(rows), np.repeat(e, atoms)[:, None], seg, metric)
         dx, state = rule.update(state, point)
         x = np.where(running[:, None, None], x + dx.reshape(x.shape), x)
     return ends

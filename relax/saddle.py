@@ -35,12 +35,12 @@ Project = Callable[[np.ndarray], np.ndarray]
 class MinimumCheck:
     """How it is made sure that a point where the forces vanish is a minimum."""
 
-    calls: int = param(8, "[1, inf)", "", "most force calls of one look")
+    calls: int = param(10, "[1, inf)", "", "most force calls of one look")
     reach: float = param(0.01, "(0, inf)", "A", "displacement at which gradients are compared")
     sure: float = param(0.05, "(0, inf)", "eV/A^2", "residual at which a positive curvature is known")
-    saddle: float = param(-0.1, "(-inf, 0]", "eV/A^2", "curvature below which a point is a saddle")
+    saddle: float = param(-0.05, "(-inf, 0]", "eV/A^2", "curvature below which a point is a saddle")
     push: float = param(0.2, "(0, inf)", "A", "displacement along the mode by which a saddle is left")
-    escapes: int = param(2, "[0, inf)", "", "most saddles that one run leaves")
+    escapes: int = param(4, "[0, inf)", "", "most saddles that one run leaves")
     seed: int = param(0, "[0, inf)", "", "of the first direction that is looked along")
 
     def __post_init__(self) -> None:

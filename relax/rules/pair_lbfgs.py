@@ -46,7 +46,7 @@ class PairLBFGS(PairStiffness, Rule):
 
     memory: int = param(10, "[1, inf)", "steps", "pairs that are kept")
     hardness: float = param(5.0, "(0, inf)", "eV/A^2", "stiffness of a bond before any pair is known")
-    straight: float = param(1e-8, "[0, 1)", "", "smallest cosine of s and y that shows a curvature")
+    straight: float = param(0.05, "[0, 1)", "", "smallest cosine of s and y, by H, that counts")
     blur: float = param(1e-7, "[0, 1)", "", "noise of the energy, as a share of it")
     radius: float = param(0.2, "(0, inf)", "A", "first trust radius")
     largest: float = param(0.3, "(0, inf)", "A", "largest trust radius")
@@ -83,7 +83,7 @@ class PairLBFGS(PairStiffness, Rule):
         s = xp.where(started, point.x - state["x"], 0 * point.x)
         y = xp.where(started, point.g - state["g"], 0 * point.g)
         sy, yhy, shs = dot(s, y), dot(y, metric.solve(y)), dot(s, metric.apply(s))
-        useful = (sy > self.straight * xp.sqrt(dot(s, s) * dot(y, y))) & (sy > TINY)
+        useful = (sy > self.straight * xp.sqrt(shs * yhy)) & (sy > TINY)
         rho = xp.where(useful, 1 / xp.where(useful, sy, xp.ones_like(sy)), 0 * sy)
         measured = (shs > 0) & (yhy > TINY)
         gamma = xp.where(measured, xp.sqrt(shs / xp.where(measured, yhy, xp.ones_like(yhy))), state["gamma"])
