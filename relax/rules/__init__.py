@@ -10,6 +10,7 @@ from relax.rules.pair_lbfgs import PairLBFGS
 from relax.rules.resilient import RPROP, CoRe
 
 __all__ = [
+    "DEFAULT_RULE",
     "FIRE",
     "LBFGS",
     "NAG",
@@ -34,3 +35,6 @@ RULES: dict[str, type[Rule]] = {
         PairLBFGS,
     )
 }  # fmt: skip
+
+DEFAULT_RULE = "pair-lbfgs"
+"""The rule that needs the fewest force calls, and is followed where none is named."""
