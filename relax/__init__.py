@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from relax.cell import CellFreedom
     from relax.ensemble import relax_many
+    from relax.metric import PairStiffness
     from relax.optimizer import RuleOptimizer
     from relax.optimizers import (
         AdaDeltaRelax,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
         SGDRelax,
     )
     from relax.result import RelaxationStopped, Result
+    from relax.saddle import MinimumCheck
+    from relax.single import relax
 
 __all__ = [
     "AdaDeltaRelax",
@@ -43,24 +46,30 @@ __all__ = [
     "FIRERelax",
     "FrankensteinRelax",
     "LBFGSRelax",
+    "MinimumCheck",
     "MomentumRelax",
     "NAGRelax",
     "PairLBFGSRelax",
+    "PairStiffness",
     "RMSpropRelax",
     "RPROPRelax",
     "RelaxationStopped",
     "Result",
     "RuleOptimizer",
     "SGDRelax",
+    "relax",
     "relax_many",
 ]
 
 
 HOMES = {
     "CellFreedom": "relax.cell",
+    "MinimumCheck": "relax.saddle",
+    "PairStiffness": "relax.metric",
     "RelaxationStopped": "relax.result",
     "Result": "relax.result",
     "RuleOptimizer": "relax.optimizer",
+    "relax": "relax.single",
     "relax_many": "relax.ensemble",
 }
 

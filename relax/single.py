@@ -72,4 +72,5 @@ def relax(
     }  # fmt: skip
     with OPTIMIZERS[rule](atoms, logfile=logfile, trajectory=trajectory, **options) as optimizer:
         optimizer.run(fmax, steps, **criteria)
-        return optimizer.result
+        result: Result = optimizer.result
+        return result
