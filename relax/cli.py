@@ -35,7 +35,7 @@ __all__ = ["RULE_NAMES", "app", "main"]
 
 RULE_NAMES = (
     "sgd", "momentum", "nag", "adagrad", "adadelta", "rmsprop", "adam", "adamax", "rprop", "core",
-    "frankenstein", "fire", "lbfgs",
+    "frankenstein", "fire", "lbfgs", "pair-lbfgs",
 )  # fmt: skip
 """The names of ``relax.rules.RULES``, written out so that help needs no numpy."""
 
@@ -133,6 +133,12 @@ def run(
             help="A parameter of the rule, any number of times; see 'relax rules'.",
         ),
     ] = None,
+    metric: Annotated[
+        bool,
+        typer.Option(
+            "--metric", help="Let the rule know that bonds are stiff and angles soft; pair-lbfgs always does."
+        ),
+    ] = False,
     cell: Annotated[
         bool,
         typer.Option("--cell/--no-cell", help="Relax the cell too, along the directions that are periodic."),
@@ -187,6 +193,17 @@ def run(
             "that and on with shorter steps.",
         ),
     ] = "stop",
+    check: Annotated[
+        str | None,
+        typer.Option(
+            metavar="minimum",
+            help="Make sure that what has converged is a minimum, by a few more force calls; what is none "
+            "ends as a saddle.",
+        ),
+    ] = None,
+    escape: Annotated[
+        bool, typer.Option("--escape", help="With --check minimum: step off saddles, and go on.")
+    ] = False,
     output: Annotated[
         str | None,
         typer.Option(
@@ -235,14 +252,15 @@ def run(
     """
     plan = Plan(
         files=files, calculator=calculator, device=device, dtype=dtype, head=head,
-        rule=rule, settings=read_settings(rule, settings or []),
+        rule=rule, settings=read_settings(rule, settings or []), metric=metric,
         cell=cell, pressure=pressure, hydrostatic=hydrostatic, constant_volume=constant_volume,
         symmetry=symmetry, symprec=symprec, rattle=rattle, seed=seed,
         fmax=fmax, smax=smax, steps=steps, timeout=timeout, on_bad=on_bad,
+        check=check, escape=escape,
         output=output, trajectory=trajectory, logfile=logfile,
         batch=batch, resume=resume, budget=budget,
     )  # fmt: skip
-    plan.check()
+    plan.examine()
     if output is None and sys.stderr.isatty():
         complain("no --output is given, the relaxed structures will not be written")
     if plan.batch:
@@ -343,9 +361,11 @@ def facts(plan: Plan, job: Job) -> dict[str, Any]:
     """Return what there is to say of a structure, for JSON."""
     from relax import __version__
 
+    told = dataclasses.asdict(job.result)
+    del told["mode"]
     return {
         "file": job.file, "frame": job.frame, "formula": job.formula, "atoms": job.natoms,
-        "cell": job.with_cell, **dataclasses.asdict(job.result),
+        "cell": job.with_cell, **told,
         # What a row of a table that people make of many runs is told apart by.
         "rule": plan.rule, "settings": plan.settings, "calculator": plan.calculator, "relax": __version__,
     }  # fmt: skip

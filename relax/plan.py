@@ -28,6 +28,7 @@ class Plan:
     head: str | None = None
     rule: str = "frankenstein"
     settings: dict[str, Any] = field(default_factory=dict)
+    metric: bool = False
     cell: bool = False
     pressure: float = 0.0
     hydrostatic: bool = False
@@ -41,6 +42,8 @@ class Plan:
     steps: int = 500
     timeout: float | None = None
     on_bad: str = "stop"
+    check: str | None = None
+    escape: bool = False
     output: str | None = None
     trajectory: str | None = None
     logfile: str | None = None
@@ -59,6 +62,7 @@ class Plan:
         named = (
             *("calculator", "head", "dtype", "cell", "pressure", "hydrostatic", "constant_volume"),
             *("symmetry", "symprec", "rattle", "seed", "fmax", "smax", "steps", "on_bad"),
+            *("check", "escape", "metric"),
         )
         usual = {f.name: f.default for f in dataclasses.fields(self)}
         told = {name: getattr(self, name) for name in named}
@@ -79,6 +83,9 @@ class Plan:
             "rattle": self.rattle,
             "seed": self.seed,
             "on_bad": self.on_bad,
+            "check": self.check,
+            "escape": self.escape,
+            "metric": self.metric,
             **self.settings,
         }
 
@@ -87,7 +94,7 @@ class Plan:
         files = ("files", "output", "trajectory", "logfile", "resume")
         return {k: v for k, v in dataclasses.asdict(self).items() if k not in files}
 
-    def check(self) -> None:
+    def examine(self) -> None:
         """Raise Refusal for what is wrong whatever the files hold."""
         from relax.calculators import CalculatorError, check_name
 
@@ -116,6 +123,12 @@ class Plan:
             raise Refusal(f"--symmetry is to be keep or free, not {self.symmetry!r}")
         if self.on_bad not in ("stop", "backtrack"):
             raise Refusal(f"--on-bad is to be stop or backtrack, not {self.on_bad!r}")
+        if self.check not in (None, "minimum"):
+            raise Refusal(f"--check is to be minimum, not {self.check!r}")
+        if self.escape and self.check is None:
+            raise Refusal("--escape leaves the saddles that --check minimum finds, give that too")
+        if self.metric and self._has_metric():
+            raise Refusal(f"--metric is for rules without a metric, {self.rule} has its own")
         if self.rattle and self.symmetry == "keep":
             raise Refusal("--rattle breaks the symmetry that --symmetry keep is to keep, give one of them")
         of_cells = {
@@ -131,6 +144,11 @@ class Plan:
             raise Refusal("--hydrostatic and --constant-volume together hold the cell, give one of them")
         if self.pressure and self.constant_volume:
             raise Refusal("--pressure does nothing at --constant-volume, give one of them")
+
+    def _has_metric(self) -> bool:
+        from relax.rules import RULES
+
+        return self.rule in RULES and RULES[self.rule]().stiffness is not None
 
     def _check_batch(self) -> None:
         if not self.batch:

@@ -261,6 +261,8 @@ def verdict(plan: Plan, result: Result) -> dict[str, Any]:
         "relax_spacegroup_first": result.spacegroup_first,
         "relax_spacegroup_last": result.spacegroup_last,
     }
+    if plan.check:
+        measured |= {"relax_curvature": result.curvature, "relax_escapes": result.escapes}
     return {k: v for k, v in measured.items() if v != "" and not (isinstance(v, float) and math.isnan(v))}
 
 

@@ -24,7 +24,9 @@ from relax.tally import Tally
 
 __all__ = ["About", "Bar", "about", "batch_table", "progress", "rule_page", "run_table", "settings_table"]
 
-COLOURS = {"converged": "green"} | dict.fromkeys(("max_steps", "stalled", "timeout", "interrupted"), "yellow")
+COLOURS = {"converged": "green"} | dict.fromkeys(
+    ("saddle", "max_steps", "stalled", "timeout", "interrupted"), "yellow"
+)
 
 WIDE = 100
 """Columns of a screen from which the table of a run has all of its own."""
@@ -125,7 +127,7 @@ def run_table(rows: Sequence[Row], width: int, energy: str = "energy") -> Render
     done = sum(row.result.converged for row in rows)
     summary = Text(f"{done} of {len(rows)} converged, {calls} force calls, {seconds:.1f} s", "bold")
     table = _table(rows, width, energy)
-    return Group(table, Text(), *_reasons(rows), *_groups(rows), summary)
+    return Group(table, Text(), *_reasons(rows), *_escapes(rows), *_groups(rows), summary)
 
 
 def batch_table(tally: Tally, output: str | None, width: int, energy: str = "energy") -> RenderableType:
@@ -135,7 +137,7 @@ def batch_table(tally: Tally, output: str | None, width: int, energy: str = "ene
     more = tally.total - tally.ended["converged"] - len(tally.unconverged)
     if more:
         parts.append(Text(f"and {more} more that did not converge"))
-    parts += _groups(tally.rows)
+    parts += _escapes(tally.rows) + _groups(tally.rows)
     parts += [Text(line, "bold") for line in tally.summary(output)]
     return Group(*parts)
 
@@ -145,10 +147,11 @@ def _table(rows: Sequence[Row], width: int, energy: str) -> Table:
     table.add_column("file", overflow="fold", min_width=8)
     table.add_column("formula", no_wrap=True)
     table.add_column("status", no_wrap=True)
-    for name in _numbers(rows[0], width, energy):
+    checked = any(not math.isnan(row.result.curvature) for row in rows)
+    for name in _numbers(rows[0], width, energy, checked):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        numbers = _numbers(row, width, energy).values()
+        numbers = _numbers(row, width, energy, checked).values()
         table.add_row(Text(row.source), row.formula, _status(row.result), *numbers)
     return table
 
@@ -166,6 +169,12 @@ def _reasons(rows: Sequence[Row]) -> list[Text]:
     ]
 
 
+def _escapes(rows: Sequence[Row]) -> list[Text]:
+    """Return how many saddles structures have left."""
+    left = [(row.source, row.result.escapes) for row in rows if row.result.escapes]
+    return [Text(f"{source}: left {n} saddle{'s' if n > 1 else ''}") for source, n in left]
+
+
 def _groups(rows: Sequence[Row]) -> list[Text]:
     """Return which space groups changed."""
     pairs = [(row.source, row.result.spacegroup_first, row.result.spacegroup_last) for row in rows]
@@ -176,8 +185,8 @@ def _groups(rows: Sequence[Row]) -> list[Text]:
     ]
 
 
-def _numbers(row: Row, width: int, energy: str) -> dict[str, str]:
-    """Return the columns of numbers for one structure, by their heads."""
+def _numbers(row: Row, width: int, energy: str, checked: bool) -> dict[str, str]:
+    """Return the columns of numbers for one structure, by their heads; curvatures if some were looked for."""
     result = row.result
     columns = {
         "atoms": str(row.natoms),
@@ -186,9 +195,10 @@ def _numbers(row: Row, width: int, energy: str) -> dict[str, str]:
         f"{energy}\neV/atom": _number(result.energy_last / row.natoms, ".4f"),
         "fmax\neV/A": _number(result.fmax, ".4f" if result.fmax < 1000 else ".2e"),
         "stress\nGPa": _number(result.smax, ".3f" if result.smax < 1000 else ".2e"),
+        **({"curv.\neV/A^2": _number(result.curvature, ".3f")} if checked else {}),
         "time\ns": _number(result.wall_time, ".1f"),
     }
-    left_out = () if width >= WIDE else ("atoms", f"{energy}\neV")
+    left_out = [] if width >= WIDE + 10 * checked else ["atoms", f"{energy}\neV", *["time\ns"] * checked]
     return {name: number for name, number in columns.items() if name not in left_out}
 
 

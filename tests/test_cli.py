@@ -106,7 +106,7 @@ def test_names_are_those_of_the_rules():
 
 
 def test_common_settings_are_those_of_for_atoms():
-    assert set(common_settings()) == set(for_atoms.__kwdefaults__) - {"schedule"}
+    assert set(common_settings()) == set(for_atoms.__kwdefaults__) - {"schedule", "metric"}
 
 
 def test_every_rule_is_listed_with_everything(relax):
@@ -176,6 +176,9 @@ def test_an_unknown_rule_of_rules(relax):
         (["--nonsense"], "No such option"),
         (["--symmetry", "kept"], "--symmetry is to be keep or free, not 'kept'"),
         (["--on-bad", "raise"], "--on-bad is to be stop or backtrack, not 'raise'"),
+        (["--check", "maximum"], "--check is to be minimum, not 'maximum'"),
+        (["--escape"], "--escape leaves the saddles that --check minimum finds, give that too"),
+        (["--metric", "--rule", "pair-lbfgs"], "pair-lbfgs has its own"),
         (["--symmetry", "keep", "--rattle", "0.1"], "--rattle breaks the symmetry that --symmetry keep"),
         (["--rattle", "-1"], "--rattle is to be 0 or more"),
         (["--rattle", "inf"], "--rattle is to be 0 or more"),
@@ -332,7 +335,8 @@ def test_json_has_every_field_and_nothing_else_is_printed(relax, good):
     expected = {"file": good, "frame": 0, "formula": "Cu4", "status": "converged", "calculator": "emt",
                 "rule": "core", "settings": {"s_0": 0.05}, "relax": __version__}  # fmt: skip
     assert result.items() >= expected.items()
-    assert {field.name for field in dataclasses.fields(Result)} < set(result)
+    assert {field.name for field in dataclasses.fields(Result)} - {"mode"} < set(result)
+    assert (result["curvature"], result["escapes"]) == (None, 0)
     assert result["smax"] > 0
     assert result["spacegroup_first"] == "P1 (1)"
     assert said["options"].items() >= {"calculator": "emt", "symmetry": "free", "smax": None}.items()
@@ -411,6 +415,66 @@ def test_the_cell_is_relaxed_where_there_is_one(relax):
     assert relaxed.info["relax_volume_ratio"] == pytest.approx(relaxed.cell.volume / wide.cell.volume)
     assert relaxed.info["relax_spacegroup_last"] == "Fm-3m (225)"
     assert not {"relax_smax", "relax_volume_ratio", "relax_spacegroup_last"} & set(pair.info)
+
+
+def planar() -> str:
+    """Write a file with a saddle, and return its name."""
+    write("planar.extxyz", Atoms("Cu4", 2.3 * np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])))
+    return "planar.extxyz"
+
+
+@pytest.mark.parametrize("batch", [[], ["--batch"]])
+def test_a_saddle_is_told_from_a_minimum(relax, good, batch):
+    words = ("run", "-c", "emt", "--check", "minimum", *batch, planar(), good)
+    code, out, err = relax(*words, "-o", "out.extxyz")
+    assert (code, err) == (1, [])
+    assert "curv." in out
+    assert "planar.extxyz: saddle: the lowest curvature is -" in out
+    assert "1 of 2 converged" in out
+    frames = {frame.info["source"]: frame.info for frame in read("out.extxyz", ":")}
+    assert frames["planar.extxyz"]["relax_status"] == "saddle"
+    assert frames["planar.extxyz"]["relax_curvature"] < 0 < frames[good]["relax_curvature"]
+    assert frames["planar.extxyz"]["relax_escapes"] == 0
+    assert frames[good]["relax_options"] == "calculator=emt fmax=0.05 check=minimum"
+
+
+@pytest.mark.parametrize("batch", [[], ["--batch"]])
+def test_a_saddle_is_left(relax, batch):
+    words = ("run", "-c", "emt", "--check", "minimum", "--escape", *batch, planar())
+    code, out, err = relax(*words)
+    assert (code, err) == (0, [])
+    assert "planar.extxyz: left 1 saddle\n" in out
+    said = json.loads(relax(*words, "--json")[1])
+    result = said if batch else said["results"][0]
+    assert (result["status"], result["escapes"]) == ("converged", 1)
+    assert result["curvature"] > -0.1
+    assert "mode" not in result
+
+
+def test_without_a_check_nothing_is_said_of_curvatures(relax):
+    code, out, _ = relax("run", "-c", "emt", planar(), "-o", "out.extxyz")
+    assert code == 0
+    assert "curv." not in out
+    assert not {"relax_curvature", "relax_escapes"} & set(read("out.extxyz").info)
+
+
+def test_going_on_compares_the_check(relax):
+    words = ("run", "-c", "emt", "--batch", planar(), "-o", "out.extxyz")
+    assert relax(*words, "--check", "minimum")[0] == 1
+    code, _, (line,) = relax(*words, "--resume")
+    assert code == 2
+    assert "it is of a run with calculator=emt fmax=0.05 check=minimum" in line
+    assert relax(*words, "--check", "minimum", "--resume")[0] == 1
+
+
+@pytest.mark.parametrize("batch", [[], ["--batch"]])
+def test_a_rule_walks_in_a_metric(relax, good, batch):
+    words = ("run", "-c", "emt", "-r", "lbfgs", *batch, good)
+    code, _, err = relax(*words, "--metric", "-o", "out.extxyz")
+    assert (code, err) == (0, [])
+    assert read("out.extxyz").info["relax_options"] == "calculator=emt fmax=0.05 metric=True"
+    relax(*words, "-o", "plain.extxyz")
+    assert abs(read("out.extxyz").positions - read("plain.extxyz").positions).max() > 1e-6
 
 
 def test_a_slab_relaxes_in_its_plane(relax):
@@ -563,16 +627,20 @@ class Row:
     result: Result = LONGEST
 
 
-@pytest.mark.parametrize(("width", "energies"), [(80, 1), (100, 2), (1000, 2)])
-def test_the_table_fits_the_screen(width, energies):
+@pytest.mark.parametrize("checked", [False, True])
+@pytest.mark.parametrize(("width", "energies"), [(80, 1), (110, 2), (1000, 2)])
+def test_the_table_fits_the_screen(width, energies, checked):
+    found = {"curvature": -12.3456, "escapes": 2} if checked else {}
+    result = dataclasses.replace(LONGEST, **found)
     console = rich.console.Console(width=width)
     with console.capture() as captured:
-        console.print(run_table([Row()], width))
+        console.print(run_table([Row(result=result)], width))
     lines = captured.get().splitlines()
     assert max(map(len, lines)) <= width
     table = "\n".join(lines[: lines.index("")])
     assert "…" not in table
     assert table.count("energy") == energies
+    assert ("curv." in table) == ("-12.346" in table) == checked
     words = (
         "fmax",
         "12.3456",
@@ -586,10 +654,11 @@ def test_the_table_fits_the_screen(width, energies):
     )
     assert [word for word in words if word not in table] == []
     flat = " ".join(" ".join(lines).split())
+    left = f"{Row.source}: left 2 saddles " if checked else ""
     assert (
-        f"{Row.source}: calculator_error: RuntimeError: no {Row.source}: space group Pm-3m (221) -> none"
-        in flat
-    )
+        f"{Row.source}: calculator_error: RuntimeError: no {left}"
+        f"{Row.source}: space group Pm-3m (221) -> none"
+    ) in flat
 
 
 def test_trajectories_have_a_file_each(relax, good):
@@ -638,7 +707,7 @@ def test_a_write_that_fails_at_the_end_costs_no_results(relax, good, monkeypatch
 
 @pytest.mark.parametrize("rule", RULE_NAMES)
 def test_every_rule_takes_a_step(relax, good, rule):
-    code, out, err = relax("run", "-c", "emt", good, "--rule", rule, "--steps", 2)
+    code, out, err = relax("run", "-c", "emt", good, "--rule", rule, "--steps", 2, "--fmax", 1e-9)
     assert (code, err) == (1, []), out
 
 
