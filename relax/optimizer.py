@@ -333,6 +333,7 @@ class RuleOptimizer(Optimizer):
                 except RelaxationStopped as stop:
                     watch.restore(stop.status)
                     again = goes_back > 0 and watch.good is not None and stop.status in RECOVERABLE
+                    again = again and self._probe is None  # beside a place shorter steps are no help
                     self._say(f"went back, {stop}" if again else f"stopped, {stop}")
                     if not again:
                         self._end(stop.status, stop.reason)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -211,7 +212,7 @@ class Watch(Optimizable):
         x, good = self.get_x(), self.good
         calculators = {id(c): c for image in self.images() if (c := getattr(image, "calc", None))}.values()
         told = [
-            (c, vars(c)["atoms"], dict(c.results))
+            (c, vars(c)["atoms"], deepcopy(c.results))  # some write into the arrays that they gave
             for c in calculators
             if {"atoms", "results"} <= vars(c).keys()
         ]

@@ -1,0 +1,366 @@
+"""Saddle or minimum: the lowest curvature against whole Hessians, and what runs make of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms, FixedPlane
+from ase.filters import FrechetCellFilter
+from toys import CountedEMT, Toy
+
+from relax.metric import Plain
+from relax.optimizers import FIRERelax, LBFGSRelax, PairLBFGSRelax
+from relax.saddle import MinimumCheck, Probe, rigid
+
+WHOLE = MinimumCheck(calls=100, reach=1e-4, sure=1e-9, saddle=-1e6)
+"""A look that ends only where there is nothing left to look along."""
+
+
+def planar():
+    """Return four atoms in a plane, which would rather be a tetrahedron."""
+    return Atoms("Cu4", 2.3 * np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]), calculator=CountedEMT())
+
+
+def tetrahedron():
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1.0]])
+    return Atoms("Cu4", 0.83 * corners, calculator=CountedEMT())
+
+
+def body_centred():
+    """Return a cubic cell that falls along the strain that makes it face-centred."""
+    atoms = bulk("Ni", "bcc", a=2.8, cubic=True)
+    atoms.calc = CountedEMT()
+    return atoms
+
+
+def face_centred():
+    atoms = bulk("Cu", cubic=True)
+    atoms.calc = CountedEMT()
+    return atoms
+
+
+def ethane():
+    atoms = molecule("C2H6")
+    atoms.calc = CountedEMT()
+    return atoms
+
+
+def held():
+    atoms = tetrahedron()
+    atoms.set_constraint(FixAtoms([0]))
+    return atoms
+
+
+def hessian(optimizer, step=1e-3):
+    """Return the second derivatives (3R, 3R) where the optimizer stands, by central differences."""
+    watch = optimizer.optimizable
+    x = watch.get_x()
+    columns = []
+    for k in range(len(x)):
+        ahead = step * np.eye(len(x))[k]
+        there = []
+        for sign in (1, -1):
+            watch.inner.set_x(x + sign * ahead)
+            there.append(watch.inner.get_gradient())
+        columns.append((there[0] - there[1]) / (2 * step))
+    watch.inner.set_x(x)
+    whole = np.array(columns)
+    return 0.5 * (whole + whole.T)
+
+
+def relaxed(atoms, optimizer=LBFGSRelax, fmax=1e-4, steps=300, **options):
+    """Relax ``atoms``, and return the optimizer."""
+    made = optimizer(atoms, logfile=None, **options)
+    made.run(fmax=fmax, steps=steps)
+    return made
+
+
+# --------------------------------------------------------------------------------------------------
+# The probe
+
+
+def looked(check, h, free=lambda rows: rows, still=None):
+    """Return a probe of a quadratic with the Hessian ``h``, which has seen all that it wanted."""
+    rows = len(h) // 3
+    still = np.zeros((1, rows, 3)) if still is None else still
+    probe = Probe(check, Plain(np.zeros((rows, 3))), free, still)
+    while (look := probe.direction) is not None:
+        assert np.sqrt((look * look).sum(axis=1).max()) == pytest.approx(check.reach)
+        probe.learn((h @ look.ravel()).reshape(-1, 3))
+    return probe
+
+
+def random_hessian(rows=4, seed=0):
+    a = np.random.default_rng(seed).normal(size=(3 * rows, 3 * rows))
+    return a + a.T
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_look_at_everything_finds_the_lowest(seed):
+    h = random_hessian(seed=seed)
+    probe = looked(WHOLE, h)
+    values, vectors = np.linalg.eigh(h)
+    assert probe.curvature == pytest.approx(values[0], abs=1e-9)
+    assert abs(probe.mode.ravel() @ vectors[:, 0]) == pytest.approx(1)
+    assert probe.calls <= len(h)
+
+
+def test_what_may_not_move_is_left_out():
+    h = random_hessian()
+
+    def free(rows):
+        return rows * np.array([[1.0], [0.0], [1.0], [1.0]])
+
+    probe = looked(WHOLE, h, free)
+    left = np.delete(np.delete(h, [3, 4, 5], 0), [3, 4, 5], 1)
+    assert probe.curvature == pytest.approx(np.linalg.eigvalsh(left)[0], abs=1e-9)
+    assert not probe.mode[1].any()
+
+
+def test_a_look_ends_as_soon_as_a_saddle_is_known_or_the_calls_are_up():
+    h = np.diag([-1.0, *np.linspace(1, 3, 11)])
+    probe = looked(MinimumCheck(calls=12), h)
+    assert probe.saddle
+    assert probe.calls < 12
+    assert -1 - 1e-9 <= probe.curvature < -0.05
+    assert looked(MinimumCheck(calls=2), np.abs(h)).calls == 2
+
+
+def test_a_push_goes_down_as_far_as_is_said():
+    h = np.diag([-1.0, *np.linspace(1, 3, 11)])
+    probe = looked(MinimumCheck(push=0.3), h)
+    g = np.zeros((4, 3))
+    for sign in (1, -1):
+        g[0, 0] = sign
+        push = probe.push(g)
+        assert (push * g).sum() < 0
+        assert np.sqrt((push * push).sum(axis=1).max()) == pytest.approx(0.3)
+
+
+def test_rigid_motions():
+    positions = np.random.default_rng(0).normal(size=(5, 3))
+    line = np.outer(np.arange(5.0), [1, 2, 3])
+    for where, rows, turns, count in [
+        (positions, 5, True, 6),
+        (positions, 5, False, 3),
+        (positions, 8, False, 6),
+        (line, 5, True, 5),
+        (positions[:1], 1, True, 3),
+    ]:
+        motions = rigid(where, rows, turns)
+        assert motions.shape == (count, rows, 3)
+        flat = motions.reshape(count, -1)
+        assert flat @ flat.T == pytest.approx(np.eye(count), abs=1e-12)
+
+
+# --------------------------------------------------------------------------------------------------
+# Structures
+
+
+@pytest.mark.parametrize(
+    ("make", "cell", "zeros"),
+    [
+        (planar, False, 6),
+        (tetrahedron, False, 6),
+        (ethane, False, 6),
+        (held, False, 6),  # 3 of the atom that is held, 3 of the turns about it
+        (body_centred, True, 6),
+        (face_centred, True, 6),
+        (face_centred, False, 3),
+    ],
+)
+def test_the_curvature_is_that_of_the_whole_hessian(make, cell, zeros):
+    optimizer = relaxed(make(), cell=cell, check=WHOLE, fmax=1e-3)
+    result = optimizer.result
+    assert result.status == "converged"
+    values = np.linalg.eigvalsh(hessian(optimizer))
+    order = np.argsort(np.abs(values))
+    assert np.abs(values[order[:zeros]]).max() < 0.01
+    assert result.curvature == pytest.approx(values[order[zeros:]].min(), rel=0.01, abs=0.01)
+    assert np.linalg.norm(result.mode) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("rule", [PairLBFGSRelax, LBFGSRelax, FIRERelax])
+@pytest.mark.parametrize(
+    ("make", "cell", "minimum"),
+    [
+        (planar, False, False),
+        (tetrahedron, False, True),
+        (body_centred, False, True),
+        (body_centred, True, False),
+        (face_centred, True, True),
+    ],
+)
+def test_saddles_are_told_from_minima(rule, make, cell, minimum):
+    result = relaxed(make(), rule, fmax=0.02, cell=cell, check="minimum").result
+    assert result.status == ("converged" if minimum else "saddle")
+    assert result.converged == minimum
+    assert (result.curvature > 0) == minimum
+    assert f"the lowest curvature is {result.curvature:.3g} eV/A^2" in result.reason
+    assert result.escapes == 0
+
+
+@pytest.mark.parametrize(("make", "cell"), [(planar, False), (body_centred, True)])
+def test_a_saddle_is_left_for_a_minimum(make, cell):
+    saddle = relaxed(make(), fmax=0.02, cell=cell, check="minimum").result
+    optimizer = relaxed(make(), fmax=0.02, cell=cell, check="minimum", escape=True)
+    result = optimizer.result
+    assert result.status == "converged"
+    assert result.escapes >= 1
+    assert result.energy_last < saddle.energy_last - 0.05
+    assert result.energy_first == saddle.energy_first
+    assert result.steps > saddle.steps
+
+
+def test_a_filter_of_a_cell_is_checked():
+    result = relaxed(FrechetCellFilter(body_centred()), fmax=0.02, check="minimum").result
+    assert result.status == "saddle"
+
+
+def test_kept_symmetry_leaves_symmetric_modes():
+    optimizer = relaxed(body_centred(), cell=True, symmetry="keep", check="minimum")
+    result = optimizer.result
+    assert result.status == "converged"
+    assert result.curvature > 0
+    assert result.mode == pytest.approx(optimizer.crystal.kept(result.mode), abs=1e-9)
+    strain = result.mode[-3:]
+    assert strain == pytest.approx(strain[0, 0] * np.eye(3), abs=1e-6)
+
+
+def test_what_is_held_is_no_part_of_the_mode():
+    result = relaxed(held(), fmax=0.02, check="minimum").result
+    assert result.mode[0] == pytest.approx(0, abs=1e-12)
+
+
+def test_where_nothing_can_move_nothing_is_asked():
+    atoms = bulk("Cu")
+    atoms.calc = CountedEMT()
+    result = relaxed(atoms, check="minimum").result
+    assert (result.status, result.force_calls) == ("converged", 1)
+    assert np.isinf(result.curvature)
+
+
+# A particle in the plane, beside one that is held
+
+
+def particle(potential, x, y):
+    """Return an atom at (``x``, ``y``) whose energy and slope are those of ``potential``."""
+
+    def of_positions(positions):
+        energy, slope = potential(*positions[1, :2])
+        gradient = np.zeros((2, 3))
+        gradient[1, :2] = slope
+        return energy, gradient
+
+    atoms = Atoms("Cu2", [[0, 0, 0], [x, y, 2.5]], cell=[9, 9, 9], pbc=True, calculator=Toy(of_positions))
+    atoms.set_constraint([FixAtoms([0]), FixedPlane([1], [0, 0, 1])])
+    return atoms
+
+
+def double_well(x, y):
+    return (x * x - 1) ** 2 + y * y, (4 * x * (x * x - 1), 2 * y)
+
+
+def quartic(x, y):
+    return x**4 + y * y, (4 * x**3, 2 * y)
+
+
+def test_a_particle_on_a_ridge():
+    atoms = particle(double_well, 0.0, 0.3)
+    result = relaxed(atoms, check="minimum").result
+    assert result.status == "saddle"
+    assert result.curvature < -0.05
+    assert atoms.positions[1] == pytest.approx([0, 0, 2.5], abs=1e-3)
+    atoms = particle(double_well, 0.0, 0.3)
+    result = relaxed(atoms, check="minimum", escape=True).result
+    assert (result.status, result.escapes) == ("converged", 1)
+    assert np.abs(atoms.positions[1]) == pytest.approx([1, 0, 2.5], abs=1e-3)
+    assert result.curvature == pytest.approx(2, abs=0.05)
+
+
+def test_what_is_flat_is_no_saddle():
+    result = relaxed(particle(quartic, 0.0, 0.3), check="minimum").result
+    assert result.status == "converged"
+    assert result.curvature == pytest.approx(0, abs=0.01)
+
+
+# --------------------------------------------------------------------------------------------------
+# What a run counts and leaves
+
+
+@pytest.mark.parametrize("escape", [False, True])
+@pytest.mark.parametrize(("make", "cell"), [(planar, False), (body_centred, True), (face_centred, True)])
+def test_calls_are_counted_and_the_calculator_knows_the_end(make, cell, escape):
+    atoms = make()
+    result = relaxed(atoms, fmax=0.02, cell=cell, check="minimum", escape=escape).result
+    calls = atoms.calc.calls
+    assert result.force_calls == calls
+    told = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress() if cell else 0.0
+    assert atoms.calc.calls == calls
+    again = atoms.copy()
+    again.calc = EMT()
+    assert told[0] == pytest.approx(again.get_potential_energy(), abs=1e-10)
+    assert told[1] == pytest.approx(again.get_forces(), abs=1e-10)
+    assert told[2] == pytest.approx(again.get_stress() if cell else 0.0, abs=1e-10)
+    assert result.energy_last == told[0]
+    assert result.fmax == pytest.approx(np.linalg.norm(told[1], axis=1).max(), abs=1e-10)
+
+
+def test_a_check_changes_nothing_but_the_calls():
+    checked, plain = tetrahedron(), tetrahedron()
+    result = relaxed(checked, fmax=0.02, check="minimum").result
+    unchecked = relaxed(plain, fmax=0.02).result
+    assert result.steps == unchecked.steps
+    assert 1 <= result.force_calls - unchecked.force_calls <= MinimumCheck().calls
+    assert checked.positions == pytest.approx(plain.positions, abs=1e-12)
+    assert np.isnan(unchecked.curvature)
+    assert unchecked.mode is None
+
+
+def test_when_the_escapes_are_spent_it_is_a_saddle():
+    check = MinimumCheck(push=1e-3, escapes=3)
+    result = relaxed(planar(), fmax=0.02, check=check, escape=True).result
+    assert (result.status, result.escapes) == ("saddle", 3)
+    assert result.reason.endswith("after 3 escapes")
+
+
+def test_when_the_steps_are_spent_no_saddle_is_left():
+    result = relaxed(planar(), fmax=0.02, steps=0, check="minimum", escape=True).result
+    assert (result.status, result.escapes, result.steps) == ("saddle", 0, 0)
+
+
+def test_an_end_short_of_the_next_minimum_knows_no_curvature():
+    result = relaxed(planar(), fmax=0.02, steps=3, check="minimum", escape=True).result
+    assert (result.status, result.escapes) == ("max_steps", 1)
+    assert np.isnan(result.curvature)
+    assert result.mode is None
+
+
+@pytest.mark.parametrize("on_bad", ["stop", "backtrack"])
+@pytest.mark.parametrize(("deed", "status"), [("raise", "calculator_error"), ("spoil", "nonfinite")])
+def test_what_goes_wrong_beside_the_place_ends_there(deed, status, on_bad):
+    def done(results):
+        if deed == "raise":
+            raise RuntimeError("no good")
+        results["forces"][1, 0] = np.nan
+
+    atoms = particle(double_well, 1.0, 0.0)
+    atoms.calc.at, atoms.calc.deed = 3, done
+    result = relaxed(atoms, check="minimum", on_bad=on_bad).result
+    assert (result.status, result.force_calls) == (status, 3)
+    assert atoms.positions[1] == pytest.approx([1, 0, 2.5], abs=1e-12)
+    assert np.isfinite(atoms.get_potential_energy())
+
+
+def test_wrong_words():
+    with pytest.raises(ValueError, match="check = 'maximum' is not allowed; give 'minimum'"):
+        LBFGSRelax(planar(), check="maximum")
+    with pytest.raises(ValueError, match="escape=True needs a check"):
+        LBFGSRelax(planar(), escape=True)
+    with pytest.raises(ValueError, match="MinimumCheck: calls"):
+        MinimumCheck(calls=0)
+    with pytest.raises(ValueError, match="MinimumCheck: saddle"):
+        MinimumCheck(saddle=0.1)
