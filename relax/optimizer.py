@@ -250,8 +250,12 @@ class RuleOptimizer(Optimizer):
         self._dump()
 
     def _metric(self) -> Metric | None:
-        """Return how stiff the rows are where they are now, if the rule wants to know."""
-        return None if self.rule.stiffness is None else self._hessian(self.rule.stiffness)
+        """Return how stiff the rows are where they are now, if the rule wants to know and it can be known.
+
+        Of a band, or of a filter that hides atoms, nothing is known.
+        """
+        known = isinstance(self.crystal or self.atoms, Crystal | Atoms | FrechetCellFilter | UnitCellFilter)
+        return self._hessian(self.rule.stiffness) if known and self.rule.stiffness else None
 
     def _hessian(self, stiffness: PairStiffness) -> PairHessian:
         atoms, scale, kept = self._frame
@@ -274,7 +278,7 @@ class RuleOptimizer(Optimizer):
             atoms, scale = target.atoms, target.cell_factor
         else:
             kind = type(target).__name__
-            raise ValueError(f"a metric is for Atoms and filters of their cell, not for a {kind}")
+            raise ValueError(f"a minimum is looked for of Atoms and filters of their cell, not for a {kind}")
         for kept_so in ("hydrostatic_strain", "constant_volume"):
             if getattr(target, kept_so, False):
                 # ASE's filters only hide it from the gradient, and a metric mixes rows.

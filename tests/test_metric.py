@@ -551,10 +551,22 @@ OTHERS = {
 
 @IN_METRICS
 @pytest.mark.parametrize("kind", OTHERS)
-def test_a_metric_is_refused_where_there_is_none(kind, optimizer, options):
-    opt = optimizer(OTHERS[kind](), logfile=None, **options)
-    with pytest.raises(ValueError, match=f"not for a {kind}"):
+def test_where_no_metric_is_known_rows_are_alike(kind, optimizer, options, monkeypatch):
+    def ends():
+        opt = optimizer(OTHERS[kind](), logfile=None, **options)
         opt.run(fmax=0.01, steps=3)
+        return opt.optimizable.get_x()
+
+    found = ends()
+    monkeypatch.setattr("relax.optimizer.RuleOptimizer._metric", lambda self: None)
+    np.testing.assert_array_equal(found, ends())
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_minimum_is_not_looked_for_where_no_metric_is_known(kind):
+    opt = PairLBFGSRelax(OTHERS[kind](), logfile=None, check="minimum")
+    with pytest.raises(ValueError, match=f"not for a {kind}"):
+        opt.run(fmax=100.0)
 
 
 @IN_METRICS
