@@ -35,7 +35,7 @@ from relax.probing import Aside, Probing
 from relax.records import History
 from relax.result import Status
 from relax.rule import Point, Rule
-from relax.rules import RULES
+from relax.rules import DEFAULT_RULE, RULES
 from relax.rules.wrappers import for_atoms, innermost
 from relax.saddle import MinimumCheck
 from relax.state import State
@@ -47,7 +47,7 @@ __all__ = ["Ensemble", "Relaxed", "relax_many"]
 def relax_many(
     structures: Iterable[Atoms],
     potential: Any,
-    rule: str | Rule = "frankenstein",
+    rule: str | Rule = DEFAULT_RULE,
     *,
     fmax: float = 0.05,
     steps: int = 500,
@@ -83,7 +83,7 @@ def relax_many(
         :class:`~relax.potentials.Potential`.
     rule
         The name of a rule, which is dressed for atoms with the ``settings`` given, or a rule as it is to be
-        followed; see :func:`relax.rules.wrappers.for_atoms`.
+        followed; by default the one that needs the fewest force calls; see :func:`relax.rules.wrappers.for_atoms`.
     fmax, steps, smax, energy_change, displacement, timeout
         When a relaxation is over, see :class:`~relax.criteria.Criteria`; each structure has its own steps,
         and of the time its share.

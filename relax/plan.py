@@ -26,7 +26,7 @@ class Plan:
     device: str = "cpu"
     dtype: str | None = None
     head: str | None = None
-    rule: str = "frankenstein"
+    rule: str = "pair-lbfgs"
     settings: dict[str, Any] = field(default_factory=dict)
     metric: bool = False
     cell: bool = False

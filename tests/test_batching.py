@@ -344,7 +344,7 @@ def test_names_that_are_there_twice_are_relaxed_twice(relax):
         (["--batch", "-o", "there.extxyz", "--resume"], "frame 0 is not of relax run --output"),
         (["--batch", "-o", "text.xyz", "--resume"], "a number of atoms is to be here, not 'nothing'"),
         (["--batch", "-o", "folder.xyz", "--resume"], "it is not a plain file"),
-        (["--batch", "-o", "core.xyz", "--resume"], "it is of the rule 'core s_0=0.05', not 'frankenstein'"),
+        (["--batch", "-o", "core.xyz", "--resume"], "it is of the rule 'core s_0=0.05', not 'pair-lbfgs'"),
         (
             ["--batch", "-o", "core.xyz", "--resume", "-r", "core", "-s", "s_0=0.05", "--fmax", "0.01"],
             "it is of a run with calculator=emt fmax=0.05 steps=1, not calculator=emt fmax=0.01",

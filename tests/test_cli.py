@@ -81,12 +81,12 @@ def test_a_usage_error_needs_no_ase():
 import sys
 from relax.cli import main
 try:
-    main(["run", "x", "--set", "lrr=1"])
+    main(["run", "x", "--set", "flor=1"])
 except SystemExit:
     assert not {"ase", "torch"} & set(sys.modules)
 """
     ended = shell("-c", code)
-    assert "did you mean 'lr'" in ended.stderr
+    assert "did you mean 'floor'" in ended.stderr
     assert ended.returncode == 0, ended.stderr
 
 
@@ -158,13 +158,13 @@ def test_an_unknown_rule_of_rules(relax):
     [
         (["--rule", "frankenstien"], "did you mean 'frankenstein'"),
         (["--rule", "Adam"], "did you mean 'adam'"),
-        (["--set", "lrr=1"], "frankenstein has no parameter 'lrr', did you mean 'lr'"),
+        (["--set", "flor=1"], "pair-lbfgs has no parameter 'flor', did you mean 'floor'"),
         (["--set", "maxstp=1"], "did you mean 'maxstep'"),
         (["--set", "lr"], "name=value"),
         (["--set", "lr="], "name=value"),
-        (["--set", "lr=fast"], "lr = 'fast' is not a number"),
-        (["--set", "lr=-1"], "lr = -1.0 is not allowed; give a number in (0, inf)"),
-        (["--set", "lr=nan"], "lr = nan is not allowed"),
+        (["--set", "floor=fast"], "floor = 'fast' is not a number"),
+        (["--set", "floor=-1"], "floor = -1.0 is not allowed; give a number in (0, inf)"),
+        (["--set", "floor=nan"], "floor = nan is not allowed"),
         (["--set", "maxstep=0"], "maxstep = 0.0 is not allowed"),
         (["--set", "clip_norm=row"], "clip_norm = 'row' is not allowed"),
         (["--set", "maximize=maybe"], "maximize = 'maybe' is not allowed"),
@@ -305,7 +305,7 @@ def test_results_are_told_and_written_in_order(relax, good):
     slab.set_constraint(FixAtoms(mask=slab.get_tags() == 3))
     write("slab.extxyz", slab)
     write("two.traj", [copper(1), copper(2)])
-    words = ("run", "-c", "emt", "-o", "out.extxyz", "--set", "lr=0.02", "--set", "maxstep=0.1")
+    words = ("run", "-c", "emt", "-o", "out.extxyz", "--set", "floor=0.2", "--set", "maxstep=0.1")
     code, out, err = relax(*words, "slab.extxyz", good, "two.traj")
     assert (code, err) == (0, [])
     assert "4 of 4 converged" in out
@@ -314,7 +314,7 @@ def test_results_are_told_and_written_in_order(relax, good):
     assert [f.info["source"] for f in frames] == ["slab.extxyz", good, "two.traj#0", "two.traj#1"]
     for frame in frames:
         assert frame.info["relax_status"] == "converged"
-        assert frame.info["relax_rule"] == "frankenstein lr=0.02 maxstep=0.1"
+        assert frame.info["relax_rule"] == "pair-lbfgs floor=0.2 maxstep=0.1"
         assert np.linalg.norm(frame.get_forces(), axis=1).max() <= 0.05
         again = frame.copy()
         again.calc = EMT()
@@ -679,7 +679,7 @@ def test_one_trajectory_may_be_a_file(relax, good):
     assert len(read("one.traj", ":")) > 1
     log = Path("log").read_text()
     assert log.startswith(f"# {good}\n")
-    assert "FrankensteinRelax:    0" in log
+    assert "PairLBFGSRelax:    0" in log
     code, _, err = relax("run", "-c", "emt", good, good, "--trajectory", "one.traj")
     assert code == 2
     assert "name a folder" in err[0]
