@@ -26,9 +26,9 @@ class PairLBFGS(PairStiffness, Rule):
 
         H0^-1 = gamma H^-1,   gamma = sqrt(s.H s / y.H^-1 y) of the newest pair
         dx    = - two loops of L-BFGS on the last pairs (s, y) from H0, cut to the radius
-        rho   = (E(i+1) - E(i)) / (change that the gradient foretold of the step)
+        rho   = (E(i+1) - E(i)) / (change that the gradient foretold), both less the noise of energies
         rho < worst:  back to x(i);   rho < poor:  radius <- shrink |dx|
-        rho > fine and the step was cut:  radius <- min(grow radius, maxstep)
+        rho > fine and the step was cut:  radius <- min(grow radius, largest)
 
     H is the model Hessian of :class:`~relax.metric.PairStiffness`, made anew at every step.  Its scale,
     1/gamma, is the geometric mean of the two that a secant gives, and needs no extra force call.  A step
@@ -39,7 +39,7 @@ class PairLBFGS(PairStiffness, Rule):
     """
 
     NAME = "pair-lbfgs"
-    trust = (0.6, "atom")
+    trust = (0.6, "atom")  # the way back from a step that is undone, and another one
     max_strain = 0.1
     strain_length = (3.0, 0.0)
     noise = 2e-3
