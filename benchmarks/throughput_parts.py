@@ -134,9 +134,7 @@ def profile(rule: str, model: str, n: int) -> Row:
     potential: Any = as_potential(f"mace:{model}")
     warm_up(potential, given[0])
     followed = dressed(rule, {})
-    ensemble = Ensemble(
-        potential, followed, Criteria(FMAX, CAP), Entrance(innermost(followed), True), 1e9
-    )
+    ensemble = Ensemble(potential, followed, Criteria(FMAX, CAP), Entrance(innermost(followed), True), 1e9)
     before, began = dict(potential.seconds), time.perf_counter()
     done = list(ensemble.run(given))
     seconds = time.perf_counter() - began

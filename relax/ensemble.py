@@ -83,7 +83,7 @@ def relax_many(
         :class:`~relax.potentials.Potential`.
     rule
         The name of a rule, which is dressed for atoms with the ``settings`` given, or a rule as it is to be
-        followed; by default the one that needs the fewest force calls; see :func:`relax.rules.wrappers.for_atoms`.
+        followed (see :func:`relax.rules.wrappers.for_atoms`); by default, that of the fewest force calls.
     fmax, steps, smax, energy_change, displacement, timeout
         When a relaxation is over, see :class:`~relax.criteria.Criteria`; each structure has its own steps,
         and of the time its share.
