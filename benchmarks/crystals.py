@@ -30,6 +30,7 @@ from benchmarks.crystal_runs import End, Group, group_of, run
 from benchmarks.crystal_starts import Source, bare, check, known_elements, rattled
 from benchmarks.crystal_table import as_markdown, failures, notes, tables, title
 from benchmarks.profiles import draw
+from benchmarks.screen import print_lines, print_table, screen
 from benchmarks.wbm import CORRECTED, read_references
 from relax.calculators import load
 
@@ -90,22 +91,11 @@ def stop_with(message: object) -> NoReturn:
 
 def show(results: Json) -> None:
     """Print the tables."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=240)  # in a file or a pipe the table is as wide as it must be
+    console = screen()
     for rattle, (titles, rows) in tables(results).items():
-        table = Table(title=title(results, rattle))
-        for name in titles:
-            table.add_column(name, justify="left" if name == "optimizer" else "right", overflow="fold")
-        for cells in rows:
-            table.add_row(*cells)
-        console.print(table)
-        for line in failures(results, rattle):
-            console.print(f"failed: {line}", markup=False, highlight=False)
-    console.print(notes(results), markup=False, highlight=False)
+        print_table(console, title(results, rattle), titles, rows)
+        print_lines(console, (f"failed: {line}" for line in failures(results, rattle)))
+    print_lines(console, [notes(results)])
 
 
 def main(

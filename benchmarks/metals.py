@@ -24,6 +24,7 @@ from benchmarks.metal_results import Json, MetalBook, header, read_results, row_
 from benchmarks.metal_runs import Task, run_apart
 from benchmarks.metal_table import COLUMNS, WORDS, as_markdown, failures, notes, tables, title
 from benchmarks.position_optimizers import PRECON, chosen
+from benchmarks.screen import print_lines, print_table, screen
 
 DEFAULTS = ("pair-lbfgs", "lbfgs", "fire", "ase:LBFGS", PRECON, "ase:FIRE")
 SIZES = (10_000, 100_000)
@@ -36,22 +37,12 @@ def stop_with(message: object) -> NoReturn:
 
 def show(results: Json) -> None:
     """Print the tables."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)  # in a file or a pipe the table is as wide as it must be
+    console = screen(200)
     for atoms, rows in tables(results).items():
-        table = Table(title=title(results, atoms))
-        for name in COLUMNS:
-            table.add_column(name, justify="left" if name in WORDS else "right", overflow="fold")
-        for cells in rows:
-            table.add_row(*(cell.strip("`") for cell in cells))
-        console.print(table)
-    for line in failures(results):
-        console.print(f"failed: {line}", markup=False, highlight=False)
-    console.print(notes(results), markup=False, highlight=False)
+        plain = [[cell.strip("`") for cell in cells] for cells in rows]
+        print_table(console, title(results, atoms), COLUMNS, plain, WORDS)
+    print_lines(console, (f"failed: {line}" for line in failures(results)))
+    print_lines(console, [notes(results)])
 
 
 def main(

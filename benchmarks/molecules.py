@@ -31,6 +31,7 @@ from benchmarks.molecule_runs import End, run
 from benchmarks.molecule_starts import BONDED, load, molecules
 from benchmarks.molecule_table import as_markdown, notes, sheets, title, why_failed
 from benchmarks.position_optimizers import PRECON, TUNED, chosen
+from benchmarks.screen import print_lines, print_table, screen
 
 DEFAULTS = (
     "pair-lbfgs", "lbfgs", "frankenstein", "core", "fire",
@@ -80,22 +81,11 @@ def stop_with(message: object) -> NoReturn:
 
 def show(results: Json) -> None:
     """Print the tables."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=240)  # in a file or a pipe the table is as wide as it must be
+    console = screen()
     for fmax, (titles, rows) in sheets(results).items():
-        table = Table(title=title(results, fmax))
-        for name in titles:
-            table.add_column(name, justify="left" if name == "optimizer" else "right", overflow="fold")
-        for cells in rows:
-            table.add_row(*cells)
-        console.print(table)
-        for line in why_failed(results, fmax):
-            console.print(f"failed: {line}", markup=False, highlight=False)
-    console.print(notes(results), markup=False, highlight=False)
+        print_table(console, title(results, fmax), titles, rows)
+        print_lines(console, (f"failed: {line}" for line in why_failed(results, fmax)))
+    print_lines(console, [notes(results)])
 
 
 def main(
