@@ -27,6 +27,8 @@ import torch
 from torch_sim import SimState
 
 from relax.cell import GPA, CellFreedom, deformation, strain_gradient
+from relax.hessian import PairHessian, body_of
+from relax.metric import PairStiffness
 from relax.rule import Point, Rule
 from relax.rules.wrappers import innermost
 from relax.segments import Segments
@@ -66,10 +68,6 @@ def for_torch_sim(rule: Rule, *, cell: bool | CellFreedom = False) -> Optimizer:
     ValueError
         Later: the model gives no stress, or the structures are not periodic, and the cell is to relax.
     """
-    if rule.stiffness is not None:
-        raise ValueError(
-            f"{type(innermost(rule)).__name__} wants a metric, which torch-sim's states do not have"
-        )
     freedom = CellFreedom() if cell is True else cell or None
 
     def optimizer(model: Any) -> tuple[Callable[[SimState], RuleState], Callable[[RuleState], RuleState]]:
@@ -100,7 +98,8 @@ class AtomSteps:
         """Return the state one step on."""
         g, e = -state.forces.double(), state.energy.double()[state.system_idx, None]
         rows = Segments(state.n_atoms_per_system.tolist())
-        dx, memory = self.memory.update(state.memory, Point(state.rows, g, e, rows))
+        metric = metric_of(state, self.memory.rule.stiffness)
+        dx, memory = self.memory.update(state.memory, Point(state.rows, g, e, rows, metric))
         x = state.rows + dx
         moved = replace(state, rows=x, positions=x.to(state.dtype), memory=memory)
         told = self.model(moved)
@@ -147,7 +146,9 @@ class CellSteps:
         g = places.joined(g_atoms, self.strain_gradient(state) / scale)
         enthalpy = state.energy.double() + self.pressure[0, 0] * volumes(state)
         memory = places.joined(state.memory, state.cell_memory)
-        dx, memory = self.memory.update(memory, Point(x, g, enthalpy[places.owner, None], places.rows))
+        metric = metric_of(state, self.memory.rule.stiffness, scale)
+        point = Point(x, g, enthalpy[places.owner, None], places.rows, metric)
+        dx, memory = self.memory.update(memory, point)
         step, strain_step = self.allowed(*places.parted(dx), scale, state.system_idx)
         own, cell_own = places.parted(memory)
         rows, strain = state.rows + step, state.strain + strain_step / scale
@@ -218,6 +219,50 @@ class CellSteps:
         limit = self.strider.max_strain if self.freedom.max_strain is None else self.freedom.max_strain
         shorter = torch.clip(limit / strain, max=1.0)  # of no strain, infinity
         return shorter[owner, 0] * atoms, shorter * cells
+
+
+class TorchMetric:
+    """A metric of arrays of numpy, for tensors."""
+
+    def __init__(self, inner: PairHessian, like: torch.Tensor) -> None:
+        self.inner, self.like = inner, like
+
+    @property
+    def size(self) -> torch.Tensor:
+        """The mean of the diagonal of H of each structure, on all of its rows (R, 1)."""
+        return torch.as_tensor(self.inner.size).to(self.like)
+
+    def apply(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return H times ``rows`` (R, 3)."""
+        return torch.as_tensor(self.inner.apply(rows.cpu().numpy())).to(rows)
+
+    def solve(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the inverse of H times ``rows`` (R, 3)."""
+        return torch.as_tensor(self.inner.solve(rows.cpu().numpy())).to(rows)
+
+    def root(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the inverse of the symmetric square root of H times ``rows`` (R, 3)."""
+        return torch.as_tensor(self.inner.root(rows.cpu().numpy())).to(rows)
+
+
+def metric_of(
+    state: RuleState, stiffness: PairStiffness | None, scale: torch.Tensor | None = None
+) -> TorchMetric | None:
+    """Return how stiff the rows of ``state`` are, if the rule wants to know.
+
+    ``scale`` (S, 1, 1) is what a strain of one counts as, A, where cells relax.
+    """
+    if stiffness is None:
+        return None
+    owner, positions = state.system_idx.cpu().numpy(), state.positions.double().cpu().numpy()
+    numbers, cells = state.atomic_numbers.cpu().numpy(), state.cell.double().mT.cpu().numpy()
+    pbc = np.full(3, bool(torch.as_tensor(state.pbc).all()))
+    bodies = []
+    for s, cell in enumerate(cells):
+        mine = owner == s
+        length = None if scale is None else float(scale[s])
+        bodies.append(body_of(numbers[mine], positions[mine], cell, pbc, stiffness, length))
+    return TorchMetric(PairHessian(bodies, stiffness), state.rows)
 
 
 def volumes(state: SimState) -> torch.Tensor:
