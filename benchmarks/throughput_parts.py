@@ -169,20 +169,20 @@ def clusters(n: int) -> Iterator[Atoms]:
 
 
 def stream(n: int) -> Row:
-    """Relax ``n`` clusters as they come, with what is default; return the time and the memory it took."""
+    """Relax ``n`` clusters as they come; return the time and the memory it took."""
     # What is loaded at the first call is no cost of a structure.
-    for _ in relax_many(clusters(50), "lj", fmax=FMAX, budget=STREAM_BUDGET):
+    for _ in relax_many(clusters(50), "lj", STREAM_RULE, fmax=FMAX, budget=STREAM_BUDGET):
         pass
     before, calls, ended, tenth = peak(), 0, Counter[str](), 0.0
     began = time.perf_counter(), time.process_time()
-    run = relax_many(clusters(n), "lj", fmax=FMAX, budget=STREAM_BUDGET)
+    run = relax_many(clusters(n), "lj", STREAM_RULE, fmax=FMAX, budget=STREAM_BUDGET)
     for count, done in enumerate(run, 1):
         calls += done.result.force_calls
         ended[done.result.status] += 1
         tenth = peak() if count == max(1, n // 10) else tenth
     seconds, processor = time.perf_counter() - began[0], time.process_time() - began[1]
     return {
-        "method": "relax:frankenstein",
+        "method": f"relax:{STREAM_RULE}",
         "structures": n,
         "structures_per_s": n / seconds,
         "ms_per_structure": 1e3 * seconds / n,
@@ -195,6 +195,7 @@ def stream(n: int) -> Row:
     }
 
 
+STREAM_RULE = "frankenstein"
 STREAM_BUDGET = 4000  # atoms
 
 

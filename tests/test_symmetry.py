@@ -14,7 +14,7 @@ from ase.spacegroup import crystal
 from helpers import Walk
 from toys import Bonds, copper
 
-from relax import CoReRelax, FIRERelax, LBFGSRelax, RPROPRelax
+from relax import CoReRelax, FIRERelax, LBFGSRelax, PairLBFGSRelax, RPROPRelax
 from relax.cell import CellFreedom, periodic_plane
 from relax.memory import Adaptive
 from relax.optimizers import OPTIMIZERS
@@ -153,8 +153,8 @@ def test_snap_puts_atoms_and_cell_in_place(name):
 
 # Kept without being told to
 
-# Both make steps that are too long for stiff directions which they have not seen yet; see below.
-AMPLIFY = (LBFGSRelax, RPROPRelax)
+# They make steps that are too long for stiff directions which they have not seen yet; see below.
+AMPLIFY = (LBFGSRelax, PairLBFGSRelax, RPROPRelax)
 CALM = [pytest.param(o, id=name) for name, o in OPTIMIZERS.items() if o not in AMPLIFY]
 
 
