@@ -181,7 +181,7 @@ class Ensemble:
         self.potential, self.rule, self.entrance = potential, rule, entrance
         self.budget = Budget(potential, budget)
         self.goes_back = RuleOptimizer.BACKTRACKS if on_bad == "backtrack" else 0
-        self.jury = Jury(criteria, downhill=not climbs(rule))
+        self.jury = Jury(criteria, not climbs(rule), innermost(rule).undoes)
         self.probing: Probing | None = None
         if (how := checked(check, escape)) is not None:
             self.probing = Probing(how, escape, rule.stiffness or PairStiffness(), criteria.steps)

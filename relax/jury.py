@@ -30,10 +30,12 @@ class Jury:
         When a relaxation is over.
     downhill
         Whether the energy is to fall.
+    patient
+        Whether one step far uphill is let pass, for the rule to undo it.
     """
 
-    def __init__(self, criteria: Criteria, downhill: bool) -> None:
-        self.criteria, self.downhill = criteria, downhill
+    def __init__(self, criteria: Criteria, downhill: bool, patient: bool = False) -> None:
+        self.criteria, self.downhill, self.patient = criteria, downhill, patient
 
     def judge(
         self,
@@ -64,7 +66,11 @@ class Jury:
             self._look(int(s), batch, integrity, history, now, verdicts)
         left = ~probed & self._mask(batch, without=verdicts)
         record.first = np.where(left & np.isnan(record.first), value, record.first)
-        for s in np.flatnonzero(left & (value - record.first > Watch.UPHILL * natoms)):
+        limit = record.first + Watch.UPHILL * natoms
+        far = value > limit
+        if self.patient:
+            far &= record.before > limit
+        for s in np.flatnonzero(left & far):
             self._uphill(int(s), value, record.first, natoms, Watch.UPHILL, verdicts)
 
         left = ~probed & self._mask(batch, without=verdicts)

@@ -170,7 +170,8 @@ class RuleOptimizer(Optimizer):
 
     @optimizable.setter
     def optimizable(self, optimizable: Any) -> None:
-        self._watch = Watch(self.crystal or optimizable, downhill=not climbs(self.rule))
+        undoes = innermost(self.rule).undoes
+        self._watch = Watch(self.crystal or optimizable, not climbs(self.rule), undoes)
         self._first = self._watch.images()[0].copy()
 
     @property

@@ -67,6 +67,9 @@ class Rule(ABC):
     see gradients as they are.  A rule that normalises them makes steps of a length, whatever the
     curvature, and with a constant these are strains of a size, whatever the number of atoms."""
 
+    undoes: ClassVar[bool] = False
+    """Whether the rule itself goes back from a step that leads far uphill."""
+
     noise: ClassVar[float] = 0.0
     """Force (eV/A) that the rule must not be shown, see ``Quiet``; 0 where it cannot amplify noise."""
 

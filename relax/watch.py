@@ -131,8 +131,9 @@ class Watch(Optimizable):
     """Energy (eV/atom) above the start at which no run counts as converged; float32 models are noisier
     than their rounding."""
 
-    def __init__(self, inner: Optimizable, downhill: bool = True) -> None:
+    def __init__(self, inner: Optimizable, downhill: bool = True, patient: bool = False) -> None:
         self.inner = inner
+        self.patient = patient  # lets one step far uphill pass, for the rule to undo it
         self.counter = CallCounter()
         self.integrity: list[Integrity] = []
         self.started = 0.0
@@ -193,7 +194,9 @@ class Watch(Optimizable):
         self.look(now)
         if np.isnan(self.energy_before):
             self.energy_before = now.energy
-        self._look_uphill(now.energy, self.UPHILL)
+        again = self.good is not None and self.good.energy - self.energy_before > self.UPHILL * len(images[0])
+        if again or not self.patient:
+            self._look_uphill(now.energy, self.UPHILL)
         self.good, self._gradient = now, gradient
         self.energy, self.fmax, self.smax = now.energy, now.fmax, now.smax
         if self.lowest is None or now.energy <= self.lowest.energy:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+import relax
 from benchmarks import throughput, throughput_parts, throughput_table
 from benchmarks.throughput_table import named, page, table_of
 
@@ -71,6 +72,17 @@ def test_a_stream_is_counted():
     assert row["ended"] == {"converged": 60}
     assert row["structures_per_s"] == pytest.approx(1e3 / row["ms_per_structure"])
     assert row["peak_MB"] >= row["after_a_tenth_MB"] >= row["before_MB"] > 0
+
+
+def test_a_step_far_uphill_is_left_to_a_rule_that_undoes_it():
+    """Some of these clusters, in reduced units, meet an overlap of atoms on their way."""
+    starts = list(throughput_parts.clusters(40))
+    together = sorted(relax.relax_many(starts, "lj"), key=lambda done: done.index)
+    for done, atoms in zip(together, starts, strict=True):
+        alone = relax.relax(atoms, "lj")
+        assert done.result.converged
+        assert alone.converged
+        assert done.result.force_calls == alone.force_calls
 
 
 @pytest.mark.slow

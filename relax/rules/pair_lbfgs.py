@@ -43,6 +43,7 @@ class PairLBFGS(PairStiffness, Rule):
     max_strain = 0.1
     strain_length = (3.0, 0.0)
     noise = 2e-3
+    undoes = True
 
     memory: int = param(10, "[1, inf)", "steps", "pairs that are kept")
     hardness: float = param(5.0, "(0, inf)", "eV/A^2", "stiffness of a bond before any pair is known")
