@@ -730,8 +730,8 @@ def test_what_is_done_outlives_an_interruption(tmp_path, good, number):
         "        super().calculate(atoms, *args)\n"
     )
     write(tmp_path / "long.traj", copper() * (2, 1, 1))
-    words = ["run", "-c", "mine:Slow", good, "long.traj", good, "--fmax", "1e-9", "--steps", "40", "-r", "core"]
-    words += ["-o", "out.extxyz", "--trajectory", "paths", "--logfile", "log"]
+    words = ["run", "-c", "mine:Slow", good, "long.traj", good, "--fmax", "1e-9", "--steps", "40"]
+    words += ["-r", "core", "-o", "out.extxyz", "--trajectory", "paths", "--logfile", "log"]
     process = subprocess.Popen(
         [sys.executable, "-m", "relax", *words],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
