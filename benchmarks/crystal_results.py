@@ -28,7 +28,7 @@ from benchmarks.crystal_optimizers import DEFAULTS, is_foreign, settings_text
 from benchmarks.crystal_runs import NEAR, SYMPREC, VOLUME, End
 from benchmarks.crystal_starts import shown
 from benchmarks.crystal_statistics import summarized
-from benchmarks.lj38_results import versions
+from benchmarks.lj38_results import read_shown, versions
 
 Json = dict[str, Any]
 
@@ -138,12 +138,7 @@ def read_results(path: Path) -> Json:
     """Return the results in a file.  Raises ValueError where it holds none."""
     from benchmarks.crystal_table import as_markdown
 
-    try:
-        results: Json = json.loads(path.read_text())
-        as_markdown(results)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{path} holds no results of this benchmark ({error})") from None
-    return results
+    return read_shown(path, as_markdown)
 
 
 def runs_of(results: Json) -> Runs:

@@ -18,7 +18,6 @@ call: the largest row of forces and, where the cell relaxes, of the cell's gradi
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import signal
@@ -40,7 +39,7 @@ from benchmarks.crystal_results import packages_of, sha256_of
 from benchmarks.crystal_runs import SLACK, largest_row
 from benchmarks.crystal_starts import bare, rattled
 from benchmarks.descent_figure import curves, draw
-from benchmarks.lj38_results import versions
+from benchmarks.lj38_results import read_shown, versions
 from benchmarks.lj38_table import markdown
 from benchmarks.metal_runs import crystal
 from benchmarks.meter import CapReached, course_of
@@ -243,15 +242,14 @@ def header(starts: dict[str, Atoms]) -> Json:
 
 def read_results(path: Path) -> Json:
     """Return the results in a file.  Raises ValueError where it holds none."""
-    try:
-        results: Json = json.loads(path.read_text())
+
+    def drawn(results: Json) -> None:
         if results["benchmark"] != "descents":
             raise KeyError(results["benchmark"])
         for system in results["systems"]:
             curves(results, system)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{path} holds no results of this benchmark ({error})") from None
-    return results
+
+    return read_shown(path, drawn)
 
 
 class DescentBook(Book):

@@ -20,6 +20,7 @@ import os
 import platform
 import tomllib
 from collections import Counter
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -109,14 +110,19 @@ def same_benchmark(results: Json, head: Json) -> bool:
     return all(results.get(key) == head[key] for key in ("benchmark", "protocol", "n", "starts_sha256"))
 
 
-def read_results(path: Path) -> Json:
-    """Return the results in a file.  Raises ValueError where it holds none."""
+def read_shown(path: Path, show: Callable[[Json], object]) -> Json:
+    """Return the results in a file, if ``show`` can make something of them.  Raises ValueError if not."""
     try:
         results: Json = json.loads(path.read_text())
-        as_markdown(results)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        show(results)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(f"{path} holds no results of this benchmark ({error})") from None
     return results
+
+
+def read_results(path: Path) -> Json:
+    """Return the results in a file.  Raises ValueError where it holds none."""
+    return read_shown(path, as_markdown)
 
 
 def add_row(path: Path, head: Json, row: Json) -> None:

@@ -7,7 +7,6 @@ before the rows.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.book import Book
-from benchmarks.lj38_results import versions
+from benchmarks.lj38_results import read_shown, versions
 from benchmarks.metal_runs import End, Task, crystal
 from benchmarks.position_optimizers import packages_of, settings_text
 from benchmarks.throughput import processor
@@ -66,12 +65,7 @@ def read_results(path: Path) -> Json:
     """Return the results in a file.  Raises ValueError where it holds none."""
     from benchmarks.metal_table import as_markdown
 
-    try:
-        results: Json = json.loads(path.read_text())
-        as_markdown(results)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{path} holds no results of this benchmark ({error})") from None
-    return results
+    return read_shown(path, as_markdown)
 
 
 class MetalBook(Book):

@@ -8,7 +8,6 @@ molecule, failures or not.  A row is in the file as soon as its last run has end
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from benchmarks.book import Book
 from benchmarks.crystal_results import sha256_of
 from benchmarks.crystal_runs import NEAR
 from benchmarks.crystal_statistics import statistics
-from benchmarks.lj38_results import versions
+from benchmarks.lj38_results import read_shown, versions
 from benchmarks.molecule_runs import BOND, End
 from benchmarks.molecule_starts import BONDED, CALCULATORS, Molecules
 from benchmarks.position_optimizers import packages_of, settings_text
@@ -105,12 +104,7 @@ def read_results(path: Path) -> Json:
     """Return the results in a file.  Raises ValueError where it holds none."""
     from benchmarks.molecule_table import as_markdown
 
-    try:
-        results: Json = json.loads(path.read_text())
-        as_markdown(results)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{path} holds no results of this benchmark ({error})") from None
-    return results
+    return read_shown(path, as_markdown)
 
 
 class MoleculeBook(Book):

@@ -123,7 +123,7 @@ def run(
     ] = None,
     rule: Annotated[
         str, typer.Option("--rule", "-r", metavar="RULE", help=f"One of {' '.join(RULE_NAMES)}.")
-    ] = "pair-lbfgs",
+    ] = Plan.rule,
     settings: Annotated[
         list[str] | None,
         typer.Option(

@@ -203,9 +203,6 @@ class PairLBFGSRelax(NamedOptimizer):
     rule_class = rules.PairLBFGS
 
 
-OPTIMIZERS: dict[str, type[NamedOptimizer]] = {
-    name: named
-    for name, rule in rules.RULES.items()
-    for named in NamedOptimizer.__subclasses__()
-    if named.rule_class is rule
-}
+_OF_RULES = {named.rule_class: named for named in NamedOptimizer.__subclasses__()}
+
+OPTIMIZERS: dict[str, type[NamedOptimizer]] = {name: _OF_RULES[rule] for name, rule in rules.RULES.items()}

@@ -55,12 +55,11 @@ def springs(
         Pairs cannot be listed, see :func:`~relax.neighbors.pairs`.
     """
     reach = 1 + math.log(1 / stiffness.NEGLIGIBLE) / stiffness.decay
-    longer, seen = 1.0, 1.0
-    if stiffness.distances == "learned":
-        seen = SEEN[0]
+    learned = stiffness.distances == "learned"
+    longer, seen = 1.0, SEEN[0] if learned else 1.0
     while True:
         i, j, d, ratio = near(positions, cell * pbc[:, None], pbc, radii, reach * seen)
-        if stiffness.distances != "learned":
+        if not learned:
             break
         nearest = np.full(len(positions), math.inf)
         np.minimum.at(nearest, np.concatenate([i, j]), np.concatenate([ratio, ratio]))

@@ -27,7 +27,7 @@ from relax.optimizers import OPTIMIZERS
 from relax.parameters import parameters
 from relax.plan import Plan
 from relax.result import STATUSES, Result
-from relax.rules import RULES
+from relax.rules import DEFAULT_RULE, RULES
 from relax.rules.wrappers import for_atoms
 from relax.screens import about, run_table
 from relax.symmetry import SYMPREC
@@ -101,6 +101,7 @@ def test_the_module_is_the_command():
 def test_names_are_those_of_the_rules():
     assert tuple(RULES) == RULE_NAMES
     assert set(OPTIMIZERS) == set(RULE_NAMES)
+    assert Plan.rule == DEFAULT_RULE
     for name, optimizer in OPTIMIZERS.items():
         assert optimizer.__name__ == f"{RULES[name].__name__}Relax"
 
