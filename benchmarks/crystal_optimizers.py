@@ -21,10 +21,10 @@ from ase.filters import FrechetCellFilter
 from ase.optimize.optimize import Optimizer
 
 from benchmarks.ase_runs import ASE, ase_class
-from relax.cell import CellFreedom
-from relax.optimizers import OPTIMIZERS, NamedOptimizer
-from relax.parameters import parameters
-from relax.restart import described
+from relax.core.parameters import parameters
+from relax.geometry.cell import CellFreedom
+from relax.optimizers.named import OPTIMIZERS, NamedOptimizer
+from relax.optimizers.restart import described
 from relax.rules.wrappers import innermost
 
 DEFAULTS = (

@@ -31,7 +31,7 @@ from ase.units import GPa
 
 from benchmarks.crystal_optimizers import make
 from benchmarks.meter import CapReached, course_of
-from relax.result import RelaxationStopped
+from relax.core.errors import RelaxationStopped
 
 VOLUME = (0.2, 5.0)
 NEAR = 0.4

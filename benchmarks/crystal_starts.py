@@ -14,7 +14,7 @@ from ase.io import read
 
 from benchmarks.wbm import read_ids, read_wbm
 from benchmarks.wbm_like import HEAVIEST, wbm_like
-from relax.calculators import unsupported
+from relax.calculators.registry import unsupported
 
 
 @dataclass(frozen=True)

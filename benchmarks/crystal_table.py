@@ -73,11 +73,11 @@ def columns(rows: list[Row]) -> dict[str, Callable[[Row], str]]:
     return found
 
 
-Columns = Callable[[list[Row]], dict[str, Callable[[Row], str]]]
+RaggedArrays = Callable[[list[Row]], dict[str, Callable[[Row], str]]]
 
 
 def tables(
-    results: Row, key: str = "rattle", columns: Columns = columns
+    results: Row, key: str = "rattle", columns: RaggedArrays = columns
 ) -> dict[float, tuple[list[str], list[list[str]]]]:
     """Return titles and cells of each table by its ``key``, such as its rattle (A), fewest calls first."""
     found = {}

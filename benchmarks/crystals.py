@@ -32,7 +32,7 @@ from benchmarks.crystal_table import as_markdown, failures, notes, tables, title
 from benchmarks.profiles import draw
 from benchmarks.screen import print_lines, print_table, screen
 from benchmarks.wbm import CORRECTED, read_references
-from relax.calculators import load
+from relax.calculators.registry import load
 
 RATTLES = (0.0, 0.05)
 

@@ -45,7 +45,7 @@ from benchmarks.metal_runs import crystal
 from benchmarks.meter import CapReached, course_of
 from benchmarks.readme import RESULTS, ROOT
 from benchmarks.wbm_like import wbm_like
-from relax.calculators import load
+from relax.calculators.registry import load
 
 Json = dict[str, Any]
 
@@ -180,7 +180,7 @@ class Recording:
         self.forces: list[float] = []
 
     def calculate(self, atoms: Atoms, properties: Any, system_changes: Any) -> None:
-        """Answer, all that is kept included, and keep it."""
+        """Evaluation, all that is kept included, and keep it."""
         wanted = ["energy", "forces", *(["stress"] if self.cell else [])]
         self.inner.calculate(atoms, list(dict.fromkeys([*(properties or []), *wanted])), system_changes)
         self.results = self.inner.results

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from relax.hessian import PairHessian, body_of
-from relax.metric import PairStiffness
-from relax.rule import Point, Rule
-from relax.segments import Segments
-from relax.state import take
+from relax.core.rule import Point, Rule
+from relax.core.segments import Segments
+from relax.core.state import take
+from relax.preconditioner.model_hessian import PairHessian
+from relax.preconditioner.network import spring_network
+from relax.preconditioner.pair_stiffness import PairStiffness
 
 Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -19,7 +20,7 @@ Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 def metric_of(x: np.ndarray, stiffness: PairStiffness) -> PairHessian:
     """Return the metric of clusters ``x`` (n, atoms, 3) of the element that ASE is told they are of."""
     numbers, nowhere, never = np.ones(x.shape[1], int), np.zeros((3, 3)), np.zeros(3, bool)
-    return PairHessian([body_of(numbers, one, nowhere, never, stiffness) for one in x], stiffness)
+    return PairHessian([spring_network(numbers, one, nowhere, never, stiffness) for one in x], stiffness)
 
 
 class Ends(NamedTuple):

@@ -20,8 +20,8 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.optimize.optimize import Optimizer
 
-from relax.optimizers import RuleOptimizer
-from relax.result import RelaxationStopped
+from relax.core.errors import RelaxationStopped
+from relax.optimizers.named import RuleOptimizer
 
 WILD = 30.0
 """Change of the volume at which a run is stopped: a model may need all memory to say nothing of use."""

@@ -18,8 +18,8 @@ from ase.collections import g2
 
 from benchmarks.crystal_starts import rattled
 from benchmarks.meter import quietly
-from relax.calculators import unsupported
-from relax.packages import extra
+from relax.calculators.optional import extra
+from relax.calculators.registry import unsupported
 
 CALCULATORS = {"xtb": "GFN2-xTB", "emt": "EMT"}
 BONDED = {"xtb": True, "emt": False}

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.clusters import lennard_jones
 from benchmarks.lockstep import Ends, advance
-from relax.parameters import parameters
-from relax.rule import Rule
+from relax.core.parameters import parameters
+from relax.core.rule import Rule
 from relax.rules import RULES, CoRe, Frankenstein
 from relax.rules.wrappers import for_atoms
 

@@ -19,8 +19,8 @@ from ase.optimize.optimize import Optimizer
 from benchmarks import crystal_optimizers
 from benchmarks.ase_runs import ASE, ase_class
 from benchmarks.crystal_optimizers import ALIASES, is_foreign, read_settings, split_names
-from relax.parameters import parameters
-from relax.restart import described
+from relax.core.parameters import parameters
+from relax.optimizers.restart import described
 
 PRECON = "ase:PreconLBFGS"
 TUNED = f"{PRECON}:Exp"

@@ -41,7 +41,7 @@ from benchmarks.lj38_results import versions
 from benchmarks.throughput_baselines import larger_mace, starts, verdicts
 from benchmarks.throughput_parts import ELEMENTS, FMAX, PARTS, Row
 from benchmarks.throughput_table import page, show
-from relax.calculators import load
+from relax.calculators.registry import load
 
 ROOT = Path(__file__).parent.parent
 MINI = ROOT / "data" / "mace-mini.model"

@@ -22,7 +22,7 @@ from benchmarks.crystal_runs import look_at, verdict
 from benchmarks.crystal_starts import rattled
 from benchmarks.meter import Meter, quietly
 from benchmarks.wbm_like import wbm_like
-from relax.calculators import load
+from relax.calculators.registry import load
 
 RATTLE = 0.05
 """Standard deviation (A) of what starts are displaced by."""
@@ -111,7 +111,7 @@ def torch_sim_batched(
     between
         Steps from one look at who has converged to the next.
     optimizer
-        Another optimizer, such as :func:`relax.torch_sim.for_torch_sim` makes.
+        Another optimizer, such as :func:`relax.optimizers.torch_sim.for_torch_sim` makes.
     """
     import torch_sim as ts
 
@@ -190,9 +190,9 @@ def larger_mace(path: Path, seed: int, scale: float = 300.0) -> None:
     from ase.data import atomic_numbers
 
     from benchmarks.train_mace_mini import ELEMENTS
-    from relax.packages import environment_kept
+    from relax.calculators.optional import environment_restored
 
-    with environment_kept(), quietly():
+    with environment_restored(), quietly():
         import mace  # noqa: F401  (before e3nn, which fails to import without what this sets up)
         import torch
         from e3nn import o3

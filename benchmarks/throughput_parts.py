@@ -19,10 +19,10 @@ from ase.io.jsonio import encode
 
 from benchmarks.memory import peak
 from benchmarks.throughput_baselines import WARM, Outcome, ase_one_by_one, torch_sim_batched
-from relax.criteria import Criteria
-from relax.ensemble import Ensemble, dressed, relax_many
-from relax.members import Entrance
-from relax.potentials import Potential, as_potential
+from relax.calculators import Potential, as_potential
+from relax.core.settings import Criteria
+from relax.engine.api import Ensemble, dressed, relax_many
+from relax.engine.entries import Entrance
 from relax.rules.wrappers import innermost
 
 Row = dict[str, Any]
@@ -73,11 +73,11 @@ def by_ase(method: str, given: list[Atoms], model: Path) -> Outcome:
 
 
 def by_torch_sim(method: str, given: list[Atoms], model: Path) -> Outcome:
-    """``:between=N`` looks for who has finished every N steps, ``:kept memory`` is :mod:`relax.allocator`."""
-    from relax.allocator import keep_memory
+    """``:between=N`` looks for who has finished every N steps, ``:kept memory`` keeps what is freed."""
+    from relax.calculators.memory import keep_memory
+    from relax.optimizers.torch_sim import for_torch_sim
     from relax.rules import RULES
     from relax.rules.wrappers import for_atoms
-    from relax.torch_sim import for_torch_sim
 
     _, name, *options = method.split(":")
     if "kept memory" in options:
@@ -231,7 +231,7 @@ def repeatable(rows: int = 200_000, tries: int = 20) -> Row:
     """Return whether sums over structures on the first GPU are the same to the last bit every time."""
     import torch
 
-    from relax.segments import Segments
+    from relax.core.segments import Segments
 
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 60, rows // 30)

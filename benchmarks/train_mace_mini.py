@@ -37,7 +37,7 @@ from rich.table import Table
 
 from benchmarks.wbm_like import wbm_like
 from relax import LBFGSRelax, __version__
-from relax.calculators import load
+from relax.calculators.registry import load
 
 ELEMENTS = ("Mg", "Al", "Ti", "Fe", "Co", "Ni", "Cu", "Zn", "Pd", "Ag", "Pt", "Au")
 LARGEST = 12

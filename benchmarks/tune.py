@@ -24,8 +24,8 @@ from rich.table import Table
 
 from benchmarks.clusters import is_bound, lennard_jones, random_clusters
 from benchmarks.lockstep import advance
-from relax.parameters import Param, parameters
-from relax.rule import Rule
+from relax.core.parameters import Param, parameters
+from relax.core.rule import Rule
 from relax.rules import RULES
 from relax.rules.wrappers import for_atoms
 
@@ -78,8 +78,8 @@ def score_clusters(rule: Rule, n: int) -> tuple[float, int, int]:
 def score_crystals(rule: Rule, n: int) -> tuple[float, int, float]:
     """Return mean calls, failures and mean final energy (eV/atom) of ``n`` crystals."""
     from benchmarks.wbm_like import wbm_like
-    from relax.calculators import load
-    from relax.optimizer import RuleOptimizer
+    from relax.calculators.registry import load
+    from relax.optimizers.base import RuleOptimizer
 
     calculator = load("chgnet")
     calls, energies = [], []

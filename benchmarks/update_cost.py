@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from relax import __version__
-from relax.rule import Point, Rule
+from relax.core.rule import Point, Rule
+from relax.core.segments import Segments
 from relax.rules import LBFGS, RULES
 from relax.rules.wrappers import for_atoms
-from relax.segments import Segments
 
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 SMALL_MEMORY = 5

@@ -1,22 +1,27 @@
-"""Relax atomistic structures with ASE optimizers that wrap the CoRe and Frankenstein rules and the classics.
+"""Relax atomistic structures to their minima with the fewest force calls.
 
-``relax.rules`` has the update rules, ``relax.optimizers`` the ASE optimizers (also here, by name),
-``relax.ensemble`` what relaxes many structures at once, ``relax.result`` what a run says of itself.  Names
-are imported when first used, so that the command line starts at once.
+``relax.relax`` relaxes one structure, ``relax.relax_many`` many, and the classes ``...Relax`` are ASE
+optimizers.  ``relax.rules`` has the update rules.  Names are imported when they are first used, so that the
+command line starts at once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from relax.core.lazy import lazy_names
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from relax.cell import CellFreedom
-    from relax.ensemble import relax_many
-    from relax.metric import PairStiffness
-    from relax.optimizer import RuleOptimizer
-    from relax.optimizers import (
+    from relax.core.errors import RelaxationStopped
+    from relax.core.result import Result
+    from relax.engine.api import relax_many
+    from relax.engine.saddle.lowest_mode import MinimumCheck
+    from relax.geometry.cell import CellFreedom
+    from relax.optimizers.api import relax
+    from relax.optimizers.base import RuleOptimizer
+    from relax.optimizers.named import (
         AdaDeltaRelax,
         AdaGradRelax,
         AdaMaxRelax,
@@ -32,9 +37,7 @@ if TYPE_CHECKING:
         RPROPRelax,
         SGDRelax,
     )
-    from relax.result import RelaxationStopped, Result
-    from relax.saddle import MinimumCheck
-    from relax.single import relax
+    from relax.preconditioner.pair_stiffness import PairStiffness
 
 __all__ = [
     "AdaDeltaRelax",
@@ -62,21 +65,15 @@ __all__ = [
 ]
 
 
-HOMES = {
-    "CellFreedom": "relax.cell",
-    "MinimumCheck": "relax.saddle",
-    "PairStiffness": "relax.metric",
-    "RelaxationStopped": "relax.result",
-    "Result": "relax.result",
-    "RuleOptimizer": "relax.optimizer",
-    "relax": "relax.single",
-    "relax_many": "relax.ensemble",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'relax' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(HOMES.get(name, "relax.optimizers")), name)
+__getattr__ = lazy_names(
+    __name__,
+    dict.fromkeys(__all__, "relax.optimizers")
+    | {
+        "CellFreedom": "relax.geometry.cell",
+        "MinimumCheck": "relax.engine.saddle.lowest_mode",
+        "PairStiffness": "relax.preconditioner.pair_stiffness",
+        "RelaxationStopped": "relax.core.errors",
+        "Result": "relax.core.result",
+        "relax_many": "relax.engine.api",
+    },
+)

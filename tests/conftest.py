@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture
 def relax(capsys, tmp_path, monkeypatch):
     """Return a function that runs the command in an empty folder: exit code, output, lines of errors."""
-    from relax.cli import main
+    from relax.cli.app import main
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -15,10 +15,10 @@ from ase import Atoms
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
-from relax import state as states
-from relax.potentials.potential import Geometry
-from relax.rule import Point, Rule
-from relax.segments import Segments
+from relax.calculators.base import Geometry
+from relax.core import state as states
+from relax.core.rule import Point, Rule
+from relax.core.segments import Segments
 
 DATA = Path(__file__).parent / "data"
 

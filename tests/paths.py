@@ -22,7 +22,7 @@ from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixSc
 from toys import Bonds, Toy, ball
 
 from relax import CellFreedom, MinimumCheck, relax_many
-from relax.optimizers import OPTIMIZERS
+from relax.optimizers.named import OPTIMIZERS
 
 FILE = Path(__file__).parent / "data" / "golden_paths.json"
 

@@ -22,16 +22,17 @@ from ase.constraints import (
 )
 from toys import CountedEMT
 
-from relax.budget import Budget
-from relax.cell import CellFreedom
-from relax.ensemble import relax_many
-from relax.integrity import Integrity, Shape
-from relax.memory import column
-from relax.optimizer import RuleOptimizer
-from relax.optimizers import OPTIMIZERS
-from relax.potentials import Answer, OutOfMemory, as_potential
-from relax.rule import Rule
+from relax.calculators import Evaluation, as_potential
+from relax.calculators.batch_size import Budget
+from relax.core.errors import OutOfMemory
+from relax.core.rule import Rule
+from relax.engine.api import relax_many
+from relax.geometry.cell import CellFreedom
+from relax.geometry.sanity import Integrity, Shape
+from relax.optimizers.base import RuleOptimizer
+from relax.optimizers.named import OPTIMIZERS
 from relax.rules import RULES
+from relax.rules.adaptive_base import per_row
 
 SAME = 1e-9
 """How far (A, eV) a batch may be from the runs one by one, whose sums are in another order."""
@@ -451,7 +452,7 @@ class Astray(Rule):
     """Steepest descent whose third step is not a number."""
 
     def init(self, x):
-        return {"t": column(x)}
+        return {"t": per_row(x)}
 
     def update(self, state, point):
         dx = -0.01 * point.g * np.where(state["t"] == 2, np.nan, 1.0)
@@ -516,7 +517,7 @@ def test_what_makes_no_sense_is_said_at_once():
 
 def test_a_bar_shows_how_it_goes(monkeypatch):
     said = []
-    monkeypatch.setattr("relax.screens.Bar.pace", lambda bar, *words: said.append(words))
+    monkeypatch.setattr("relax.io.progress.Bar.pace", lambda bar, *words: said.append(words))
     done = together(metals(), EMT(), "lbfgs", fmax=0.05, progress=True)
     assert len(done) == 4
     assert [(active + ended, ended, left) for active, ended, _, left in said][-1] == (4, 4, 0)
@@ -543,7 +544,7 @@ class Small:
     def release(self, key):
         self.inner.release(key)
 
-    def evaluate(self, geometry, stress) -> Answer:
+    def evaluate(self, geometry, stress) -> Evaluation:
         size = int(geometry.lengths.sum())
         self.asked.append(size)
         if size > self.room:

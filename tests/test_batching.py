@@ -22,14 +22,17 @@ from ase.build import bulk, fcc111, molecule
 from ase.constraints import FixAtoms, FixBondLength
 from ase.io import read, write
 
-from relax import output, screens, structures
-from relax.batching import Run, named, total
-from relax.frames import complete, cut
-from relax.output import Output
-from relax.result import Result
-from relax.screens import batch_table
-from relax.structures import StructureError, stream
-from relax.tally import FEW, REASONS, Line, Tally
+from relax.cli.batching import Run, named, total
+from relax.cli.screens import batch_table
+from relax.cli.summary import FEW, REASONS, Line, Tally
+from relax.core.errors import InvalidStructure
+from relax.core.result import Result
+from relax.io import progress as screens
+from relax.io import results_file as output
+from relax.io import structures
+from relax.io.extxyz import complete, cut
+from relax.io.results_file import Output
+from relax.io.structures import stream
 
 ROOT = Path(__file__).parents[1]
 
@@ -291,7 +294,7 @@ def test_a_complete_file_is_left_as_it_is(relax, metals, monkeypatch):
     words = ("run", "-c", "emt", "--batch", metals, "-o", "out.extxyz", "--resume")
     assert relax(*words)[0] == 0  # there is no file yet
     before = Path("out.extxyz").read_bytes()
-    monkeypatch.setattr("relax.calculators.load", None)  # there is no need for it
+    monkeypatch.setattr("relax.calculators.registry.load", None)  # there is no need for it
     code, out, err = relax(*words)
     assert (code, err) == (0, [])
     assert out.splitlines() == ["nothing was relaxed", "10 in out.extxyz already, 10 of them converged"]
@@ -427,7 +430,7 @@ def test_a_file_of_one_structure_gives_it_its_name(tmp_path, monkeypatch):
         file.write("nothing\n")
     found = named("one.extxyz")
     assert next(found)[0] == "one.extxyz"
-    with pytest.raises(StructureError, match="frame 1 cannot be read"):
+    with pytest.raises(InvalidStructure, match="frame 1 cannot be read"):
         next(found)
     assert total(["two.extxyz", "two.extxyz", "nothing.cif"]) == 4
     assert total(["two.extxyz", "one.extxyz"]) is None

@@ -18,9 +18,12 @@ from ase.build import bulk, fcc111, molecule
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.io import write
 
-from relax import CoReRelax, calculators, mace_models, packages
-from relax.calculators import CalculatorError
-from relax.cli import main
+from relax import CoReRelax
+from relax.calculators import mace_loading as mace_models
+from relax.calculators import optional as packages
+from relax.calculators import registry as calculators
+from relax.cli.app import main
+from relax.core.errors import CalculatorError
 
 
 @pytest.fixture
@@ -166,7 +169,7 @@ def test_chgnet_is_quiet_and_knows_its_elements(capfd):
 
 def tiny_mace(path, heads=("Default",)):
     """Write a small MACE model with random weights, for H, O and Cu, in float32."""
-    with packages.environment_kept(), packages.hushed(), warnings.catch_warnings():
+    with packages.environment_restored(), packages.silence_output(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # building a model says more than loading one
         import mace  # noqa: F401
         import torch
@@ -233,8 +236,8 @@ def test_mace_knows_its_elements_and_how_far_it_sees(mace):
     )
     assert calculators.unsupported(mace, bulk("Cu")) == ""
     assert calculators.unsupported(mace, Atoms("Cu")) == ""
-    for blind in (bulk("Cu", a=9), Atoms("H2", [[0, 0, 0], [0, 0, 5]])):
-        assert calculators.unsupported(mace, blind) == (
+    for sees_no_neighbours in (bulk("Cu", a=9), Atoms("H2", [[0, 0, 0], [0, 0, 5]])):
+        assert calculators.unsupported(mace, sees_no_neighbours) == (
             "no atom has a neighbour within the 3 A that this MACE model sees"
         )
 

@@ -20,10 +20,10 @@ from helpers import rotation
 from toys import Bonds, CountedEMT, copper, fmax_of
 
 from relax import CoReRelax, FIRERelax, LBFGSRelax
-from relax.cell import GPA, CellFreedom, deformation, logarithm, periodic_plane, strain_gradient
-from relax.crystal import Crystal
-from relax.optimizers import OPTIMIZERS
-from relax.segments import Segments
+from relax.core.segments import Segments
+from relax.geometry.cell import GPA, CellFreedom, deformation, logarithm, periodic_plane, strain_gradient
+from relax.optimizers.crystal import Crystal
+from relax.optimizers.named import OPTIMIZERS
 
 ALL = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=list(OPTIMIZERS))
 SOME = pytest.mark.parametrize("optimizer", [CoReRelax, FIRERelax, LBFGSRelax])

@@ -22,15 +22,15 @@ from ase.io import Trajectory, read, write
 from ase.units import GPa
 
 from relax import __version__
-from relax.cli import RULE_NAMES, common_settings
-from relax.optimizers import OPTIMIZERS
-from relax.parameters import parameters
-from relax.plan import Plan
-from relax.result import STATUSES, Result
+from relax.cli.app import RULE_NAMES, common_settings
+from relax.cli.options import Plan
+from relax.cli.screens import about, run_table
+from relax.core.parameters import parameters
+from relax.core.result import STATUSES, Result
+from relax.geometry.symmetry import SYMPREC
+from relax.optimizers.named import OPTIMIZERS
 from relax.rules import DEFAULT_RULE, RULES
 from relax.rules.wrappers import for_atoms
-from relax.screens import about, run_table
-from relax.symmetry import SYMPREC
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,7 +63,7 @@ def shell(*words: str, **options) -> subprocess.CompletedProcess[str]:
 def test_help_imports_nothing_heavy(words):
     code = f"""
 import sys
-from relax.cli import main
+from relax.cli.app import main
 try:
     main({list(words)!r})
 except SystemExit as end:
@@ -79,7 +79,7 @@ assert not heavy, heavy
 def test_a_usage_error_needs_no_ase():
     code = """
 import sys
-from relax.cli import main
+from relax.cli.app import main
 try:
     main(["run", "x", "--set", "flor=1"])
 except SystemExit:
@@ -694,11 +694,11 @@ def test_a_format_that_cannot_hold_them_is_refused_before_the_run(relax, good):
 
 
 def test_a_write_that_fails_at_the_end_costs_no_results(relax, good, monkeypatch):
-    from relax import structures
+    from relax.io import structures
 
     def full(path, frames, rehearse=False):
         if not rehearse:
-            raise structures.StructureError("the disk is full")
+            raise structures.InvalidStructure("the disk is full")
 
     monkeypatch.setattr(structures, "write", full)
     code, out, err = relax("run", "-c", "emt", good, "-o", "out.extxyz")

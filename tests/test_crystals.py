@@ -39,8 +39,8 @@ from benchmarks.crystal_table import as_markdown, tables
 from benchmarks.meter import Meter
 from benchmarks.profiles import draw, profile, ratios
 from benchmarks.wbm import read_ids, read_references, read_wbm
-from relax.calculators import load
-from relax.optimizers import CoReRelax
+from relax.calculators.registry import load
+from relax.optimizers.named import CoReRelax
 
 ROOT = Path(__file__).parents[1]
 COPPER = bulk("Cu", a=3.8)
@@ -150,7 +150,7 @@ def test_everyone_stops_by_the_criterion_of_the_filter(name):
 
 @pytest.mark.parametrize("name", ["ase:PreconLBFGS", "ase:FIRE", "core"])
 def test_calculators_need_no_free_energy(name):
-    class Plain(EMT):
+    class Identity(EMT):
         """Names its energy only once, as CHGNet does."""
 
         implemented_properties = ("energy", "forces", "stress")
@@ -159,7 +159,7 @@ def test_calculators_need_no_free_energy(name):
             super().calculate(*args, **kwargs)
             del self.results["free_energy"]
 
-    end, known = (ended(name, alloy(0.02), calculator) for calculator in (Plain(), EMT()))
+    end, known = (ended(name, alloy(0.02), calculator) for calculator in (Identity(), EMT()))
     assert (end.status, end.calls, end.energy) == ("converged", known.calls, known.energy)
 
 

@@ -25,8 +25,8 @@ from ase.io import Trajectory, read, write
 from toys import Bonds, Pressed, ball
 
 from relax import CoReRelax, LBFGSRelax
-from relax.cell import periodic_plane
-from relax.cli import main
+from relax.cli.app import main
+from relax.geometry.cell import periodic_plane
 
 pytestmark = pytest.mark.faults
 
@@ -88,7 +88,7 @@ def raising(error: BaseException) -> Callable[[Any], None]:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Evaluation:
     """An answer that is none, what becomes of the run, and a word of its reason."""
 
     deed: Callable[[dict[str, Any]], None]
@@ -116,37 +116,37 @@ def swallow(results: Any) -> None:
 
 NAN, INF = float("nan"), float("inf")
 ANSWERS = {
-    "force nan": Answer(spoilt("forces", NAN), "nonfinite", "the force on row 1 is nan"),
-    "force inf": Answer(spoilt("forces", INF), "nonfinite", "the force on row 1 is inf"),
-    "force -inf": Answer(spoilt("forces", -INF), "nonfinite", "the force on row 1 is -inf"),
-    "force 1e300": Answer(spoilt("forces", 1e300), "nonfinite", "e+300"),
-    "energy nan": Answer(spoilt("energy", NAN), "nonfinite", "the energy is nan"),
-    "energy inf": Answer(spoilt("energy", INF), "nonfinite", "the energy is inf"),
-    "energy -inf": Answer(spoilt("energy", -INF), "nonfinite", "the energy is -inf"),
-    "energy -1e300": Answer(spoilt("energy", -1e300), "nonfinite", "e+300"),
-    "stress nan": Answer(spoilt("stress", NAN), "nonfinite", "stress is nan", of_stress=True),
-    "stress inf": Answer(spoilt("stress", INF), "nonfinite", "stress is inf", of_stress=True),
-    "an error": Answer(raising(ArithmeticError("no SCF")), "calculator_error", "ArithmeticError: no SCF"),
-    "out of memory": Answer(raising(MemoryError("8 GiB")), "calculator_error", "MemoryError: 8 GiB"),
-    "not there": Answer(raising(NotImplementedError("U")), "calculator_error", "NotImplementedError: U"),
-    "a nested error": Answer(raising(StopIteration()), "calculator_error", "StopIteration"),
-    "sleeps": Answer(sleep, "timeout", "in the middle of a force call", run={"timeout": 0.3}),
-    "spins": Answer(spin, "timeout", "in the middle of a force call", run={"timeout": 0.3}),
-    "swallows": Answer(swallow, "timeout", "in the middle of a force call", run={"timeout": 0.3}),
-    "forces short": Answer(replaced("forces", lambda f: f[:-1]), "calculator_error"),
-    "forces long": Answer(replaced("forces", lambda f: np.tile(f, (2, 1))), "calculator_error"),
-    "forces in a row": Answer(replaced("forces", lambda f: f.ravel()[1:]), "calculator_error"),
-    "forces in the plane": Answer(replaced("forces", lambda f: f[:, :2]), "calculator_error"),
-    "forces of nothing": Answer(replaced("forces", lambda f: f[:0]), "calculator_error"),
-    "forces None": Answer(replaced("forces", lambda f: None), "calculator_error"),
-    "forces in words": Answer(replaced("forces", lambda f: f.astype(str)), "calculator_error"),
-    "forces complex": Answer(replaced("forces", lambda f: f + 0.1j), "calculator_error", "complex"),
-    "energy None": Answer(replaced("energy", lambda e: None), "calculator_error"),
-    "energies": Answer(replaced("energy", lambda e: np.array([e, e])), "calculator_error"),
-    "energy in words": Answer(replaced("energy", lambda e: "low"), "calculator_error"),
-    "stress short": Answer(replaced("stress", lambda s: s[:3]), "calculator_error", of_stress=True),
-    "stress None": Answer(replaced("stress", lambda s: None), "calculator_error", of_stress=True),
-    "stress complex": Answer(replaced("stress", lambda s: s + 1j), "calculator_error", "complex", True),
+    "force nan": Evaluation(spoilt("forces", NAN), "nonfinite", "the force on row 1 is nan"),
+    "force inf": Evaluation(spoilt("forces", INF), "nonfinite", "the force on row 1 is inf"),
+    "force -inf": Evaluation(spoilt("forces", -INF), "nonfinite", "the force on row 1 is -inf"),
+    "force 1e300": Evaluation(spoilt("forces", 1e300), "nonfinite", "e+300"),
+    "energy nan": Evaluation(spoilt("energy", NAN), "nonfinite", "the energy is nan"),
+    "energy inf": Evaluation(spoilt("energy", INF), "nonfinite", "the energy is inf"),
+    "energy -inf": Evaluation(spoilt("energy", -INF), "nonfinite", "the energy is -inf"),
+    "energy -1e300": Evaluation(spoilt("energy", -1e300), "nonfinite", "e+300"),
+    "stress nan": Evaluation(spoilt("stress", NAN), "nonfinite", "stress is nan", of_stress=True),
+    "stress inf": Evaluation(spoilt("stress", INF), "nonfinite", "stress is inf", of_stress=True),
+    "an error": Evaluation(raising(ArithmeticError("no SCF")), "calculator_error", "ArithmeticError: no SCF"),
+    "out of memory": Evaluation(raising(MemoryError("8 GiB")), "calculator_error", "MemoryError: 8 GiB"),
+    "not there": Evaluation(raising(NotImplementedError("U")), "calculator_error", "NotImplementedError: U"),
+    "a nested error": Evaluation(raising(StopIteration()), "calculator_error", "StopIteration"),
+    "sleeps": Evaluation(sleep, "timeout", "in the middle of a force call", run={"timeout": 0.3}),
+    "spins": Evaluation(spin, "timeout", "in the middle of a force call", run={"timeout": 0.3}),
+    "swallows": Evaluation(swallow, "timeout", "in the middle of a force call", run={"timeout": 0.3}),
+    "forces short": Evaluation(replaced("forces", lambda f: f[:-1]), "calculator_error"),
+    "forces long": Evaluation(replaced("forces", lambda f: np.tile(f, (2, 1))), "calculator_error"),
+    "forces in a row": Evaluation(replaced("forces", lambda f: f.ravel()[1:]), "calculator_error"),
+    "forces in the plane": Evaluation(replaced("forces", lambda f: f[:, :2]), "calculator_error"),
+    "forces of nothing": Evaluation(replaced("forces", lambda f: f[:0]), "calculator_error"),
+    "forces None": Evaluation(replaced("forces", lambda f: None), "calculator_error"),
+    "forces in words": Evaluation(replaced("forces", lambda f: f.astype(str)), "calculator_error"),
+    "forces complex": Evaluation(replaced("forces", lambda f: f + 0.1j), "calculator_error", "complex"),
+    "energy None": Evaluation(replaced("energy", lambda e: None), "calculator_error"),
+    "energies": Evaluation(replaced("energy", lambda e: np.array([e, e])), "calculator_error"),
+    "energy in words": Evaluation(replaced("energy", lambda e: "low"), "calculator_error"),
+    "stress short": Evaluation(replaced("stress", lambda s: s[:3]), "calculator_error", of_stress=True),
+    "stress None": Evaluation(replaced("stress", lambda s: None), "calculator_error", of_stress=True),
+    "stress complex": Evaluation(replaced("stress", lambda s: s + 1j), "calculator_error", "complex", True),
 }  # fmt: skip
 
 
@@ -596,7 +596,7 @@ def test_a_full_disk_under_the_log(optimizer):
 def test_a_restart_file_that_is_refused(optimizer, what, number, tmp_path, monkeypatch):
     atoms = salt()
     opt = optimizer(atoms, logfile=None, restart=tmp_path / "state")
-    monkeypatch.setattr(f"relax.restart.{what}", unwritable(number))
+    monkeypatch.setattr(f"relax.optimizers.restart.{what}", unwritable(number))
     with pytest.raises(OSError, match="refused by the test"):
         opt.run(fmax=1e-6, steps=3)
     assert opt.result.status == "interrupted"
@@ -673,7 +673,7 @@ def test_a_molecule_keeps_its_box(relax, rule):
 def test_an_output_that_cannot_be_written(relax, rule, error, monkeypatch):
     write("good.traj", copper())
     Path("out.extxyz").write_text("what was here before")
-    monkeypatch.setattr("relax.structures.ase_write", unwritable(error))
+    monkeypatch.setattr("relax.io.structures.ase_write", unwritable(error))
     code, err = relax("good.traj", "--rule", rule, "-o", "out.extxyz")
     assert code == 2
     assert len(err) == 1

@@ -1,4 +1,4 @@
-"""Dependencies point one way: rules know arrays and each other, and nothing of what drives them."""
+"""Imports point one way: a package imports only from packages before it in the list."""
 
 from __future__ import annotations
 
@@ -13,107 +13,87 @@ import pytest
 import relax
 
 PACKAGE = Path(relax.__file__).parent
-# The lowest layer first; a module imports from layers below its own only.
-LAYERS = (
-    ("relax.segments",),
-    ("relax.state", "relax.cell", "relax.parameters"),
-    ("relax.metric",),
-    ("relax.rule",),
-    ("relax.memory", "relax.schedules", "relax.secants"),
-    tuple(f"relax.rules.{path.stem}" for path in sorted((PACKAGE / "rules").glob("[!_]*.py"))),
-    ("relax.rules",),
-)
-LAYER = {module: k for k, modules in enumerate(LAYERS) for module in modules}
-NUMPY = {"relax.segments", "relax.state", "relax.cell"}
-# What is loaded only where it is called for.
-LAZY = {"torch": {"relax.segments", "relax.cell"}, "scipy": {"relax.cell"}}
+ROOMS = ("core", "geometry", "io", "preconditioner", "rules", "calculators", "engine", "optimizers", "cli")
+MODULES = {
+    ".".join(("relax", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.name != "__main__.py"
+}
+# Arrays and each other are all that rules know.
+PURE = [name for name in MODULES if name.startswith("relax.rules")]
+PURE += [f"relax.core.{name}" for name in ("parameters", "rule", "segments", "state")]
+PURE += ["relax.preconditioner.base", "relax.preconditioner.pair_stiffness"]
 
 
-def source(module):
-    """Return the parsed source of a module of the package."""
-    path = PACKAGE.joinpath(*module.split(".")[1:])
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return ast.parse(path.read_text())
-
-
-def imports(tree):
-    """Return what a source imports: the module, and whether only when a function runs."""
+def imports(name):
+    """Return what a module imports: the name, and whether when it is loaded; types alone do not count."""
+    tree = ast.parse(MODULES[name].read_text())
+    typing = {
+        inner for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }  # fmt: skip
     inside = {
-        node
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for node in ast.walk(function)
-    }
-    found = set()
-    for node in ast.walk(tree):
+        inner for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node)
+    }  # fmt: skip
+    for node in set(ast.walk(tree)) - typing:
         if isinstance(node, ast.Import):
-            found |= {(alias.name, node in inside) for alias in node.names}
+            yield from ((alias.name, node not in inside) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports name the package in full"
-            # `from relax import state` imports the module relax.state.
-            names = [f"relax.{a.name}" for a in node.names] if node.module == "relax" else [node.module]
-            found |= {(name, node in inside) for name in names}
-    return found
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield (whole if whole in MODULES else node.module), node not in inside
 
 
-@pytest.mark.parametrize("module", LAYER)
-def test_rules_import_only_arrays_and_lower_layers(module):
-    for name, lazily in imports(source(module)):
-        top = name.partition(".")[0]
-        if top == "relax":
-            assert LAYER[name] < LAYER[module], f"{module} imports {name}"
-        elif top in LAZY:
-            assert module in LAZY[top]
-            assert lazily
-        elif top == "numpy":
-            assert module in NUMPY
-        else:
-            assert top in {*sys.stdlib_module_names, "array_api_compat"}, f"{module} imports {name}"
+@pytest.mark.parametrize("name", MODULES)
+def test_a_package_imports_from_those_before_it(name):
+    room = name.split(".")[1] if "." in name else "relax"
+    for imported, _ in imports(name):
+        if imported.startswith("relax.") and room in ROOMS:
+            assert ROOMS.index(imported.split(".")[1]) <= ROOMS.index(room), f"{name} imports {imported}"
+
+
+def test_every_package_has_its_place_and_is_small():
+    assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name[0] != "_"} == set(ROOMS)
+    for folder in [PACKAGE, *(path for path in PACKAGE.rglob("*") if path.is_dir() and path.name[0] != "_")]:
+        entries = [path for path in folder.iterdir() if path.name != "__pycache__"]
+        assert len(entries) <= 12, f"{folder.name} has {len(entries)} entries"
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_rules_know_arrays_and_each_other(name):
+    lazy = {"relax.core.segments": {"torch"}}
+    for imported, loads in imports(name):
+        top = imported.partition(".")[0]
+        known = {*sys.stdlib_module_names, "array_api_compat", "numpy"}
+        assert top in known or imported in PURE or (not loads and top in lazy.get(name, ())), imported
 
 
 def test_no_module_imports_in_a_circle():
-    modules = {
-        ".".join(("relax", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-        for path in PACKAGE.rglob("*.py")
-    }
     graph = {
-        module: {name for name, lazily in imports(source(module)) if name in modules and not lazily}
-        for module in modules - {"relax"}  # which names its parts and imports none of them
+        name: {imported for imported, loads in imports(name) if loads and imported in MODULES}
+        for name in MODULES
     }
-    assert set(TopologicalSorter(graph).static_order()) >= set(LAYER)
+    assert set(TopologicalSorter(graph).static_order()) >= set(PURE)
 
 
-def printed(script):
-    """Return the words that a script prints in a process of its own."""
+def loaded(*names):
+    """Return the modules of other packages that importing ``names`` loads, in a process of its own."""
+    script = f"import sys, {', '.join(names)}; print(*sys.modules)"
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
         capture_output=True, text=True, check=True, cwd=PACKAGE.parent,
     )  # fmt: skip
-    return run.stdout.split()
+    return {name for name in run.stdout.split() if "." not in name}
 
 
 def test_rules_load_neither_ase_nor_torch():
-    script = (
-        "import importlib, sys\n"
-        f"for name in {sorted(LAYER)}: importlib.import_module(name)\n"
-        "print(*sorted({'ase', 'torch', 'typer', 'scipy', 'rich'} & set(sys.modules)))"
-    )
-    assert printed(script) == []
+    assert not loaded(*PURE) & {"ase", "torch", "typer", "scipy", "rich"}
 
 
-def test_a_batch_loads_no_potential_and_no_screen():
-    script = (
-        "import sys, relax.ensemble, relax.potentials\n"
-        "print(*sorted({'torch', 'mace', 'chgnet', 'torch_sim', 'typer', 'rich'} & set(sys.modules)))"
-    )
-    assert printed(script) == []
-
-
-def test_a_batch_knows_nothing_of_graphs_and_a_potential_nothing_of_rules():
-    potentials = {path.stem for path in (PACKAGE / "potentials").glob("[!_]*.py")}
-    for name in potentials:
-        for imported, _ in imports(source(f"relax.potentials.{name}")):
-            assert not imported.startswith(("relax.rule", "relax.batch", "relax.ensemble")), name
-    for name in ("batch", "columns", "records", "jury"):
-        for imported, _ in imports(source(f"relax.{name}")):
-            assert not imported.startswith("relax.potentials.") or imported == "relax.potentials.potential"
+def test_the_engine_loads_no_potential_and_no_screen():
+    models = {"torch", "mace", "chgnet", "torch_sim"}
+    assert not loaded("relax.engine.api", "relax.calculators.potentials") & {*models, "typer", "rich"}

@@ -14,7 +14,8 @@ from ase.calculators.calculator import all_changes
 from ase.filters import FrechetCellFilter
 
 from benchmarks.train_mace_mini import ELEMENTS, distorted
-from relax import LBFGSRelax, calculators
+from relax import LBFGSRelax
+from relax.calculators import registry as calculators
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "data" / "mace-mini.model"

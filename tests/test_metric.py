@@ -21,18 +21,22 @@ from helpers import Walk, cluster, morse, rotation
 from scipy.sparse import issparse
 from toys import ball, copper, fmax_of
 
-from relax import hessian
-from relax.cell import CellFreedom
-from relax.constraints import kept_by
-from relax.ensemble import relax_many
-from relax.hessian import Dense, PairHessian, Sparse, body_of
-from relax.metric import PairStiffness, Plain
-from relax.optimizers import OPTIMIZERS, FIRERelax, LBFGSRelax, PairLBFGSRelax
-from relax.rule import Point
+from relax.core.rule import Point
+from relax.core.segments import Segments
+from relax.engine.api import relax_many
+from relax.geometry.cell import CellFreedom
+from relax.geometry.constraints import kept_by
+from relax.optimizers.named import OPTIMIZERS, FIRERelax, LBFGSRelax, PairLBFGSRelax
+from relax.preconditioner import model_hessian as hessian
+from relax.preconditioner.base import Identity
+from relax.preconditioner.dense import Dense
+from relax.preconditioner.model_hessian import PairHessian
+from relax.preconditioner.network import spring_network
+from relax.preconditioner.pair_stiffness import PairStiffness
+from relax.preconditioner.sparse import Sparse
+from relax.preconditioner.springs import springs
 from relax.rules import FIRE, LBFGS, RULES, SGD, Momentum, PairLBFGS
 from relax.rules.wrappers import InMetric, MaxStep, for_atoms
-from relax.segments import Segments
-from relax.springs import springs
 
 # What is asked here must not hang on defaults that follow the benchmarks.
 STIFF = PairStiffness(decay=5.0, tangent=0.1, floor=0.2, distances="covalent")
@@ -101,7 +105,7 @@ FREE = [name for name in CASES if not name.startswith("held")]
 
 def body(atoms, scale=None, stiffness=STIFF):
     kept = kept_by(atoms, scale is not None)[1] if atoms.constraints else None
-    return body_of(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, stiffness, scale, kept)
+    return spring_network(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, stiffness, scale, kept)
 
 
 def bodies(names=tuple(CASES)):
@@ -435,7 +439,7 @@ def test_a_batch_is_its_structures_to_the_last_bit(what, most, monkeypatch):
 
 def test_plain_is_one():
     v = some_rows(4)
-    plain = Plain(v)
+    plain = Identity(v)
     for what in (plain.apply, plain.solve, plain.root):
         np.testing.assert_array_equal(what(v), v)
     np.testing.assert_array_equal(plain.size, np.ones((4, 1)))
@@ -558,7 +562,7 @@ def test_where_no_metric_is_known_rows_are_alike(kind, optimizer, options, monke
         return opt.optimizable.get_x()
 
     found = ends()
-    monkeypatch.setattr("relax.optimizer.RuleOptimizer._metric", lambda self: None)
+    monkeypatch.setattr("relax.optimizers.base.RuleOptimizer._metric", lambda self: None)
     np.testing.assert_array_equal(found, ends())
 
 

@@ -23,7 +23,7 @@ from benchmarks.molecule_starts import load, reasons, unfit
 from benchmarks.molecule_starts import molecules as molecules_for
 from benchmarks.molecule_table import as_markdown, notes
 from benchmarks.position_optimizers import PRECON, TUNED, chosen, make, packages_of, settings_text
-from relax.packages import CalculatorError
+from relax.core.errors import CalculatorError
 
 OURS = ("core", "frankenstein", "fire", "lbfgs")
 THEIRS = tuple(name for name in molecules.DEFAULTS if name.startswith("ase:"))

@@ -12,8 +12,8 @@ from ase.build import bulk, fcc111, molecule
 from ase.neighborlist import neighbor_list
 from helpers import geometry
 
-from relax.neighbors import pairs, squares, vectors
-from relax.potentials.neighbor_lists import NeighborLists
+from relax.calculators.neighbor_lists import NeighborLists
+from relax.geometry.neighbors import pairs, squares, vectors
 
 EVERY_PBC = [[bool(k & bit) for bit in (4, 2, 1)] for k in range(8)]
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_listed_is_refused():
 def test_finding_pairs_loads_no_torch():
     script = (
         "import sys, numpy as np\n"
-        "from relax.neighbors import pairs\n"
+        "from relax.geometry.neighbors import pairs\n"
         "print(len(pairs(np.zeros((1, 3)), np.eye(3), np.ones(3, bool), 1.5)[0]), 'torch' in sys.modules)\n"
         "import torch, vesin\n"
         "nl = vesin.NeighborList(cutoff=1.5, full_list=True)\n"

@@ -32,7 +32,7 @@ from helpers import cluster, morse
 from toys import CountedEMT, Toy, ball, copper, fmax_of
 
 import relax
-from relax.optimizers import (
+from relax.optimizers.named import (
     OPTIMIZERS,
     CoReRelax,
     FIRERelax,
@@ -41,10 +41,10 @@ from relax.optimizers import (
     RuleOptimizer,
     SGDRelax,
 )
-from relax.restart import described
+from relax.optimizers.restart import described
 from relax.rules import RULES, CoRe, Frankenstein
 from relax.rules.wrappers import for_atoms
-from relax.schedules import Cosine
+from relax.rules.wrappers.schedules import Cosine
 
 ALL = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=list(OPTIMIZERS))
 SOME = pytest.mark.parametrize("optimizer", [FIRERelax, LBFGSRelax, CoReRelax])
@@ -791,7 +791,7 @@ def test_the_restart_file_is_whole_or_not_touched(state_file, monkeypatch):
         file.write("{")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("relax.restart.write_json", disk_full)
+    monkeypatch.setattr("relax.optimizers.restart.write_json", disk_full)
     with pytest.raises(OSError, match="no space left"):
         opt.run(fmax=1e-9, steps=3)
     assert opt.result.status == "interrupted"
@@ -804,7 +804,7 @@ def test_a_first_restart_file_that_fails_leaves_nothing(tmp_path, monkeypatch):
         raise OSError("no space left on device")
 
     opt = FIRERelax(ball(), restart=tmp_path / "state", logfile=None)
-    monkeypatch.setattr("relax.restart.write_json", disk_full)
+    monkeypatch.setattr("relax.optimizers.restart.write_json", disk_full)
     with pytest.raises(OSError, match="no space left"):
         opt.run(fmax=1e-9, steps=3)
     assert list(tmp_path.iterdir()) == []

@@ -14,8 +14,8 @@ from ase.calculators.emt import EMT
 from ase.cluster import Octahedron
 from helpers import golden, replay
 
-from relax.memory import GradientMemory
-from relax.rule import Point
+from relax.core.rule import Point
+from relax.core.segments import Segments
 from relax.rules import (
     FIRE,
     LBFGS,
@@ -31,8 +31,8 @@ from relax.rules import (
     Momentum,
     RMSprop,
 )
+from relax.rules.adaptive_base import GradientMemory
 from relax.rules.wrappers import MaxStep
-from relax.segments import Segments
 
 INPUTS = golden("inputs")
 X0, GRADIENTS = np.array(INPUTS["x0"]), np.array(INPUTS["gradients"])

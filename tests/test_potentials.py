@@ -17,11 +17,12 @@ from ase.filters import UnitCellFilter
 from helpers import geometry
 from toys import Bonds
 
-from relax.allocator import keep_memory
-from relax.calculators import CalculatorError, load
-from relax.potentials import OutOfMemory, Potential, Refused, as_potential
-from relax.potentials.calculator import OneByOne
-from relax.potentials.lj import LennardJones
+from relax.calculators import Potential, as_potential
+from relax.calculators.memory import keep_memory
+from relax.calculators.models.lennard_jones import LennardJones
+from relax.calculators.models.one_by_one import SequentialCalculator
+from relax.calculators.registry import load
+from relax.core.errors import CalculatorError, OutOfMemory, UnsupportedStructure
 
 MODEL = Path(__file__).parent.parent / "data" / "mace-mini.model"
 
@@ -174,7 +175,7 @@ def test_what_became_of_a_structure_is_not_another_s():
     assert "collapsed" in answer.faults[1]
     assert not np.isfinite(answer.energies[:2]).any()
     assert answer.energies[2] == before.energies[2]
-    with pytest.raises(Refused, match="collapsed"):
+    with pytest.raises(UnsupportedStructure, match="collapsed"):
         potential.admit(99, Atoms("Cu", cell=np.eye(3) * 1e-3, pbc=True))
 
 
@@ -190,11 +191,11 @@ def test_structures_are_released():
 def test_one_by_one_is_the_calculator():
     structures = [*alloys(3), fcc111("Cu", (2, 1, 3), vacuum=5.0), molecule("C6H6")]
     potential = as_potential("emt")
-    assert isinstance(potential, OneByOne)
+    assert isinstance(potential, SequentialCalculator)
     assert not potential.batched
     assert_agrees(potential, EMT(), structures, 1e-12)
     assert_nan_stays_alone(as_potential("emt"), alloys(3))
-    with pytest.raises(Refused, match="EMT does not know the element of atom 0, Fe"):
+    with pytest.raises(UnsupportedStructure, match="EMT does not know the element of atom 0, Fe"):
         potential.admit(99, bulk("Fe"))
 
 
@@ -343,9 +344,9 @@ def test_mace_keeps_a_fault_to_its_structure(mini):
 
 def test_mace_refuses_what_it_does_not_know(mini):
     potential = as_potential(mini)
-    with pytest.raises(Refused, match="does not know the element of atom 0, O"):
+    with pytest.raises(UnsupportedStructure, match="does not know the element of atom 0, O"):
         potential.admit(0, molecule("O2"))
-    with pytest.raises(Refused, match="no atom has a neighbour"):
+    with pytest.raises(UnsupportedStructure, match="no atom has a neighbour"):
         potential.admit(0, Atoms("Cu2", [[0, 0, 0], [9, 0, 0]]))
 
 
@@ -387,7 +388,7 @@ def test_mace_says_when_memory_runs_out(mini, monkeypatch):
     ],
 )
 def test_mace_models_that_are_not_batched(mini, change, why):
-    from relax.potentials.mace import MACE
+    from relax.calculators.models.mace import MACE
 
     names = ("models", "model_type", "use_compile", "energy_units_to_eV", "length_units_to_A")
     known = {name: getattr(mini, name) for name in names}
@@ -395,7 +396,7 @@ def test_mace_models_that_are_not_batched(mini, change, why):
     calculator = other(**known | change)
     with pytest.raises(CalculatorError, match=why):
         MACE(calculator)
-    assert isinstance(as_potential(calculator), OneByOne)
+    assert isinstance(as_potential(calculator), SequentialCalculator)
 
 
 @pytest.mark.slow
@@ -408,7 +409,7 @@ def test_chgnet_is_the_calculator():
         atoms.rattle(0.05, seed=1)
     assert_agrees(potential, calculator, structures, 1e-5)
     assert_nan_stays_alone(as_potential(calculator), structures)
-    with pytest.raises(Refused, match="cell in all three directions"):
+    with pytest.raises(UnsupportedStructure, match="cell in all three directions"):
         potential.admit(99, molecule("H2O"))
     told = geometry(structures)
     before = potential.evaluate(told, True)
@@ -459,7 +460,7 @@ def test_torch_sim_models(morse):
     assert_agrees(potential, Bonds(), structures, 1e-12)
     assert model.calls == 2
     assert_nan_stays_alone(as_potential(model), structures)
-    with pytest.raises(Refused, match="some directions only"):
+    with pytest.raises(UnsupportedStructure, match="one or two directions"):
         potential.admit(99, fcc111("Cu", (1, 1, 3), vacuum=5.0))
     stressless = as_potential(morse(stress=False))
     assert np.isnan(stressless.evaluate(admitted(stressless, structures), True).stresses).all()

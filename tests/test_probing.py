@@ -25,8 +25,8 @@ from test_batch import (
 )
 from toys import CountedEMT
 
-from relax.ensemble import relax_many
-from relax.saddle import MinimumCheck
+from relax.engine.api import relax_many
+from relax.engine.saddle.lowest_mode import MinimumCheck
 
 CHECK = MinimumCheck(saddle=-0.02)
 

@@ -13,23 +13,23 @@ from ase.formula import Formula
 from ase.spacegroup import crystal
 from helpers import ARRAYS, Walk, cluster, crystal_morse, leaves, morse, quadratic, rotation
 
-from relax import state as states
-from relax.memory import Adaptive
-from relax.parameters import parameters
-from relax.rule import Rule
+from relax.core import state as states
+from relax.core.parameters import parameters
+from relax.core.rule import Rule
 from relax.rules import FIRE, LBFGS, NAG, RULES, SGD, AdaDelta, Adam, CoRe, Frankenstein, Momentum, RMSprop
+from relax.rules.adaptive_base import Adaptive
 from relax.rules.wrappers import (
     Ascent,
     Centred,
     ClipGradient,
+    ForceFloor,
     MaxStep,
-    Quiet,
     Restart,
     Scheduled,
     Wrapper,
     for_atoms,
 )
-from relax.schedules import Cosine, Exponential, WarmUp
+from relax.rules.wrappers.schedules import Cosine, Exponential, WarmUp
 
 PLAIN: dict[str, Rule] = {name: rule() for name, rule in RULES.items()}
 PLAIN["sgd"] = SGD(lr=0.01)  # half the limit of stability on the quadratics; the default is for stiffer bonds
@@ -62,7 +62,7 @@ WRAPPED: dict[str, Rule] = {
     "restart, stall": Restart(Momentum(), "stall", 15),
     "ascent of ascent": Ascent(Ascent(FIRE())),
     "centred": Centred(Adam()),
-    "quiet": Quiet(Adam()),
+    "force_floor": ForceFloor(Adam()),
     "all at once": for_atoms(
         Momentum(), maxstep=0.1, clip=5.0, schedule=Cosine(2000, 0.5), restart_when="power", centred=True
     ),
@@ -287,7 +287,10 @@ def test_copy_shares_no_memory(name):
 
 CLASSES = {
     **{rule.__name__: (rule, {}) for rule in RULES.values()},
-    **{rule.__name__: (rule, {"rule": SGD()}) for rule in (MaxStep, ClipGradient, Restart, Centred, Quiet)},
+    **{
+        rule.__name__: (rule, {"rule": SGD()})
+        for rule in (MaxStep, ClipGradient, Restart, Centred, ForceFloor)
+    },
 }
 DECLARED = [(name, field) for name, (rule, _) in CLASSES.items() for field in parameters(rule)]
 

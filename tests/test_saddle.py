@@ -11,9 +11,9 @@ from ase.constraints import FixAtoms, FixedPlane
 from ase.filters import FrechetCellFilter
 from toys import CountedEMT, Toy
 
-from relax.metric import Plain
-from relax.optimizers import FIRERelax, LBFGSRelax, PairLBFGSRelax
-from relax.saddle import MinimumCheck, Probe, rigid
+from relax.engine.saddle.lowest_mode import MinimumCheck, Probe, rigid
+from relax.optimizers.named import FIRERelax, LBFGSRelax, PairLBFGSRelax
+from relax.preconditioner.base import Identity
 
 WHOLE = MinimumCheck(calls=100, reach=1e-4, sure=1e-9, saddle=-1e6)
 """A look that ends only where there is nothing left to look along."""
@@ -86,7 +86,7 @@ def looked(check, h, free=lambda rows: rows, still=None):
     """Return a probe of a quadratic with the Hessian ``h``, which has seen all that it wanted."""
     rows = len(h) // 3
     still = np.zeros((1, rows, 3)) if still is None else still
-    probe = Probe(check, Plain(np.zeros((rows, 3))), free, still)
+    probe = Probe(check, Identity(np.zeros((rows, 3))), free, still)
     while (look := probe.direction) is not None:
         assert np.sqrt((look * look).sum(axis=1).max()) == pytest.approx(check.reach)
         probe.learn((h @ look.ravel()).reshape(-1, 3))

@@ -14,8 +14,8 @@ from ase.constraints import FixAtoms, FixCartesian, FixedPlane
 from ase.io import read as ase_read
 from ase.io import write as ase_write
 
-from relax import structures
-from relax.structures import StructureError
+from relax.core.errors import InvalidStructure
+from relax.io import structures
 
 
 def copper() -> Atoms:
@@ -40,7 +40,7 @@ def test_every_frame_is_read(tmp_path):
 def test_an_unreadable_file_is_one_line(tmp_path, name, content, words):
     if content is not None:
         (tmp_path / name).write_text(content)
-    with pytest.raises(StructureError, match=words) as caught:
+    with pytest.raises(InvalidStructure, match=words) as caught:
         structures.read(tmp_path / name)
     assert "\n" not in str(caught.value)
 
@@ -85,7 +85,7 @@ def test_a_fault_in_the_middle_costs_no_frame_before_it(tmp_path):
     path.write_text(path.read_text() + "4\n\nCu 0 0\n")
     stream = structures.stream(path)
     assert [len(next(stream)) for _ in range(3)] == [4, 4, 4]
-    with pytest.raises(StructureError, match=r"^frame 3 cannot be read: XYZError"):
+    with pytest.raises(InvalidStructure, match=r"^frame 3 cannot be read: XYZError"):
         next(stream)
     assert structures.count(path) == 4
     ase_write(path, copper())
@@ -120,12 +120,12 @@ def test_the_text_of_a_frame_is_what_a_file_has(tmp_path):
     assert structures.text(copper()) == (tmp_path / "out.extxyz").read_text()
     atoms = copper()
     atoms.arrays["odd"] = np.zeros((4, 2, 2))
-    with pytest.raises(StructureError, match="cannot be written"):
+    with pytest.raises(InvalidStructure, match="cannot be written"):
         structures.text(atoms)
 
 
 def test_a_folder_is_no_structure(tmp_path):
-    with pytest.raises(StructureError, match="is a folder"):
+    with pytest.raises(InvalidStructure, match="is a folder"):
         structures.read(tmp_path)
 
 
@@ -167,12 +167,12 @@ def spoiled(what: str) -> Atoms:
     ],
 )
 def test_a_useless_structure_is_refused(what, words):
-    with pytest.raises(StructureError, match=words):
+    with pytest.raises(InvalidStructure, match=words):
         structures.check(spoiled(what))
 
 
 def test_no_atoms_are_refused():
-    with pytest.raises(StructureError, match="no atoms"):
+    with pytest.raises(InvalidStructure, match="no atoms"):
         structures.check(Atoms())
 
 
@@ -190,7 +190,7 @@ def test_a_cif_with_mixed_sites_is_refused(tmp_path):
     atoms.info["occupancy"] = shares
     atoms.set_array("spacegroup_kinds", np.array([0, 1]))
     ase_write(tmp_path / "mixed.cif", atoms)
-    with pytest.raises(StructureError, match="partly occupied"):
+    with pytest.raises(InvalidStructure, match="partly occupied"):
         structures.check(structures.read(tmp_path / "mixed.cif")[0])
 
 
@@ -223,7 +223,7 @@ def test_writing_leaves_whole_files_only(tmp_path, rehearse):
     path.write_text("before")
     structures.write(path, [copper()], rehearse=rehearse)
     assert (path.read_text() == "before") is rehearse
-    with pytest.raises(StructureError, match="cannot be written"):
+    with pytest.raises(InvalidStructure, match="cannot be written"):
         structures.write(tmp_path / "out.vasp", [copper(), copper()])
     assert [p.name for p in tmp_path.iterdir()] == ["out.extxyz"]
 
@@ -233,7 +233,7 @@ def test_writing_leaves_whole_files_only(tmp_path, rehearse):
     [("no/such/folder.extxyz", "no folder"), ("out.nonsense", "format|cannot"), (".", "plain file")],
 )
 def test_a_place_that_cannot_be_written_is_refused(tmp_path, name, words):
-    with pytest.raises(StructureError, match=words):
+    with pytest.raises(InvalidStructure, match=words):
         structures.write(tmp_path / name, [copper()])
 
 

@@ -15,12 +15,12 @@ from helpers import Walk
 from toys import Bonds, copper
 
 from relax import CoReRelax, FIRERelax, LBFGSRelax, PairLBFGSRelax, RPROPRelax
-from relax.cell import CellFreedom, periodic_plane
-from relax.memory import Adaptive
-from relax.optimizers import OPTIMIZERS
-from relax.rattle import rattle
+from relax.geometry.cell import CellFreedom, periodic_plane
+from relax.geometry.perturb import rattle
+from relax.geometry.symmetry import SpaceGroup, space_group
+from relax.optimizers.named import OPTIMIZERS
 from relax.rules import LBFGS, RPROP, SGD
-from relax.symmetry import SpaceGroup, space_group
+from relax.rules.adaptive_base import Adaptive
 
 SQUARE, HEXAGONAL = [90, 90, 90], [90, 90, 120]
 # Space group, one atom of each orbit, and the cell; what symmetry leaves free is off the minimum.

@@ -18,13 +18,13 @@ from benchmarks.throughput_baselines import (
     verdicts,
 )
 from benchmarks.train_mace_mini import ELEMENTS
-from relax.calculators import load
+from relax.calculators.registry import load
 from relax.rules import LBFGS
 from relax.rules.wrappers import for_atoms
 
 pytest.importorskip("torch_sim")
 
-from relax.torch_sim import for_torch_sim
+from relax.optimizers.torch_sim import for_torch_sim
 
 MODEL = Path(__file__).parent.parent / "data" / "mace-mini.model"
 FMAX = 0.05

@@ -9,8 +9,8 @@ from ase.build import bulk
 from ase.filters import FrechetCellFilter
 from toys import Bonds
 
-from relax.cell import GPA, CellFreedom
-from relax.optimizer import RuleOptimizer
+from relax.geometry.cell import GPA, CellFreedom
+from relax.optimizers.base import RuleOptimizer
 from relax.rules import FIRE, LBFGS, RULES, CoRe, Frankenstein
 from relax.rules.wrappers import for_atoms
 
@@ -20,7 +20,7 @@ import torch
 import torch_sim as ts
 from torch_sim.models.interface import ModelInterface
 
-from relax.torch_sim import for_torch_sim
+from relax.optimizers.torch_sim import for_torch_sim
 
 COMPARED = {"fire": FIRE(), "lbfgs": LBFGS(), "core": CoRe(), "frankenstein": Frankenstein()}
 FREEDOMS = {

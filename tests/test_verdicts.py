@@ -15,12 +15,12 @@ from ase.neighborlist import neighbor_list
 from toys import Bonds, Toy, ball, copper
 
 from relax import CoReRelax, FIRERelax, SGDRelax
-from relax.cell import CellFreedom
-from relax.integrity import Integrity, Shape
-from relax.optimizer import RECOVERABLE
-from relax.optimizers import OPTIMIZERS
-from relax.result import STATUSES, RelaxationStopped
-from relax.watch import Watch
+from relax.core.errors import RelaxationStopped
+from relax.core.result import STATUSES
+from relax.core.settings import BACKTRACKS, RECOVERABLE, UPHILL
+from relax.geometry.cell import CellFreedom
+from relax.geometry.sanity import Integrity, Shape
+from relax.optimizers.named import OPTIMIZERS
 
 
 def salt(a: float = 5.5, **kwargs: Any) -> Atoms:
@@ -49,7 +49,7 @@ class Tilted(Toy):
 
 def test_an_energy_that_runs_away_upwards_is_uphill_at_once():
     atoms = ball()
-    atoms.calc = Tilted(Watch.UPHILL + 1.0)
+    atoms.calc = Tilted(UPHILL + 1.0)
     opt = FIRERelax(atoms, logfile=None)
     assert opt.run(fmax=1e-6, steps=20) is False
     assert opt.result.status == "uphill"
@@ -85,7 +85,7 @@ def test_a_run_is_held_against_its_own_start():
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=list(OPTIMIZERS))
 def test_a_climb_is_no_fault(optimizer):
     atoms = ball()
-    atoms.calc = Tilted(Watch.UPHILL + 1.0)
+    atoms.calc = Tilted(UPHILL + 1.0)
     opt = optimizer(atoms, logfile=None, maximize=True, maxstep=0.01)
     opt.run(fmax=1e-9, steps=6)
     assert opt.result.status == "max_steps"
@@ -191,7 +191,7 @@ def test_backtrack_ends_where_nothing_helps():
     opt = FIRERelax(atoms, logfile=None, on_bad="backtrack")
     assert opt.run(fmax=0.05) is False
     assert opt.result.status == "nonfinite"
-    assert opt.result.steps == opt.BACKTRACKS + 1
+    assert opt.result.steps == BACKTRACKS + 1
     assert np.array_equal(atoms.positions, start)
 
 

@@ -17,13 +17,14 @@ from ase.utils.abc import Optimizable
 from helpers import cluster, morse
 from toys import CountedEMT, Pressed, Toy, ball, copper, fmax_of
 
-from relax.integrity import Integrity, Shape
-from relax.optimizers import OPTIMIZERS, FIRERelax, RuleOptimizer, SGDRelax
-from relax.result import STATUSES, RelaxationStopped, Result
-from relax.rule import Point, Rule
-from relax.segments import Array
-from relax.state import State
-from relax.watch import CallCounter
+from relax.core.errors import RelaxationStopped
+from relax.core.result import STATUSES, Result
+from relax.core.rule import Point, Rule
+from relax.core.segments import Array
+from relax.core.state import State
+from relax.geometry.sanity import Integrity, Shape
+from relax.optimizers.named import OPTIMIZERS, FIRERelax, RuleOptimizer, SGDRelax
+from relax.optimizers.watch import CallCounter
 
 ALL = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=list(OPTIMIZERS))
 

@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 from helpers import Walk, cluster, morse
 
-from relax.memory import Adaptive
-from relax.rule import Point
+from relax.core.rule import Point
+from relax.core.segments import Segments
 from relax.rules import FIRE, LBFGS, SGD, Adam, CoRe, Momentum
+from relax.rules.adaptive_base import Adaptive
 from relax.rules.wrappers import (
     Ascent,
     Centred,
     ClipGradient,
+    ForceFloor,
     MaxStep,
-    Quiet,
     Restart,
     Scheduled,
     Wrapper,
     for_atoms,
 )
-from relax.schedules import Constant, Cosine, Exponential, WarmUp
-from relax.segments import Segments
+from relax.rules.wrappers.schedules import Constant, Cosine, Exponential, WarmUp
 
 UNIT = SGD(lr=1.0, momentum=0.0)  # a step is minus the gradient
 
@@ -236,21 +236,21 @@ def test_for_atoms_nests_in_order():
         maximize=True,
         centred=True,
     )
-    assert nesting(rule) == [MaxStep, Centred, Ascent, Quiet, ClipGradient, Restart, Scheduled, CoRe]
+    assert nesting(rule) == [MaxStep, Centred, Ascent, ForceFloor, ClipGradient, Restart, Scheduled, CoRe]
     clip = rule.rule.rule.rule.rule
     assert (rule.maxstep, rule.norm, clip.limit, clip.norm) == (0.3, "component", 4.0, "structure")
     assert (clip.rule.when, clip.rule.rule.schedule) == ("stall", schedule)
 
 
 def test_what_an_adaptive_rule_wears_can_be_taken_off():
-    assert nesting(for_atoms(CoRe(), clip=math.inf, quiet=0.0)) == [MaxStep, CoRe]
-    assert nesting(for_atoms(FIRE(), clip=5.0, quiet=1e-3)) == [MaxStep, Quiet, ClipGradient, FIRE]
+    assert nesting(for_atoms(CoRe(), clip=math.inf, force_floor=0.0)) == [MaxStep, CoRe]
+    assert nesting(for_atoms(FIRE(), clip=5.0, force_floor=1e-3)) == [MaxStep, ForceFloor, ClipGradient, FIRE]
 
 
 def test_quiet_hears_what_is_above_both_floors():
     x = np.zeros((5, 3))
     g = np.array([[3.0, 0, 0], [0, 2e-4, 0], [0, 0, 5e-5], [1e-6, 0, 0], [0, 5e-11, 0]])
-    step, _ = Quiet(UNIT, 1e-4).update(UNIT.init(x), Point(x, g, x[:, :1], Segments([3, 2])))
+    step, _ = ForceFloor(UNIT, 1e-4).update(UNIT.init(x), Point(x, g, x[:, :1], Segments([3, 2])))
     # In the second structure the largest force is 1e-6, so that only 1e-10 and below is noise.
     g[[2, 4]] = 0
     np.testing.assert_array_equal(step, -g)
@@ -260,9 +260,9 @@ def test_quiet_hears_what_is_above_both_floors():
 def test_for_atoms_asks_the_rule_for_its_trust_radius(bare):
     rule = for_atoms(bare)
     innermost = bare.rule if isinstance(bare, Wrapper) else bare
-    worn = [Quiet, ClipGradient] if isinstance(innermost, Adaptive) else []
+    worn = [ForceFloor, ClipGradient] if isinstance(innermost, Adaptive) else []
     assert nesting(rule) == [MaxStep, *worn, *nesting(bare)]
-    assert (rule.maxstep, rule.norm) == innermost.trust
+    assert (rule.maxstep, rule.norm) == innermost.default_maxstep
 
 
 def test_for_atoms_takes_no_more_than_the_trust_radius():

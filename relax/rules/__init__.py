@@ -1,13 +1,15 @@
 """The update rules, by class and by name."""
 
-from relax.rule import Rule
-from relax.rules.descent import NAG, SGD, Momentum
+from relax.core.rule import Point, Rule
+from relax.core.segments import Segments
+from relax.rules.adaptive import AdaDelta, AdaGrad, Adam, AdaMax, RMSprop
 from relax.rules.fire import FIRE
 from relax.rules.frankenstein import Frankenstein
+from relax.rules.gradient_descent import NAG, SGD, Momentum
 from relax.rules.lbfgs import LBFGS
-from relax.rules.moments import AdaDelta, AdaGrad, Adam, AdaMax, RMSprop
 from relax.rules.pair_lbfgs import PairLBFGS
-from relax.rules.resilient import RPROP, CoRe
+from relax.rules.rprop_core import RPROP, CoRe
+from relax.rules.wrappers import MaxStep, for_atoms
 
 __all__ = [
     "DEFAULT_RULE",
@@ -23,9 +25,14 @@ __all__ = [
     "Adam",
     "CoRe",
     "Frankenstein",
+    "MaxStep",
     "Momentum",
     "PairLBFGS",
+    "Point",
     "RMSprop",
+    "Rule",
+    "Segments",
+    "for_atoms",
 ]
 
 RULES: dict[str, type[Rule]] = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relax.memory import column, safe
-from relax.parameters import param
-from relax.rule import Point, Rule
-from relax.segments import Array, array_namespace
-from relax.state import State
+from relax.core.parameters import param
+from relax.core.rule import Point, Rule
+from relax.core.segments import Array, array_namespace
+from relax.core.state import State
+from relax.rules.adaptive_base import nonzero, per_row
 
 __all__ = ["FIRE"]
 
@@ -28,7 +28,7 @@ class FIRE(Rule):
     ``ase.optimize.FIRE``, to which it is equal inside ``MaxStep(FIRE(), 0.2, norm="structure")``.
     """
 
-    trust = (0.2, "structure")
+    default_maxstep = (0.2, "structure")
     strain_length = (1.0, 0.5)
 
     dt: float = param(0.1, "(0, inf)", "A/sqrt(eV)", "first time step")
@@ -42,10 +42,10 @@ class FIRE(Rule):
     def init(self, x: Array) -> State:
         return {
             "v": x * 0.0,
-            "dt": column(x, self.dt),
-            "a": column(x, self.a_start),
-            "n": column(x),
-            "t": column(x),
+            "dt": per_row(x, self.dt),
+            "a": per_row(x, self.a_start),
+            "n": per_row(x),
+            "t": per_row(x),
         }
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
@@ -54,7 +54,7 @@ class FIRE(Rule):
         downhill = dot(f, v) > 0
         uphill = ~downhill & (state["t"] > 0)
         longer = downhill & (n > self.n_min)
-        mixed = (1 - a) * v + a * f / safe(xp.sqrt(dot(f, f))) * xp.sqrt(dot(v, v))
+        mixed = (1 - a) * v + a * f / nonzero(xp.sqrt(dot(f, f))) * xp.sqrt(dot(v, v))
         v = xp.where(downhill, mixed, xp.zeros_like(v))
         dt = xp.where(longer, xp.clip(dt * self.f_inc, None, self.dt_max), dt)
         dt = xp.where(uphill, dt * self.f_dec, dt)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from relax.memory import Adaptive, column
-from relax.parameters import choice, param
-from relax.rule import Point
-from relax.segments import Array, array_namespace
-from relax.state import State
+from relax.core.parameters import choice, param
+from relax.core.rule import Point
+from relax.core.segments import Array, array_namespace
+from relax.core.state import State
+from relax.rules.adaptive_base import Adaptive, per_row
 
 __all__ = ["Frankenstein"]
 
@@ -98,9 +98,9 @@ class Frankenstein(Adaptive):
             "dx": x * 0.0,
             "v": self.scales(x),
             "x": self.scales(x, self.lr),
-            "lr": column(x, self.lr),
-            "e": column(x),
-            "t": column(x),
+            "lr": per_row(x, self.lr),
+            "e": per_row(x),
+            "t": per_row(x),
         }
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:

@@ -1,17 +1,17 @@
-"""L-BFGS without a line search, the quasi-Newton baseline."""
+"""L-BFGS without a line search, the quasi-Newton baseline, and its two loops."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from relax.memory import column, safe
-from relax.parameters import param
-from relax.rule import Point, Rule
-from relax.secants import remembered, two_loops
-from relax.segments import Array, array_namespace
-from relax.state import State
+from relax.core.parameters import param
+from relax.core.rule import Point, Rule
+from relax.core.segments import Array, array_namespace
+from relax.core.state import State
+from relax.rules.adaptive_base import nonzero, per_row
 
-__all__ = ["LBFGS"]
+__all__ = ["LBFGS", "push_pair", "two_loop_recursion"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +46,8 @@ class LBFGS(Rule):
             "s": history,
             "y": history,
             "rho": history[:, :, 0],
-            "gamma": column(x, 1 / self.alpha),
-            "t": column(x),
+            "gamma": per_row(x, 1 / self.alpha),
+            "t": per_row(x),
         }
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
@@ -59,12 +59,42 @@ class LBFGS(Rule):
         # Below 1e-300 the inverse of s.y overflows.
         useful = (sy > 1e-12 * yy if self.careful else sy != 0) & (xp.abs(sy) > 1e-300)
         rho = xp.where(useful, 1 / xp.where(useful, sy, xp.ones_like(sy)), 0 * sy)
-        gamma = xp.where(useful & (yy > 0), xp.abs(sy) / safe(yy), state["gamma"])
-        pairs = remembered(state, s, y, rho)
+        gamma = xp.where(useful & (yy > 0), xp.abs(sy) / nonzero(yy), state["gamma"])
+        pairs = push_pair(state, s, y, rho)
         # A structure with a shorter history than the oldest one meets pairs whose rho is 0.
         known = min(self.memory, int(xp.max(state["t"])))
         scale = gamma if self.scaled else 1 / self.alpha
-        z = two_loops(point, pairs, known, lambda q: scale * q)
+        z = two_loop_recursion(point, pairs, known, lambda q: scale * q)
         if self.careful:
             z = xp.where(dot(z, point.g) < 0, -z, z)
         return -z, pairs | {"x": point.x, "g": point.g, "gamma": gamma, "t": state["t"] + 1}
+
+
+def two_loop_recursion(point: Point, pairs: State, known: int, first: Callable[[Array], Array]) -> Array:
+    """Return the inverse Hessian that ``known`` pairs stand for, times the gradient (R, 3).
+
+    ``pairs`` has ``s``, ``y`` (R, memory, 3), the newest in front, and ``rho`` (R, memory), 0 for one that
+    does not count; ``first`` multiplies rows by the inverse Hessian of before any pair was known.
+    """
+    xp, dot = array_namespace(point.g), point.seg.dot
+    # A pair's rows side by side: each is read twice, and strided reads cost more than one copy.
+    s, y = (xp.asarray(xp.permute_dims(pairs[k][:, :known, :], (1, 0, 2)), copy=True) for k in "sy")
+    rho = [pairs["rho"][:, i : i + 1] for i in range(known)]
+    q, a = point.g, []
+    for i in range(known):
+        a.append(rho[i] * dot(s[i, ...], q))
+        q = q - a[i] * y[i, ...]
+    z = first(q)
+    for i in reversed(range(known)):
+        z = z + s[i, ...] * (a[i] - rho[i] * dot(y[i, ...], z))
+    return z
+
+
+def push_pair(state: State, s: Array, y: Array, rho: Array) -> State:
+    """Return the pairs of ``state`` with one more, in place of the oldest."""
+    xp = array_namespace(s)
+    return {
+        "s": xp.concat([s[:, None, :], state["s"][:, :-1, :]], axis=1),
+        "y": xp.concat([y[:, None, :], state["y"][:, :-1, :]], axis=1),
+        "rho": xp.concat([rho, state["rho"][:, :-1]], axis=1),
+    }

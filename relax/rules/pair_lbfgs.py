@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relax.memory import column, safe
-from relax.metric import PairStiffness, Plain
-from relax.parameters import param
-from relax.rule import Point, Rule
-from relax.secants import remembered, two_loops
-from relax.segments import Array, array_namespace
-from relax.state import State
+from relax.core.parameters import param
+from relax.core.rule import Point, Rule
+from relax.core.segments import Array, array_namespace
+from relax.core.state import State
+from relax.preconditioner.base import Identity
+from relax.preconditioner.pair_stiffness import PairStiffness
+from relax.rules.adaptive_base import nonzero, per_row
+from relax.rules.lbfgs import push_pair, two_loop_recursion
 
 __all__ = ["PairLBFGS"]
 
@@ -30,19 +31,20 @@ class PairLBFGS(PairStiffness, Rule):
         rho < worst:  back to x(i);   rho < poor:  radius <- shrink |dx|
         rho > fine and the step was cut:  radius <- min(grow radius, largest)
 
-    H is the model Hessian of :class:`~relax.metric.PairStiffness`, made anew at every step.  Its scale,
-    1/gamma, is the geometric mean of the two that a secant gives, and needs no extra force call.  A step
-    that is taken back costs its one force call, and what that says of the curvature stays in the memory.
+    H is the model Hessian of :class:`~relax.preconditioner.pair_stiffness.PairStiffness`, made anew at
+    every step.  Its scale, 1/gamma, is the geometric mean of the two that a secant gives, and needs no extra
+    force call.  A step that is taken back costs its one force call, and what that says of the curvature stays
+    in the memory.
 
     Source: Nocedal, Math. Comput. 35, 773 (1980), for the two loops; the trust radius is that of Nocedal
     and Wright, Numerical Optimization (2006), algorithm 4.1.
     """
 
     NAME = "pair-lbfgs"
-    trust = (0.6, "atom")  # the way back from a step that is undone, and another one
+    default_maxstep = (0.6, "atom")  # the way back from a step that is undone, and another one
     max_strain = 0.1
     strain_length = (3.0, 0.0)
-    noise = 2e-3
+    default_force_floor = 2e-3
     undoes = True
 
     memory: int = param(10, "[1, inf)", "steps", "pairs that are kept")
@@ -68,18 +70,18 @@ class PairLBFGS(PairStiffness, Rule):
         return {
             "x": x * 0.0,
             "g": x * 0.0,
-            "e": column(x),
-            "slope": column(x),
+            "e": per_row(x),
+            "slope": per_row(x),
             "s": history,
             "y": history,
             "rho": history[:, :, 0],
-            "gamma": column(x, 1 / self.hardness),
-            "radius": column(x, self.radius),
-            "t": column(x),
+            "gamma": per_row(x, 1 / self.hardness),
+            "radius": per_row(x, self.radius),
+            "t": per_row(x),
         }
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
-        xp, dot, metric = array_namespace(point.g), point.seg.dot, point.metric or Plain(point.x)
+        xp, dot, metric = array_namespace(point.g), point.seg.dot, point.metric or Identity(point.x)
         started = state["t"] > 0
         s = xp.where(started, point.x - state["x"], 0 * point.x)
         y = xp.where(started, point.g - state["g"], 0 * point.g)
@@ -88,7 +90,7 @@ class PairLBFGS(PairStiffness, Rule):
         rho = xp.where(useful, 1 / xp.where(useful, sy, xp.ones_like(sy)), 0 * sy)
         measured = (shs > 0) & (yhy > TINY)
         gamma = xp.where(measured, xp.sqrt(shs / xp.where(measured, yhy, xp.ones_like(yhy))), state["gamma"])
-        pairs = remembered(state, s, y, rho)
+        pairs = push_pair(state, s, y, rho)
 
         slope = dot(state["g"], s)
         part = slope / xp.where(state["slope"] < -TINY, state["slope"], -xp.ones_like(slope))
@@ -108,10 +110,10 @@ class PairLBFGS(PairStiffness, Rule):
         base = point._replace(x=x, g=g, e=e)
 
         known = min(self.memory, int(xp.max(state["t"])))
-        z = two_loops(base, pairs, known, lambda q: gamma * metric.solve(q))
+        z = two_loop_recursion(base, pairs, known, lambda q: gamma * metric.solve(q))
         z = xp.where(dot(z, base.g) < 0, -z, z)
         longest = point.seg.longest(z)
-        dx = -z * xp.where(longest > radius, radius / safe(longest), xp.ones_like(longest))
+        dx = -z * xp.where(longest > radius, radius / nonzero(longest), xp.ones_like(longest))
         kept = {"x": base.x, "g": base.g, "e": base.e, "slope": -dot(z, base.g)}
         after = {"gamma": gamma, "radius": radius, "t": state["t"] + 1}
         return base.x - point.x + dx, pairs | kept | after

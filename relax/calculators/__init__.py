@@ -1,0 +1,31 @@
+"""Calculators by name, and potentials: energies and forces of many structures at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relax.core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from relax.calculators.base import Evaluation, Geometry, Potential
+    from relax.calculators.potentials import as_potential
+    from relax.calculators.registry import load
+    from relax.core.errors import CalculatorError, OutOfMemory, UnsupportedStructure
+
+__all__ = [
+    "CalculatorError",
+    "Evaluation",
+    "Geometry",
+    "OutOfMemory",
+    "Potential",
+    "UnsupportedStructure",
+    "as_potential",
+    "load",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    dict.fromkeys(("Evaluation", "Geometry", "Potential"), "relax.calculators.base")
+    | dict.fromkeys(("CalculatorError", "OutOfMemory", "UnsupportedStructure"), "relax.core.errors")
+    | {"as_potential": "relax.calculators.potentials", "load": "relax.calculators.registry"},
+)

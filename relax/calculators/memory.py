@@ -1,0 +1,53 @@
+"""Memory: how torch says that it ran out, and how the C library keeps what a process frees."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+from collections.abc import Iterator
+
+from relax.core.errors import OutOfMemory
+
+__all__ = ["keep_memory", "memory_watched"]
+
+SIGNS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+# From glibc's malloc.h.
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
+
+
+@contextlib.contextmanager
+def memory_watched() -> Iterator[None]:
+    """Turn torch's many ways to say that memory ran out into OutOfMemory."""
+    import torch
+
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        words = str(error)
+        if isinstance(error, RuntimeError) and not any(sign in words for sign in SIGNS):
+            raise
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        raise OutOfMemory(" ".join(words.split()) or "out of memory") from error
+
+
+@functools.cache
+def keep_memory() -> bool:
+    """Have freed memory stay with the process, for good, and return whether that could be done.
+
+    glibc hands large arrays back to the kernel as soon as they are freed, and gets every page anew for
+    the next ones; for the forward and backward pass of a potential this can take as long as computing.
+    The effect is on the whole process, whose memory then stays at its peak.  Nothing happens where the
+    C library is another one.
+    """
+    try:
+        libc = ctypes.CDLL(None)
+        libc.gnu_get_libc_version.restype = ctypes.c_char_p
+        libc.gnu_get_libc_version()
+        mallopt = libc.mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    settings = ((MMAP_MAX, 0), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 256 * 2**20))
+    return all([mallopt(option, value) for option, value in settings])

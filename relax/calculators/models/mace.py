@@ -1,0 +1,180 @@
+"""MACE models on many structures at once."""
+
+from __future__ import annotations
+
+import warnings
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from relax.calculators.base import Evaluation, Geometry
+from relax.calculators.mace_loading import LOCAL
+from relax.calculators.memory import keep_memory, memory_watched
+from relax.calculators.neighbor_lists import NeighborLists, Pairs
+from relax.calculators.optional import NOISY
+from relax.calculators.registry import unsupported
+from relax.calculators.splitting import asked, unknown, volumes
+from relax.core.errors import CalculatorError, UnsupportedStructure
+from relax.geometry.neighbors import images
+
+__all__ = ["MACE", "unbatched"]
+
+
+def unbatched(calculator: Any) -> str:
+    """Return in words why a MACECalculator cannot be batched; nothing where it can."""
+    if len(calculator.models) != 1:
+        return f"a committee of {len(calculator.models)} models"
+    model = calculator.models[0]
+    kind = str(getattr(model, "original_name", type(model).__name__))
+    if kind not in LOCAL or calculator.model_type != "MACE":
+        return f"{kind}, a model with interactions beyond its cutoff"
+    if hasattr(model, "joint_embedding"):
+        return "a model that is told the charge and the spin of a structure"
+    if getattr(calculator, "use_compile", False):
+        return "a compiled model"
+    if (calculator.energy_units_to_eV, calculator.length_units_to_A) != (1.0, 1.0):
+        return "a model in other units than eV and A"
+    return ""
+
+
+class MACE:
+    """A MACE model without interactions beyond its cutoff.
+
+    On the CPU its construction has the process keep freed memory, see
+    :func:`relax.calculators.memory.keep_memory`.
+
+    Parameters
+    ----------
+    calculator
+        A MACECalculator with one model, as :func:`relax.calculators.mace_loading.load_model` returns it.
+        The parameters of its model are frozen.
+    skin
+        How far apart, in A, pairs are kept in mind beyond the cutoff, see
+        :class:`~relax.calculators.neighbor_lists.NeighborLists`.
+
+    Raises
+    ------
+    CalculatorError
+        The model cannot be batched, see :func:`unbatched`.
+    """
+
+    unit = "edges"
+    batched = True
+
+    def __init__(self, calculator: Any, skin: float = 1.0) -> None:
+        import torch
+
+        if why := unbatched(calculator):
+            raise CalculatorError(f"this MACE calculator is not batched: {why}")
+        self.calculator = calculator
+        self.device = str(calculator.device)
+        self.seconds = {"neighbours": 0.0, "graph": 0.0, "model": 0.0}
+        """Wall time spent since the start, by what it was spent on."""
+        self._model = calculator.models[0].requires_grad_(False)
+        self._dtype = getattr(torch, calculator.default_dtype)
+        self._lists = NeighborLists(float(calculator.r_max), skin)
+        elements = [int(z) for z in calculator.z_table.zs]
+        self._element = np.zeros(max(elements) + 1, int)
+        self._element[elements] = np.arange(len(elements))
+        self._one_hot = torch.eye(len(elements), dtype=self._dtype)
+        self._head = calculator.available_heads.index(calculator.head)
+        self._kept: tuple[tuple[int, ...], dict[str, Any]] = ((), {})
+        if self.device == "cpu":
+            keep_memory()
+
+    def admit(self, key: int, atoms: Atoms) -> float:
+        try:
+            edges = self._lists.add(key, atoms)
+        except ValueError as error:
+            raise UnsupportedStructure(str(error)) from error
+        if why := unsupported(self.calculator, atoms, in_reach=edges > 0):
+            self._lists.drop(key)
+            raise UnsupportedStructure(why)
+        return max(edges, len(atoms))
+
+    def release(self, key: int) -> None:
+        self._lists.drop(key)
+
+    def evaluate(self, geometry: Geometry, stress: bool) -> Evaluation:
+        return asked(lambda some: self._told(some, stress), geometry)
+
+    def _told(self, geometry: Geometry, stress: bool) -> Evaluation:
+        times = [perf_counter()]
+        found = self._lists(geometry)
+        times.append(perf_counter())
+        answer, lost = unknown(geometry), found.without
+        answer.faults.update(found.faults)
+        if lost.all():
+            return answer
+        with memory_watched(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=NOISY)
+            graph = self._graph(geometry, found, stress)
+            times.append(self._now())
+            out = self._model(graph, training=False, compute_force=True, compute_virials=stress)
+            answer.energies = self._host(out["energy"])
+            answer.forces = self._host(out["forces"])
+            if stress:
+                answer.stresses = -self._host(out["virials"]) / volumes(geometry)[:, None, None]
+                answer.stresses[~geometry.pbc.any(axis=1)] = np.nan
+        times.append(self._now())
+        for what, spent in zip(self.seconds, np.diff(times), strict=True):
+            self.seconds[what] += float(spent)
+        answer.energies[lost], answer.stresses[lost] = np.nan, np.nan
+        answer.forces[lost[found.owner]] = np.nan
+        return answer
+
+    def _graph(self, geometry: Geometry, found: Pairs, stress: bool) -> dict[str, Any]:
+        """Return what the model takes."""
+        import torch
+
+        if self._kept[0] != geometry.keys:
+            self._kept = (geometry.keys, self._unchanging(geometry, found.owner))
+        cells = geometry.cells
+        graph = self._kept[1] | {
+            "positions": self._there(geometry.positions),
+            "cell": self._there(cells.reshape(-1, 3)),
+            "edge_index": torch.from_numpy(np.stack([found.first, found.second])).to(self.device),
+            "unit_shifts": self._there(found.shifts),
+        }
+        if stress:
+            # The model's own one adds the sum of all positions, times zero: one overflow would reach all.
+            graph["displacement"] = torch.zeros(
+                (len(cells), 3, 3), dtype=self._dtype, device=self.device, requires_grad=True
+            )
+            graph["shifts"] = graph["unit_shifts"]
+        else:
+            graph["shifts"] = self._there(images(found.shifts, cells[found.owner[found.first]]))
+        return graph
+
+    def _unchanging(self, geometry: Geometry, owner: np.ndarray) -> dict[str, Any]:
+        import torch
+
+        ends = torch.from_numpy(np.cumsum(geometry.lengths))
+        elements = torch.from_numpy(self._element[geometry.numbers])
+        known = {
+            "node_attrs": self._one_hot[elements],
+            "batch": torch.from_numpy(owner),
+            "ptr": torch.cat([torch.zeros(1, dtype=ends.dtype), ends]),
+            "head": torch.full((len(geometry.keys),), self._head),
+            "pbc": torch.from_numpy(geometry.pbc.copy()),
+        }
+        return {name: tensor.to(self.device) for name, tensor in known.items()}
+
+    def _there(self, array: np.ndarray) -> Any:
+        import torch
+
+        return torch.from_numpy(array).to(device=self.device, dtype=self._dtype)
+
+    @staticmethod
+    def _host(tensor: Any) -> np.ndarray:
+        return np.array(tensor.detach().cpu().numpy(), float)
+
+    def _now(self) -> float:
+        """Return the time when all that was asked for is done."""
+        if self.device != "cpu":
+            import torch
+
+            torch.cuda.synchronize(self.device)
+        return perf_counter()

@@ -1,0 +1,81 @@
+"""Optional packages: asked for by name where they are missing, kept quiet, and the process left as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from relax.core.errors import CalculatorError, one_line
+
+__all__ = ["environment_restored", "extra", "quiet", "silence_output"]
+
+NOISY = r"(chgnet|e3nn|mace|pymatgen|torch)(\.|$)"
+"""Packages whose warnings say nothing to somebody who relaxes a structure."""
+
+
+@contextlib.contextmanager
+def extra(name: str, *modules: str) -> Iterator[None]:
+    """Turn an import that fails into a line that says which extra brings it."""
+    try:
+        yield
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in modules:
+            raise CalculatorError(
+                f'{package} is not installed, which {name} needs: pip install "relax[{name}]"'
+            ) from error
+        raise CalculatorError(f"{name} does not import: {one_line(error)}") from error
+    except Exception as error:
+        raise CalculatorError(f"{name} does not load: {one_line(error)}") from error
+
+
+@contextlib.contextmanager
+def silence_output(show: bool = False) -> Iterator[None]:
+    """Keep what a package prints off standard output, and ``show`` it on standard error or not at all."""
+    out = sys.stderr if show else io.StringIO()
+    # Without a handler the first message of mace would set up logging for the whole process.
+    root, mute = logging.getLogger(), logging.NullHandler()
+    root.addHandler(mute)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            warnings.filterwarnings("ignore", module=NOISY)
+            yield
+    finally:
+        root.removeHandler(mute)
+
+
+@contextlib.contextmanager
+def environment_restored() -> Iterator[None]:
+    """Undo what ``import mace`` does to the whole process: make every ``torch.load`` run pickles."""
+    key = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(key)
+    try:
+        if "mace" in sys.modules:
+            os.environ[key] = "1"
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(key, None)
+        else:
+            os.environ[key] = before
+
+
+def quiet(calculator: Any) -> Any:
+    """Return ``calculator`` with the warnings of its package silenced while it calculates."""
+    calculate = calculator.calculate
+
+    @functools.wraps(calculate)
+    def quietly(*args: Any, **kwargs: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=NOISY)
+            return calculate(*args, **kwargs)
+
+    calculator.calculate = quietly
+    return calculator

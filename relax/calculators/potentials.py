@@ -1,0 +1,83 @@
+"""Potentials: energies and their derivatives for many structures at once, from whatever gives them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ase import Atoms
+from ase.filters import Filter
+
+from relax.calculators.base import Evaluation, Geometry, Potential
+from relax.core.errors import OutOfMemory, UnsupportedStructure
+
+if TYPE_CHECKING:
+    from relax.calculators.models.one_by_one import SequentialCalculator
+
+__all__ = ["Evaluation", "Geometry", "OutOfMemory", "Potential", "UnsupportedStructure", "as_potential"]
+
+
+def as_potential(
+    thing: Any, device: str = "cpu", dtype: str | None = None, head: str | None = None
+) -> Potential:
+    """Return ``thing`` as a potential, batched where we can.
+
+    CHGNet, MACE models without interactions beyond their cutoff, and ASE's Lennard-Jones are batched; any
+    other calculator is asked of one structure after the other.
+
+    Parameters
+    ----------
+    thing
+        A potential, which is returned as it is; the name of a calculator, as in
+        :mod:`relax.calculators.registry`; an ASE calculator; or a torch-sim model.
+    device, dtype, head
+        Of a calculator that is named, as in :func:`relax.calculators.registry.load`.
+
+    Raises
+    ------
+    TypeError
+        ``thing`` is none of these.
+    CalculatorError
+        The name is unknown, or what it means cannot be had.
+    """
+    if isinstance(thing, str):
+        from relax.calculators.registry import load
+
+        return _of_calculator(load(thing, device, dtype, head))
+    if isinstance(thing, type):
+        raise TypeError(f"a potential is made of an object, and {thing.__name__} is a class: call it")
+    if isinstance(thing, Potential):
+        return thing
+    if hasattr(thing, "get_forces") and not isinstance(thing, Atoms | Filter):
+        return _of_calculator(thing)
+    if any(kind.__name__ == "ModelInterface" for kind in type(thing).__mro__):
+        from relax.calculators.models.torchsim import TorchSim
+
+        return TorchSim(thing)
+    raise TypeError(
+        f"no potential can be made of {type(thing).__name__}: give a name, an ASE calculator, "
+        "a torch-sim model or a relax.calculators.Potential"
+    )
+
+
+def _of_calculator(calculator: Any) -> Potential:
+    # By name, as relax.calculators.registry does: the classes are in packages that may be missing.
+    name = type(calculator).__name__
+    if name == "MACECalculator":
+        from relax.calculators.models.mace import MACE, unbatched
+
+        return _one_by_one(calculator) if unbatched(calculator) else MACE(calculator)
+    if name == "CHGNetCalculator":
+        from relax.calculators.models.chgnet import CHGNet
+
+        return CHGNet(calculator)
+    if name == "LennardJones" and type(calculator).__module__ == "ase.calculators.lj":
+        from relax.calculators.models.lennard_jones import LennardJones
+
+        return LennardJones(**calculator.parameters)
+    return _one_by_one(calculator)
+
+
+def _one_by_one(calculator: Any) -> SequentialCalculator:
+    from relax.calculators.models.one_by_one import SequentialCalculator
+
+    return SequentialCalculator(calculator, str(getattr(calculator, "device", "cpu")))

@@ -1,0 +1,79 @@
+"""The state of a rule: arrays with the rows on axis 0, in dictionaries that may nest.
+
+Since every leaf has one entry for every row, taking structures out of a batch, adding some, and
+restarting some are each one operation on axis 0, the same for every rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from relax.core.segments import Array
+
+State = dict[str, Any]
+
+__all__ = ["State", "concat", "copy", "from_plain", "map_leaves", "take", "to_plain", "where"]
+
+
+def map_leaves(fn: Callable[..., Any], *states: State) -> State:
+    """Apply ``fn`` to the matching leaves of states of one shape."""
+    return {
+        key: map_leaves(fn, *leaves) if isinstance(leaves[0], Mapping) else fn(*leaves)
+        for key in states[0]
+        for leaves in [[s[key] for s in states]]
+    }
+
+
+def take(state: State, rows: Array) -> State:
+    """Return the state of the ``rows`` (R,), a mask, alone."""
+    return map_leaves(lambda leaf: leaf[rows], state)
+
+
+def concat(states: Sequence[State]) -> State:
+    """Return the state of all rows of ``states``, one state after the other."""
+    return map_leaves(
+        lambda *leaves: array_api_compat.array_namespace(*leaves).concat(leaves, axis=0), *states
+    )
+
+
+def where(condition: Array, yes: State, no: State) -> State:
+    """Return ``yes`` on the rows where the column ``condition`` (R, 1) holds, ``no`` on the others."""
+    xp = array_api_compat.array_namespace(condition)
+
+    def pick(a: Array, b: Array) -> Array:
+        return xp.where(xp.reshape(condition, (-1,) + (1,) * (a.ndim - 1)), a, b)
+
+    return map_leaves(pick, yes, no)
+
+
+def copy(state: State) -> State:
+    """Return a state that shares no memory with ``state``."""
+    return map_leaves(lambda leaf: array_api_compat.array_namespace(leaf).asarray(leaf, copy=True), state)
+
+
+def to_plain(state: State) -> dict[str, Any]:
+    """Return ``state`` as numbers, lists and dictionaries that JSON holds without loss."""
+
+    def leaf(a: Array) -> dict[str, Any]:
+        a = np.asarray(array_api_compat.to_device(a, "cpu"))
+        return {"shape": list(a.shape), "values": a.ravel().tolist()}
+
+    return map_leaves(leaf, state)
+
+
+def from_plain(plain: Mapping[str, Any], like: Array) -> State:
+    """Return the state that :func:`to_plain` wrote, in the namespace, dtype and device of ``like``."""
+    xp = array_api_compat.array_namespace(like)
+
+    def build(node: Mapping[str, Any]) -> Any:
+        if set(node) == {"shape", "values"}:
+            flat = xp.asarray(node["values"], dtype=like.dtype, device=array_api_compat.device(like))
+            return xp.reshape(flat, tuple(node["shape"]))
+        return {key: build(child) for key, child in node.items()}
+
+    state: State = build(plain)
+    return state

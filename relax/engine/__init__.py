@@ -1,0 +1,1 @@
+"""The engine that relaxes structures, one or many."""

@@ -1,0 +1,1 @@
+"""Telling minima from saddle points, and leaving saddle points."""

@@ -1,0 +1,1 @@
+"""Cells, symmetry, neighbours, constraints, random displacements and sanity checks."""

@@ -1,0 +1,76 @@
+"""One structure relaxed by one call."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ase import Atoms
+
+from relax.core.result import Result
+from relax.rules import DEFAULT_RULE
+
+__all__ = ["relax"]
+
+
+def relax(
+    atoms: Atoms,
+    calculator: Any = None,
+    rule: str = DEFAULT_RULE,
+    *,
+    fmax: float = 0.05,
+    steps: int = 500,
+    smax: float | None = None,
+    energy_change: float = math.inf,
+    displacement: float = math.inf,
+    timeout: float | None = None,
+    logfile: Any = None,
+    trajectory: Any = None,
+    **options: Any,
+) -> Result:
+    """Relax ``atoms``, which are changed in place, and return how that ended.
+
+    ::
+
+        result = relax.relax(atoms, "chgnet", cell=True, check="minimum", escape=True)
+
+    Parameters
+    ----------
+    atoms
+        The structure.
+    calculator
+        An ASE calculator, or the name of one (see :mod:`relax.calculators.registry`); the one that the
+        atoms have, if not given.
+    rule
+        The name of a rule; by default the one that needs the fewest force calls.
+    fmax, steps, smax, energy_change, displacement, timeout
+        When the relaxation is over, see :class:`~relax.core.settings.Criteria`.
+    logfile, trajectory
+        As in ASE's optimizers; none, if not given.
+    **options
+        ``cell``, ``pressure``, ``symmetry``, ``rattle``, ``check``, ``escape`` and all else that the
+        optimizers take, see :class:`~relax.optimizers.base.RuleOptimizer`, and parameters of the rule.
+
+    Raises
+    ------
+    ValueError
+        An unknown rule, a parameter out of its bounds, or no atoms.
+    TypeError
+        A parameter is unknown.
+    RuntimeError
+        The atoms have no calculator.
+    """
+    from relax.calculators.registry import load
+    from relax.optimizers.named import OPTIMIZERS
+
+    if rule not in OPTIMIZERS:
+        raise ValueError(f"unknown rule {rule!r} (there are: {', '.join(OPTIMIZERS)})")
+    if calculator is not None:
+        atoms.calc = load(calculator) if isinstance(calculator, str) else calculator
+    criteria = {
+        "smax": smax, "energy_change": energy_change, "displacement": displacement, "timeout": timeout,
+    }  # fmt: skip
+    with OPTIMIZERS[rule](atoms, logfile=logfile, trajectory=trajectory, **options) as optimizer:
+        optimizer.run(fmax, steps, **criteria)
+        result: Result = optimizer.result
+        return result

@@ -1,0 +1,88 @@
+"""Files that a relaxation goes on from, to the last bit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.io.jsonio import read_json, write_json
+from ase.optimize.optimize import RestartError
+
+from relax.core import state
+from relax.core.rule import Rule
+from relax.core.segments import Array
+
+__all__ = ["described", "load", "save"]
+
+
+def leaves(tree: state.State) -> Iterator[Array]:
+    """Yield the arrays of a state."""
+    for node in tree.values():
+        if isinstance(node, dict):
+            yield from leaves(node)
+        else:
+            yield node
+
+
+def nameless(value: Any) -> str:
+    """Return ``value`` as text without addresses in memory."""
+    return str(getattr(value, "__qualname__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(value)))
+
+
+def described(rule: Rule) -> str:
+    """Return ``rule`` as text that is the same from one process to the next."""
+
+    def words(settings: dict[str, Any]) -> str:
+        inner = {k: v for k, v in settings.items() if k != "rule"}
+        parts = [f"{k}={words(v)}" if isinstance(v, dict) else f"{k}={nameless(v)}" for k, v in inner.items()]
+        return f"({', '.join(parts)})"
+
+    if isinstance(inner := getattr(rule, "rule", None), Rule):
+        return f"{type(rule).__name__}[{described(inner)}]{words(rule.settings())}"
+    return f"{type(rule).__name__}{words(rule.settings())}"
+
+
+def save(path: Path, data: dict[str, Any]) -> None:
+    """Write ``data`` to ``path``, whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "w") as file:
+            write_json(file, data)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def load(path: Path, rule: Rule, rows: int) -> tuple[state.State, dict[str, Any]]:
+    """Return the state of ``rule`` for a structure of ``rows`` rows, and all that the file holds.
+
+    Raises
+    ------
+    RestartError
+        The file is no restart file.
+    ValueError
+        It is of another rule, or of another structure.
+    """
+    try:
+        data = read_json(path, always_array=False)
+        written = data["rule"]
+        read = state.from_plain(data["state"], like=np.zeros((rows, 3)))
+        found = {leaf.shape[0] for leaf in leaves(read)}
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise RestartError(f"{path} is no restart file of relax; delete it to start anew") from error
+    if written != described(rule):
+        raise ValueError(
+            f"{path} was written by {written}, not by {described(rule)}; "
+            "use the same settings, or delete the file to start anew"
+        )
+    if found != {rows}:
+        raise ValueError(f"{path} is of a structure of {found} rows, this one has {rows}")
+    return read, data

@@ -1,0 +1,23 @@
+"""Wrappers around rules.  The outermost is applied last to the step, and first to the gradient."""
+
+from relax.rules.wrappers.base import Wrapper, innermost
+from relax.rules.wrappers.build import for_atoms
+from relax.rules.wrappers.limits import Centred, ClipGradient, ForceFloor, MaxStep
+from relax.rules.wrappers.preconditioned import InMetric
+from relax.rules.wrappers.restart import Ascent, Restart, is_ascent
+from relax.rules.wrappers.schedules import Scheduled
+
+__all__ = [
+    "Ascent",
+    "Centred",
+    "ClipGradient",
+    "ForceFloor",
+    "InMetric",
+    "MaxStep",
+    "Restart",
+    "Scheduled",
+    "Wrapper",
+    "for_atoms",
+    "innermost",
+    "is_ascent",
+]

@@ -1,0 +1,70 @@
+"""Wrappers that restart a rule, or turn it upside down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from relax.core import state as states
+from relax.core.parameters import choice, param
+from relax.core.rule import Point, Rule
+from relax.core.segments import Array, array_namespace
+from relax.core.state import State
+from relax.rules.adaptive_base import per_row
+from relax.rules.wrappers.base import Wrapper
+
+__all__ = ["Ascent", "Restart", "is_ascent"]
+
+
+@dataclass(frozen=True)
+class Restart(Wrapper):
+    """Give the rule a fresh state, structure by structure, when its last step went wrong.
+
+    ``"energy"``: the energy rose.  ``"power"``: the step ended uphill, G.dx > 0; it does not see the
+    noise that a float32 model has in its energies.  ``"stall"``: no lower energy for ``patience`` steps.
+
+    Meant for rules that carry a velocity.  One that remembers step sizes starts again from its first,
+    which near a minimum may be too long each time: there only ``"stall"`` makes sense.
+    """
+
+    when: str = choice("power", ("energy", "power", "stall"), "what calls for a restart")
+    patience: int = param(20, "[1, inf)", "steps", "steps without a lower energy that are a stall")
+
+    def init(self, x: Array) -> State:
+        blank = {"dx": x * 0.0, "e": per_row(x), "t": per_row(x)}
+        return {"rule": self.rule.init(x)} | blank
+
+    def update(self, state: State, point: Point) -> tuple[Array, State]:
+        xp = array_namespace(point.g)
+        e, t = state["e"], state["t"]  # for a stall: lowest energy, and steps since then
+        lower = (t == 0) | (point.e < e)
+        if self.when == "power":
+            again = point.seg.dot(point.g, state["dx"]) > 0
+        elif self.when == "energy":
+            again = (t > 0) & (point.e > e)
+        else:
+            again = ~lower & (t >= self.patience)
+        inner = states.where(again, self.rule.init(point.x), state["rule"])
+        dx, inner = self.rule.update(inner, point)
+        if self.when == "stall":
+            e = xp.where(lower | again, point.e, e)
+            t = xp.where(lower | again, xp.ones_like(t), t + 1)
+        else:
+            e, t = point.e, t + 1
+        return dx, {"rule": inner, "dx": dx, "e": e, "t": t}
+
+
+@dataclass(frozen=True)
+class Ascent(Wrapper):
+    """Climb: the rule sees the energy upside down."""
+
+    def update(self, state: State, point: Point) -> tuple[Array, State]:
+        return self.rule.update(state, point._replace(g=-point.g, e=-point.e))
+
+
+def is_ascent(rule: Rule) -> bool:
+    """Whether the rule is turned upside down somewhere."""
+    while isinstance(rule, Wrapper):
+        if isinstance(rule, Ascent):
+            return True
+        rule = rule.rule
+    return False
