@@ -22,9 +22,9 @@ from relax.core.result import STATUSES, Result
 from relax.core.rule import Point, Rule
 from relax.core.segments import Array
 from relax.core.state import State
+from relax.engine.evaluation import CallCounter
 from relax.geometry.sanity import Integrity, Shape
 from relax.optimizers.named import OPTIMIZERS, FIRERelax, RuleOptimizer, SGDRelax
-from relax.optimizers.watch import CallCounter
 
 ALL = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=list(OPTIMIZERS))
 

@@ -41,6 +41,9 @@ class Evaluation:
     faults: dict[int, str] = field(default_factory=dict)
     """Structures, by their place among the S, of which nothing can be said, and why in one line."""
 
+    timeouts: dict[int, str] = field(default_factory=dict)
+    """Structures whose time was up within the call, and that in one line."""
+
 
 @runtime_checkable
 class Potential(Protocol):

@@ -241,7 +241,7 @@ def relax_one(
 
         def show() -> None:
             stress = f"  stress {watch.smax:.3g} GPa" if job.with_cell else ""
-            calls = f"step {optimizer.nsteps}  calls {watch.counter.calls}"
+            calls = f"step {optimizer.nsteps}  calls {watch.force_calls}"
             bar.say(f"{job.formula}  {calls}  fmax {watch.fmax:.3g} eV/A{stress}")
 
         bar.say(job.formula)

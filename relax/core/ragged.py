@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -14,27 +14,43 @@ __all__ = ["RaggedArrays"]
 
 @dataclass
 class RaggedArrays:
-    """Arrays by name: those in ``OF_ATOMS`` have the atoms of a batch on axis 0, others its structures."""
+    """Arrays by name: those in ``OF_ATOMS`` have the atoms of a batch on axis 0, others its structures.
+
+    A field may also be ``RaggedArrays`` itself.
+    """
 
     OF_ATOMS: ClassVar[tuple[str, ...]] = ()
 
-    def _names(self, atoms: np.ndarray, structures: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield each name, with that of the two masks which is about its axis 0."""
+    def _fields(self, atoms: np.ndarray, structures: np.ndarray) -> Iterator[tuple[str, Any, np.ndarray]]:
+        """Yield each name and field, with that of the two masks which is about its axis 0."""
         for field in dataclasses.fields(self):
-            yield field.name, atoms if field.name in self.OF_ATOMS else structures
+            yield field.name, getattr(self, field.name), atoms if field.name in self.OF_ATOMS else structures
+
+    def copy(self) -> Self:
+        """Return arrays that share no memory with these."""
+        return type(self)(**{f.name: getattr(self, f.name).copy() for f in dataclasses.fields(self)})
 
     def take(self, atoms: np.ndarray, structures: np.ndarray) -> None:
-        """Keep the ``atoms`` (N,) and the ``structures`` (S,) that these masks name."""
-        for name, keep in self._names(atoms, structures):
-            setattr(self, name, getattr(self, name)[keep])
+        """Keep the ``atoms`` (N,) and the ``structures`` (S,) in these masks."""
+        for name, value, keep in self._fields(atoms, structures):
+            if isinstance(value, RaggedArrays):
+                value.take(atoms, structures)
+            else:
+                setattr(self, name, value[keep])
 
     def extend(self, others: Self) -> None:
         """Add what ``others`` hold after what is here."""
         for field in dataclasses.fields(self):
-            both = getattr(self, field.name), getattr(others, field.name)
-            setattr(self, field.name, np.concatenate(both))
+            value, more = getattr(self, field.name), getattr(others, field.name)
+            if isinstance(value, RaggedArrays):
+                value.extend(more)
+            else:
+                setattr(self, field.name, np.concatenate([value, more]))
 
     def put(self, others: Self, atoms: np.ndarray, structures: np.ndarray) -> None:
-        """Take over from ``others`` the ``atoms`` (N,) and the ``structures`` (S,) that these masks name."""
-        for name, keep in self._names(atoms, structures):
-            getattr(self, name)[keep] = getattr(others, name)[keep]
+        """Take over from ``others`` the ``atoms`` (N,) and the ``structures`` (S,) in these masks."""
+        for name, value, keep in self._fields(atoms, structures):
+            if isinstance(value, RaggedArrays):
+                value.put(getattr(others, name), atoms, structures)
+            else:
+                value[keep] = getattr(others, name)[keep]

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-__all__ = ["LARGEST", "STATUSES", "Result", "Status"]
+__all__ = ["LARGEST", "STATUSES", "Result", "Status", "Stop"]
 
 LARGEST = 1e50
 """Energy (eV), force (eV/A) and stress (eV/A^3) that are as good as infinite: squares might overflow."""
@@ -29,6 +29,9 @@ Status = Literal[
     "interrupted",
 ]
 STATUSES: tuple[str, ...] = get_args(Status)
+
+Stop = tuple[Status, str]
+"""How a relaxation ended, and why in words."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +84,17 @@ class Result:
 
     status: Status
     reason: str
-    force_calls: int
-    steps: int
-    fmax: float
-    smax: float
-    energy_first: float
-    energy_last: float
-    volume_ratio: float
-    shortest: float
-    spacegroup_first: str
-    spacegroup_last: str
-    wall_time: float
+    force_calls: int = 0
+    steps: int = 0
+    fmax: float = math.nan
+    smax: float = math.nan
+    energy_first: float = math.nan
+    energy_last: float = math.nan
+    volume_ratio: float = math.nan
+    shortest: float = math.nan
+    spacegroup_first: str = ""
+    spacegroup_last: str = ""
+    wall_time: float = 0.0
     curvature: float = math.nan
     mode: np.ndarray | None = field(default=None, repr=False, compare=False)
     escapes: int = 0

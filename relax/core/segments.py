@@ -11,7 +11,7 @@ import numpy as np
 
 Array = Any
 
-__all__ = ["Array", "Segments", "array_namespace", "row_dot"]
+__all__ = ["Array", "Segments", "array_namespace", "row_dot", "row_times"]
 
 
 def array_namespace(*arrays: Array) -> Any:
@@ -138,3 +138,14 @@ def row_dot(a: Array, b: Array) -> Array:
     """Inner product of each row of ``a`` with that of ``b``, (R, 3) -> (R, 1)."""
     xp = array_namespace(a)
     return xp.vecdot(a, b)[:, None]
+
+
+def row_times(rows: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """Return each of ``rows`` (N, 3) times its own matrix (N, 3, 3).
+
+    The sum over three components is written out, so that what happens to a structure does not depend, to the
+    last bit, on what else is in the batch.
+    """
+    return np.asarray(
+        rows[:, 0:1] * matrices[:, 0] + rows[:, 1:2] * matrices[:, 1] + rows[:, 2:3] * matrices[:, 2]
+    )

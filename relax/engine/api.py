@@ -1,13 +1,4 @@
-"""Many structures relaxed together: finished ones leave, new ones enter, and each has its own verdict.
-
-::
-
-    for done in relax_many(iread("many.extxyz"), "mace:medium-mpa-0", cell=True, fmax=0.02):
-        print(done.index, done.result.status, done.atoms.get_potential_energy())
-
-The structures of a batch share the calls of one potential and the arithmetic of one rule, and nothing
-else: the path of each is the one that :class:`relax.optimizers.base.RuleOptimizer` takes with it alone.
-"""
+"""Many structures relaxed together."""
 
 from __future__ import annotations
 
@@ -20,28 +11,22 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from relax.calculators import as_potential
-from relax.calculators.base import Evaluation, Geometry, Potential
-from relax.calculators.batch_size import PROBED, Budget
-from relax.calculators.splitting import chosen, unknown
-from relax.core import state as states
-from relax.core.errors import OutOfMemory
-from relax.core.result import Status
-from relax.core.rule import Point, Rule
-from relax.core.settings import BACKTRACKS, RECOVERABLE, STALL, Criteria
-from relax.core.state import State
-from relax.engine.coordinates import Batch, Gradients
-from relax.engine.entries import Cell, Entrance, Member, Relaxed
-from relax.engine.history import History
-from relax.engine.saddle.check import Aside, Probing
+from relax.calculators.base import Potential
+from relax.calculators.batch_size import PROBED
+from relax.calculators.potentials import as_potential
+from relax.core.rule import Rule
+from relax.core.settings import Criteria, check_on_bad
+from relax.engine.coordinates import BatchCoordinates
+from relax.engine.entries import Cell, Entry, Intake, Relaxed
+from relax.engine.evaluation import BatchCalls
+from relax.engine.history import BatchSanity
+from relax.engine.relaxation import Policy, Relaxation
 from relax.engine.saddle.lowest_mode import MinimumCheck, parse_minimum_check
-from relax.engine.termination import Jury, Verdicts
 from relax.geometry.symmetry import SYMPREC
-from relax.preconditioner.pair_stiffness import PairStiffness
-from relax.rules import DEFAULT_RULE, RULES
-from relax.rules.wrappers import for_atoms, innermost, is_ascent
+from relax.rules import DEFAULT_RULE, build_rule
+from relax.rules.wrappers import innermost
 
-__all__ = ["Ensemble", "Relaxed", "relax_many"]
+__all__ = ["BatchRun", "Relaxed", "relax_many"]
 
 
 def relax_many(
@@ -112,58 +97,33 @@ def relax_many(
     ValueError
         An unknown rule, or a parameter out of its bounds.
     """
-    followed = dressed(rule, settings)
-    ensemble = Ensemble(
+    followed = build_rule(rule, settings)
+    check_on_bad(on_bad, ("stop", "backtrack"))
+    run = BatchRun(
         as_potential(potential),
         followed,
         Criteria(fmax, steps, smax, energy_change, displacement, timeout),
-        Entrance(innermost(followed), cell, pressure, symmetry, symprec, rattle, seed),
+        Policy(on_bad == "backtrack", parse_minimum_check(check, escape), escape),
+        Intake(innermost(followed), cell, pressure, symmetry, symprec, rattle, seed),
         budget,
-        on_bad,
-        check,
-        escape,
     )
-    return _shown(ensemble, structures) if progress else ensemble.run(structures)
+    results = run.run(structures)
+    if not progress:
+        return results
+    from relax.io.progress import tracked
+
+    return tracked(results, len(structures) if isinstance(structures, Sized) else None, lambda: run.active)
 
 
-def _shown(ensemble: Ensemble, structures: Iterable[Atoms]) -> Iterator[Relaxed]:
-    """Relax ``structures`` beside a bar, which tells the time left if it knows how many there are."""
-    from relax.io.progress import progress
-
-    total = len(structures) if isinstance(structures, Sized) else None
-    with progress() as bar:
-        bar.start(total)
-        began = time.monotonic()
-        for ended, relaxed in enumerate(ensemble.run(structures), 1):
-            bar.advance()
-            rate = ended / max(time.monotonic() - began, 1e-9)
-            bar.pace(ensemble.active, ended, rate, None if total is None else total - ended)
-            yield relaxed
-
-
-def dressed(rule: str | Rule, settings: dict[str, Any]) -> Rule:
-    """Return the rule that a name and its settings mean, or a rule as it is."""
-    if isinstance(rule, Rule):
-        if settings:
-            raise TypeError(f"give either a rule or its parameters, not both: {', '.join(settings)}")
-        return rule
-    if rule not in RULES:
-        raise ValueError(f"unknown rule {rule!r} (there are: {', '.join(RULES)})")
-    common = for_atoms.__kwdefaults__ or {}
-    own = {name: value for name, value in settings.items() if name not in common}
-    dress = {name: value for name, value in settings.items() if name in common}
-    return for_atoms(RULES[rule].from_settings(own, tuple(common)), **dress)
-
-
-class Ensemble:
+class BatchRun:
     """The loop around one potential and one rule; see :func:`relax_many` for the parameters.
 
     Attributes
     ----------
     seconds
-        Time spent, by part: ``"potential"``, ``"rule"``, ``"cell"`` and ``"bookkeeping"``.
-    active
-        Structures in the batch.
+        Time spent, by part: ``"potential"``, ``"rule"``, which is the whole step, and ``"bookkeeping"``.
+    relaxation
+        The structures that are being relaxed; None where there are none.
     """
 
     def __init__(
@@ -171,41 +131,32 @@ class Ensemble:
         potential: Potential,
         rule: Rule,
         criteria: Criteria,
-        entrance: Entrance,
+        policy: Policy,
+        intake: Intake,
         budget: float | None = None,
-        on_bad: str = "stop",
-        check: str | MinimumCheck | None = None,
-        escape: bool = False,
     ) -> None:
-        if on_bad not in ("stop", "backtrack"):
-            raise ValueError(f"on_bad = {on_bad!r} is not allowed; give 'stop' or 'backtrack'")
-        self.potential, self.rule, self.entrance = potential, rule, entrance
-        self.budget = Budget(potential, budget)
-        self.goes_back = BACKTRACKS if on_bad == "backtrack" else 0
-        self.jury = Jury(criteria, not is_ascent(rule), innermost(rule).undoes)
-        self.probing: Probing | None = None
-        if (how := parse_minimum_check(check, escape)) is not None:
-            self.probing = Probing(how, escape, rule.stiffness or PairStiffness(), criteria.steps)
-        self.seconds = dict.fromkeys(("potential", "rule", "cell", "bookkeeping"), 0.0)
-        self.members: list[Member] = []
-        self.batch: Batch
-        self.history: History
-        self.state: State
-        self._arrivals: list[Member] = []
-        self._next: Member | None = None
+        self.potential, self.rule, self.criteria, self.policy = potential, rule, criteria, policy
+        self.intake, self.calls = intake, BatchCalls(potential, budget)
+        self.seconds = dict.fromkeys(("potential", "rule", "bookkeeping"), 0.0)
+        self.relaxation: Relaxation | None = None
+        self.coordinates: BatchCoordinates
+        self.sanity: BatchSanity
+        self.entries: list[Entry] = []
+        self._arrivals: list[Entry] = []
+        self._next: Entry | None = None
 
     @property
     def active(self) -> int:
-        """The number of structures in the batch."""
-        return len(self.members)
+        """The number of structures that are being relaxed."""
+        return len(self.entries)
 
     def run(self, structures: Iterable[Atoms]) -> Iterator[Relaxed]:
         """Relax ``structures``, and yield each as it ends."""
         source = enumerate(structures)
-        self.members, self._arrivals, self._next = [], [], None
+        self.entries, self._arrivals, self._next = [], [], None
         try:
             while True:
-                for entered in self._enter(source, sum(member.size for member in self.members)):
+                for entered in self._enter(source, sum(entry.size for entry in self.entries)):
                     if isinstance(entered, Relaxed):
                         yield entered
                     else:
@@ -214,13 +165,14 @@ class Ensemble:
                     arrivals, self._arrivals = self._arrivals, []
                     with self._clock("bookkeeping"):
                         self._join(arrivals)
-                if not self.members:
+                if not self.entries:
                     return
                 yield from self._round()
         finally:
-            for member in [*self.members, *self._arrivals, *([self._next] if self._next else [])]:
-                self.potential.release(member.start.key)
-            self.members, self._arrivals, self._next = [], [], None
+            for entry in [*self.entries, *self._arrivals, *([self._next] if self._next else [])]:
+                assert entry.start is not None
+                self.potential.release(entry.start.key)
+            self.entries, self._arrivals, self._next = [], [], None
 
     @contextmanager
     def _clock(self, part: str) -> Iterator[None]:
@@ -230,201 +182,79 @@ class Ensemble:
         finally:
             self.seconds[part] += time.perf_counter() - began
 
-    # ----------------------------------------------------------------------------------------------
-    # In and out
-
-    def _enter(self, source: Iterator[tuple[int, Atoms]], filled: float) -> Iterator[Member | Relaxed]:
-        """Yield members until the batch is full, and what cannot become one."""
-        count = len(self.members)
-        while filled < self.budget.limit:
+    def _enter(self, source: Iterator[tuple[int, Atoms]], filled: float) -> Iterator[Entry | Relaxed]:
+        """Yield entries until the batch is full, and the results of what cannot become one."""
+        count, budget = len(self.entries), self.calls.budget
+        while filled < budget.limit:
             if self._next is None:
                 index, atoms = next(source, (0, None))
                 if atoms is None:
                     return
                 with self._clock("bookkeeping"):
-                    entered = self.entrance.admit(index, atoms, self.potential)
+                    entered = self.intake.accept(index, atoms, self.potential)
                 if isinstance(entered, Relaxed):
                     yield entered
                     continue
                 self._next = entered
-            if filled and filled + self._next.size > self.budget.limit:
+            if filled and filled + self._next.size > budget.limit:
                 return
             filled += self._next.size
-            member, self._next = self._next, None
-            yield member
+            entry, self._next = self._next, None
+            yield entry
             count += 1
-            if self.budget.to_probe and count >= PROBED:
+            if budget.to_probe and count >= PROBED:
                 return
 
-    def _join(self, arrivals: list[Member]) -> None:
-        """Take new members into the batch."""
-        batch = Batch([member.start for member in arrivals])
-        history = History(batch, [member.integrity for member in arrivals], self.goes_back)
-        state = self.rule.init(batch.x)
-        if self.members:
-            self.batch.extend(batch)
-            self.history.extend(history)
-            self.state = states.concat([self.state, state])
-            self.members += arrivals
+    def _join(self, arrivals: list[Entry]) -> None:
+        coordinates = BatchCoordinates([entry.start for entry in arrivals if entry.start is not None])
+        sanity = BatchSanity(coordinates, [entry.sanity for entry in arrivals if entry.sanity is not None])
+        joining = Relaxation(self.rule, self.criteria, self.policy, coordinates, sanity, arrivals)
+        if self.entries and self.relaxation is not None:
+            self.relaxation.join(joining)
+            self.sanity.extend(sanity)
+            self.coordinates.extend(coordinates)
         else:
-            self.batch, self.history, self.state, self.members = batch, history, state, list(arrivals)
-        self.sizes = np.array([member.size for member in self.members])
-
-    def _part(self, verdicts: Verdicts) -> list[Relaxed]:
-        """Take the structures that have ended out of the batch, and return them."""
-        batch, history = self.batch, self.history
-        for status in {status for status, _ in verdicts.values()}:
-            which = np.zeros(len(batch), bool)
-            which[[s for s, (ended, _) in verdicts.items() if ended == status]] = True
-            batch.put_back(history.last(status), which)
-        leaving = [
-            self.members[s].leave(batch, history, s, verdict) for s, verdict in sorted(verdicts.items())
-        ]
-        for s in verdicts:
-            self.potential.release(self.members[s].start.key)
-        stays = np.ones(len(batch), bool)
-        stays[list(verdicts)] = False
-        self.members = [member for member, stay in zip(self.members, stays, strict=True) if stay]
-        if self.members:
-            self.state = states.take(self.state, stays[batch.seg.owner])
-            history.take(stays[batch.owner], stays)
-            batch.take(stays)
-            self.sizes = self.sizes[stays]
-        return leaving
-
-    # ----------------------------------------------------------------------------------------------
-    # One round: a force call and a step for each structure
+            self.relaxation, self.coordinates, self.sanity = joining, coordinates, sanity
+        self.entries = [*self.entries, *arrivals]
+        self.sizes = np.array([entry.size for entry in self.entries])
 
     def _round(self) -> Iterator[Relaxed]:
-        began = time.perf_counter()
-        shares = self.sizes / self.sizes.sum()
+        """Make a force call and a step for each structure."""
+        assert self.relaxation is not None
+        began, shares = time.perf_counter(), self.sizes / self.sizes.sum()
+        relaxation, record = self.relaxation, self.relaxation.history.record
         with self._clock("potential"):
-            answer = self._evaluate(self.batch.geometry())
+            evaluation, calls = self.calls.evaluate(
+                self.coordinates, self.sizes, relaxation.history.good, record.unmoved
+            )
         with self._clock("bookkeeping"):
-            self.history.record.wall += shares * (time.perf_counter() - began)
+            record.wall += shares * (time.perf_counter() - began)
             began = time.perf_counter()
-            integrity = [member.integrity for member in self.members]
-            probed = np.array([member.look is not None for member in self.members])
-            verdicts, slopes = self.jury.judge(self.batch, integrity, self.history, answer, probed)
-            aside = Aside.none(self.batch)
-            if self.probing is not None:
-                aside = self.probing.settle(self.batch, self.members, self.history, slopes, verdicts)
-            values = self.batch.values(answer)
-            if self._go_back(verdicts, answer, values):
-                slopes = self.batch.slopes(answer.forces, answer.stresses)
-        self._step(verdicts, answer, values, slopes, aside)
+            relaxation.observe(evaluation, calls)
+            relaxation.finish()
+        with self._clock("rule"):
+            stops = relaxation.advance()
         with self._clock("bookkeeping"):
-            self.history.record.wall += shares * (time.perf_counter() - began)
-            leaving = self._part(verdicts) if verdicts else []
+            record.wall += shares * (time.perf_counter() - began)
+            leaving = self._leave() if stops else []
         yield from leaving
 
-    def _evaluate(self, geometry: Geometry) -> Evaluation:
-        """Return what the potential says of all structures, in as many calls as it takes.
-
-        It is not asked again of one that has not moved, as a rule that takes back a step may leave it.
-        """
-        answer, good, stays = unknown(geometry), self.history.good, self.history.record.stays
-        pressure = self.batch.fixed.pressure * self.batch.volumes if stays.any() else 0.0
-        atoms = stays[self.batch.owner]
-        answer.energies = np.where(stays, good.value - pressure, answer.energies)
-        answer.forces[atoms], answer.stresses[stays] = good.forces[atoms], good.stresses[stays]
-        for stress in (True, False):
-            alike = np.flatnonzero((self.batch.fixed.relaxes == stress) & ~stays)
-            for chunk in self.budget.chunks(self.sizes[alike]):
-                self._ask(geometry, alike[chunk], stress, answer)
-        return answer
-
-    def _ask(self, geometry: Geometry, places: np.ndarray, stress: bool, answer: Evaluation) -> None:
-        """Fill in what the potential says of the structures at ``places``, together or else by halves."""
-        size, began = float(self.sizes[places].sum()), time.perf_counter()
-        try:
-            some, atoms = chosen(geometry, np.isin(np.arange(len(geometry.keys)), places))
-            said = self.potential.evaluate(some, stress)
-        except OutOfMemory as error:
-            self.budget.shrink(size)
-            fault = " ".join(str(error).split()) or "out of memory"
-        except Exception as error:
-            fault = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
-        else:
-            self.budget.learn(len(places), size, time.perf_counter() - began)
-            answer.energies[places] = said.energies
-            answer.forces[atoms] = said.forces
-            answer.stresses[places] = said.stresses
-            answer.faults |= {int(places[s]): words for s, words in said.faults.items()}
-            self.history.record.calls[places] += 1
-            return
-        if len(places) == 1:
-            answer.faults[int(places[0])] = fault
-            self.history.record.calls[places] += 1
-            return
-        half = len(places) // 2
-        self._ask(geometry, places[:half], stress, answer)
-        self._ask(geometry, places[half:], stress, answer)
-
-    def _go_back(self, verdicts: Verdicts, answer: Evaluation, values: np.ndarray) -> bool:
-        """Let what went wrong go on from where they were good in half steps, if they still may."""
-        batch, history, record = self.batch, self.history, self.history.record
-        again = np.zeros(len(batch), bool)
-        for s, (status, _) in list(verdicts.items()):
-            last = history.last(status)
-            if status not in RECOVERABLE or record.goes_back[s] == 0 or np.isnan(last.value[s]):
-                continue
-            again[s], mine = True, batch.slice(s)
-            only = np.arange(len(batch)) == s
-            batch.put_back(last, only)
-            answer.forces[mine], answer.stresses[s], values[s] = (
-                last.forces[mine],
-                last.stresses[s],
-                last.value[s],
-            )
-            record.goes_back[s] -= 1
-            record.shorter[s] *= 0.5
-            record.still[s], record.moved[s] = 0, np.nan
-            del verdicts[s]
-        if again.any():
-            self._afresh(again)
-        return bool(again.any())
-
-    def _afresh(self, which: np.ndarray) -> None:
-        """Let the rule forget the structures that the mask ``which`` (S,) names."""
-        rows = which[self.batch.seg.owner][:, None]
-        self.state = states.where(rows, self.rule.init(self.batch.x), self.state)
-
-    def _step(
-        self, verdicts: Verdicts, answer: Evaluation, values: np.ndarray, slopes: Gradients, aside: Aside
-    ) -> None:
-        """Take a step with every structure; one that is about to leave is put back anyway."""
-        batch, record, seg = self.batch, self.history.record, self.batch.seg
-        far = batch.far & ~aside.which
-        if far.any():
-            with self._clock("cell"):
-                batch.rebase(far)
-                slopes = batch.slopes(answer.forces, answer.stresses)
-            self._afresh(far)
-        with self._clock("rule"):
-            metric = None if self.rule.stiffness is None else batch.metric(self.rule.stiffness)
-            point = Point(batch.x, slopes.g, values[seg.owner][:, None], seg, metric)
-            dx, self.state = self.rule.update(self.state, point)
-        with self._clock("cell"):
-            dx = np.where(aside.which[seg.owner][:, None], 0.0, dx)
-            astray = np.logical_or.reduceat(~np.isfinite(dx).all(axis=1), seg.starts)
-            if astray.any():
-                dx = np.where(astray[seg.owner][:, None], 0.0, dx)
-                words: tuple[Status, str] = ("nonfinite", "the rule's step is not finite")
-                lost = {int(s): words for s in np.flatnonzero(astray) if s not in verdicts}
-                self._go_back(lost, answer, values)
-                verdicts |= lost
-            dx = record.shorter[seg.owner][:, None] * batch.allow(dx) + aside.dx
-            batch.move(dx)
-            size = np.maximum.reduceat(np.abs(dx).max(axis=1), seg.starts)
-            way = dx[batch.rows[0]]
-            moved = np.sqrt(np.maximum.reduceat((way * way).sum(axis=1), batch.firsts))
-            ended = np.isin(np.arange(len(batch)), list(verdicts))
-            record.stays = (size == 0) & ~ended
-            off = astray | aside.which
-            record.still = np.where((size < STALL[0]) & ~off, record.still + 1, 0)
-            record.moved = np.where(off, np.nan, moved)
-            record.before = values
-            record.steps += ~ended & ~off
-            if aside.pushed.any():
-                self._afresh(aside.pushed)
+    def _leave(self) -> list[Relaxed]:
+        """Take the structures that have ended out of the batch, and return them."""
+        assert self.relaxation is not None
+        coordinates, relaxation = self.coordinates, self.relaxation
+        stops, history = relaxation.stops, relaxation.history
+        relaxation.put_back()
+        leaving = [self.entries[s].leave(coordinates, history, s, stop) for s, stop in sorted(stops.items())]
+        stays = np.ones(len(coordinates), bool)
+        stays[list(stops)] = False
+        for entry, stay in zip(self.entries, stays, strict=True):
+            if not stay and entry.start is not None:
+                self.potential.release(entry.start.key)
+        self.entries = [entry for entry, stay in zip(self.entries, stays, strict=True) if stay]
+        if self.entries:
+            relaxation.keep(stays)
+            self.sanity.take(stays[coordinates.owner], stays)
+            coordinates.take(stays)
+            self.sizes = self.sizes[stays]
+        return leaving

@@ -1,28 +1,30 @@
-"""The structures of a batch as they enter and as they leave."""
+"""How structures enter the engine, and how they leave it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from relax.calculators.base import Potential
-from relax.core.errors import UnsupportedStructure
-from relax.core.result import Result, Status
+from relax.core.errors import UnsupportedStructure, one_line
+from relax.core.result import Result, Stop
 from relax.core.settings import check_start
-from relax.engine.coordinates import Batch, Start
+from relax.engine.arrays import Start
+from relax.engine.coordinates import BatchCoordinates
 from relax.engine.history import History
-from relax.engine.saddle.lowest_mode import Probe
+from relax.engine.saddle.check import MinimumSearch
 from relax.geometry.cell import CellFreedom, StepScale, cell_freedom
-from relax.geometry.perturb import rattle as rattled
+from relax.geometry.perturb import rattle
 from relax.geometry.sanity import Integrity, Shape, change
 from relax.geometry.symmetry import SYMPREC, SpaceGroup, space_group
 
-__all__ = ["Cell", "Entrance", "Look", "Member", "Relaxed"]
+__all__ = ["Cell", "Entry", "Intake", "Relaxed", "build_result", "prepare"]
 
 Cell = bool | CellFreedom
 """What may be asked of a cell."""
@@ -30,7 +32,7 @@ Cell = bool | CellFreedom
 
 @dataclass(frozen=True)
 class Relaxed:
-    """A structure that has left the batch.
+    """A structure that has been relaxed.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ class Relaxed:
     atoms
         A copy of it where it ended, with energy, forces and stress if there are any.
     result
-        The verdict.  ``wall_time`` is its share, by size, of the time of the rounds it took part in.
+        How it ended.  ``wall_time`` is its share, by size, of the time of the rounds it took part in.
     """
 
     index: int
@@ -48,108 +50,144 @@ class Relaxed:
 
 
 @dataclass
-class Look:
-    """The look around a place where a structure has converged."""
+class Entry:
+    """A structure that is being relaxed, beside its rows.
 
-    probe: Probe
-    g: np.ndarray  # (R, 3) eV/A, the gradient there
-    reason: str  # in words, how it has converged
-
-
-@dataclass
-class Member:
-    """A structure in the batch, beside its rows."""
+    Parameters
+    ----------
+    index
+        Its place among the structures given, from 0.
+    first
+        The structure before it was rattled.
+    symprec
+        Tolerance (A) of its space groups.
+    start
+        How it entered; None for what is no plain structure.
+    sanity
+        Its sanity check; None before it is first looked at.
+    size
+        Its size in the unit of the potential.
+    search
+        What is known of the curvature where it is now.
+    escapes
+        Times that it left a saddle point.
+    """
 
     index: int
-    start: Start
-    first: Atoms  # before the rattle
-    integrity: Integrity
-    size: float  # in the unit of the potential
-    symprec: float  # A
-    look: Look | None = None  # where it is now
+    first: Atoms
+    symprec: float = SYMPREC
+    start: Start | None = None
+    sanity: Integrity | None = None
+    size: float = 1.0
+    search: MinimumSearch | None = None
     escapes: int = 0
 
-    def leave(self, batch: Batch, history: History, s: int, verdict: tuple[Status, str]) -> Relaxed:
-        """Return what has become of this structure, which is in place ``s`` of the batch."""
-        record, last, atoms = history.record, history.last(verdict[0]), batch.atoms(s)
-        if np.isfinite(last.value[s]):
-            pressure = batch.fixed.pressure[s]
-            energy = last.value[s] - pressure * batch.volumes[s] if pressure else last.value[s]
-            answers = {"energy": float(energy), "forces": last.forces[batch.slice(s)].copy()}
-            if np.isfinite(last.stresses[s]).all():
-                answers["stress"] = last.stresses[s][[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-            atoms.calc = SinglePointCalculator(atoms, **answers)
-        result = told(
+    def unknown(self, last: Atoms, stop: Stop) -> Result:
+        """Return what there is to say of this structure, now ``last``, before it was evaluated."""
+        return build_result(self.first, last, stop, self.symprec)
+
+    def result(self, last: Atoms, history: History, s: int, stop: Stop) -> Result:
+        """Return what there is to say of this structure, now ``last`` and in place ``s``, and of its end."""
+        record, at = history.record, history.last(stop[0])
+        return build_result(
             self.first,
-            atoms,
-            verdict,
-            symprec=self.symprec,
-            known=self.integrity.checked,
+            last,
+            stop,
+            self.symprec,
+            self.sanity.checked if self.sanity else None,
             force_calls=int(record.calls[s]),
             steps=int(record.steps[s]),
-            fmax=float(last.fmax[s]),
-            smax=float(last.smax[s]),
-            energy_first=float(record.first[s]),
-            energy_last=float(last.value[s]),
+            fmax=float(at.fmax[s]),
+            smax=float(at.smax[s]),
+            energy_first=float(record.energy_initial[s]),
+            energy_last=float(at.value[s]),
             wall_time=float(record.wall[s]),
-            curvature=self.look.probe.curvature if self.look else math.nan,
-            mode=self.look.probe.mode if self.look else None,
+            curvature=self.search.probe.curvature if self.search else math.nan,
+            mode=self.search.probe.mode if self.search else None,
             escapes=self.escapes,
         )
-        return Relaxed(self.index, atoms, result)
+
+    def leave(self, coordinates: BatchCoordinates, history: History, s: int, stop: Stop) -> Relaxed:
+        """Return what has become of this structure, which is in place ``s`` and ended by ``stop``."""
+        at, atoms = history.last(stop[0]), coordinates.atoms(s)
+        if np.isfinite(at.value[s]):
+            results = {
+                "energy": float(coordinates.energies(at.value)[s]),
+                "forces": at.forces[coordinates.slice(s)].copy(),
+            }
+            if np.isfinite(at.stresses[s]).all():
+                results["stress"] = at.stresses[s][[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+            atoms.calc = SinglePointCalculator(atoms, **results)
+        return Relaxed(self.index, atoms, self.result(atoms, history, s, stop))
 
 
-def told(
-    first: Atoms,
-    last: Atoms,
-    verdict: tuple[Status, str],
-    *,
-    symprec: float,
-    known: Shape | None = None,
-    force_calls: int = 0,
-    steps: int = 0,
-    fmax: float = math.nan,
-    smax: float = math.nan,
-    energy_first: float = math.nan,
-    energy_last: float = math.nan,
-    wall_time: float = 0.0,
-    curvature: float = math.nan,
-    mode: np.ndarray | None = None,
-    escapes: int = 0,
+def build_result(
+    first: Atoms, last: Atoms, stop: Stop, symprec: float, known: Shape | None = None, **numbers: Any
 ) -> Result:
-    """Return what there is to say of a structure that was ``first`` and is ``last``."""
-    status, reason = verdict
-    ratio, shortest = (math.nan, math.nan) if status == "refused" else change(first, last, known)
+    """Return what there is to say of a structure that was ``first``, is ``last``, and ended by ``stop``.
+
+    Parameters
+    ----------
+    symprec
+        Tolerance (A) of the space groups.
+    known
+        A shape that may be that of ``last``.
+    **numbers
+        Other fields of the result.
+    """
+    ratio, shortest = (math.nan, math.nan) if stop[0] == "refused" else change(first, last, known)
     return Result(
-        status=status,
-        reason=reason,
-        force_calls=force_calls,
-        steps=steps,
-        fmax=fmax,
-        smax=smax,
-        energy_first=energy_first,
-        energy_last=energy_last,
+        *stop,
         volume_ratio=ratio,
         shortest=shortest,
         spacegroup_first=space_group(first, symprec),
         spacegroup_last=space_group(last, symprec),
-        wall_time=wall_time,
-        curvature=curvature,
-        mode=mode,
-        escapes=escapes,
+        **numbers,
     )
 
 
-@dataclass
-class Entrance:
-    """What is done to structures before they enter, and which ones may.
+def prepare(
+    key: int, atoms: Atoms, freedom: CellFreedom | None, scale: StepScale, keep_symmetry: bool, symprec: float
+) -> Start:
+    """Return ``atoms`` as they enter; where their symmetry is kept, they are snapped to it in place.
 
     Parameters
     ----------
+    key
+        The name of the structure.
+    atoms
+        The structure.
+    freedom
+        What its cell may do; None where it is held.
+    scale
+        The rule, which says how long steps of the cell are where ``freedom`` does not.
+    keep_symmetry, symprec
+        Whether the space group is kept, and the tolerance (A) by which it is found.
+
+    Raises
+    ------
+    UnsupportedStructure
+        The cell that is to relax is no cell.
+    ValueError
+        There is no symmetry to keep.
+    """
+    start = Start(key, atoms, freedom and freedom.sized(scale, len(atoms)))
+    if keep_symmetry:
+        start.group = SpaceGroup.of(atoms, symprec)
+        start.group.snap(atoms)
+    return start
+
+
+@dataclass
+class Intake:
+    """What is done to structures before they enter a batch, and which ones may.
+
+    Parameters
+    ----------
+    scale
+        The rule that is followed.
     cell, pressure, symmetry, symprec, rattle, seed
         As in :class:`relax.optimizers.base.RuleOptimizer`; ``cell`` may also be a function of the structure.
-    strider
-        The rule that is followed.
 
     Raises
     ------
@@ -157,7 +195,7 @@ class Entrance:
         A value is not allowed.
     """
 
-    strider: StepScale
+    scale: StepScale
     cell: Cell | Callable[[Atoms], Cell] = False
     pressure: float = 0.0
     symmetry: str = "free"
@@ -171,8 +209,8 @@ class Entrance:
             cell_freedom(self.cell, self.pressure)
         self.keys = 0
 
-    def admit(self, index: int, given: Atoms, potential: Potential) -> Member | Relaxed:
-        """Return what a structure is in the batch, or the verdict that keeps it out.
+    def accept(self, index: int, given: Atoms, potential: Potential) -> Entry | Relaxed:
+        """Return a structure as it enters the batch, or the result that keeps it out.
 
         Raises
         ------
@@ -180,29 +218,27 @@ class Entrance:
             It is no structure.
         """
         if not isinstance(given, Atoms):
-            raise TypeError(f"structure {index} is no Atoms but a {type(given).__name__}")
+            raise TypeError(f"structure {index} is a {type(given).__name__}, expected ase.Atoms")
         atoms: Atoms = given.copy()
 
-        def out(status: Status, reason: str, atoms: Atoms = atoms) -> Relaxed:
-            result = told(atoms, atoms, (status, reason), symprec=self.symprec)
-            return Relaxed(index, atoms, result)
+        def out(stop: Stop, atoms: Atoms = atoms) -> Relaxed:
+            return Relaxed(index, atoms, build_result(atoms, atoms, stop, self.symprec))
 
         if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
-            return out("nonfinite", "a position or the cell is not finite")
+            return out(("nonfinite", "a position or the cell is not finite"))
         key, self.keys = self.keys, self.keys + 1
         try:
             start, first = self._start(key, atoms)
             size = potential.admit(key, atoms)
-        except UnsupportedStructure as refusal:
-            return out("refused", str(refusal), given.copy())
+        except UnsupportedStructure as error:
+            return out(("refused", str(error)), given.copy())
         except Exception as error:
-            words = " ".join(str(error).split()) or "no message"
-            return out("calculator_error", f"{type(error).__name__}: {words}", given.copy())
-        integrity = Integrity(atoms)
-        if fault := integrity.at_start():
+            return out(("calculator_error", one_line(error)), given.copy())
+        sanity = Integrity(atoms)
+        if fault := sanity.at_start():
             potential.release(key)
-            return out(*fault)
-        return Member(index, start, first, integrity, max(float(size), 1.0), self.symprec)
+            return out(fault)
+        return Entry(index, first, self.symprec, start, sanity, max(float(size), 1.0))
 
     def _start(self, key: int, atoms: Atoms) -> tuple[Start, Atoms]:
         """Return ``atoms`` as they enter, changed in place, and as they were before the rattle."""
@@ -210,17 +246,12 @@ class Entrance:
             raise UnsupportedStructure("there are no atoms to relax")
         try:
             freedom = cell_freedom(self.cell(atoms) if callable(self.cell) else self.cell, self.pressure)
-            if freedom is not None:
-                freedom = freedom.sized(self.strider, len(atoms))
-            group = None
-            if self.symmetry == "keep":
-                group = SpaceGroup.of(atoms, self.symprec)
-                group.snap(atoms)
+            start = prepare(key, atoms, freedom, self.scale, self.symmetry == "keep", self.symprec)
         except ValueError as error:
             raise UnsupportedStructure(" ".join(str(error).split())) from error
-        start, first = Start(key, atoms, freedom, group), atoms.copy()
+        first = atoms.copy()
         if self.rattle:
-            rattled(atoms, self.rattle, self.seed, freedom)
-            if freedom is not None:
+            rattle(atoms, self.rattle, self.seed, start.freedom)
+            if start.freedom is not None:
                 start.reference = first.cell.array
         return start, first

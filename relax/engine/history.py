@@ -1,26 +1,78 @@
-"""What a batch remembers of each structure: how it fares, and where it was when it was last good."""
+"""What is remembered of each structure: how it fares, and where it was when it was last good."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 
 from relax.core.ragged import RaggedArrays
-from relax.engine.coordinates import Batch, Place, times
+from relax.core.result import Stop
+from relax.engine.arrays import Coordinates, Place
+from relax.engine.coordinates import BatchCoordinates
+from relax.geometry.displacement import Displacements
 from relax.geometry.sanity import Integrity
 
-__all__ = ["History", "Record", "Snapshot"]
+__all__ = ["BatchSanity", "History", "Record", "Sanity", "Snapshot"]
+
+
+class Sanity(Protocol):
+    """Whether structures still hang together as they did at the start."""
+
+    def moved(self) -> np.ndarray:
+        """Return how far (S,), A, neighbours can have gone apart since the last check."""
+        ...
+
+    def fault(self, s: int) -> Stop | None:
+        """Check structure ``s``: return what is wrong with it, or None and count from here."""
+        ...
+
+
+class BatchSanity:
+    """The sanity checks of the structures of a batch.
+
+    Parameters
+    ----------
+    coordinates
+        The structures.
+    checks
+        The sanity check of each.
+    """
+
+    def __init__(self, coordinates: BatchCoordinates, checks: Sequence[Integrity]) -> None:
+        self.coordinates, self.checks = coordinates, list(checks)
+        self.since = Displacements.of([check.checked for check in checks])
+
+    def take(self, atoms: np.ndarray, structures: np.ndarray) -> None:
+        """Keep the ``atoms`` (N,) and the ``structures`` (S,) in these masks."""
+        self.since.take(atoms, structures)
+        self.checks = [check for check, stays in zip(self.checks, structures, strict=True) if stays]
+
+    def extend(self, others: BatchSanity) -> None:
+        """Add what ``others`` hold after what is here."""
+        self.since.extend(others.since)
+        self.checks += others.checks
+
+    def moved(self) -> np.ndarray:
+        c = self.coordinates
+        return self.since.longest(c.positions, c.cells, c.constants.pbc, c.owner, c.firsts)
+
+    def fault(self, s: int) -> Stop | None:
+        fault = self.checks[s].fault(self.coordinates.shape(s))
+        if fault is None:
+            self.since.check(s, self.coordinates.slice(s), self.checks[s].checked)
+        return fault
 
 
 @dataclass
-class Snapshot(Place):
-    """What structures were like, each at its own time, and what was said of them."""
+class Snapshot(RaggedArrays):
+    """What structures were like, each at its own time, and what was computed for them."""
 
-    OF_ATOMS = ("x", "forces")
+    OF_ATOMS = ("forces",)
 
+    place: Place
     forces: np.ndarray  # (N, 3) eV/A, of the potential
     stresses: np.ndarray  # (S, 3, 3) eV/A^3, of the potential
     value: np.ndarray  # (S,) energy or enthalpy, eV; NaN where there was no such time
@@ -28,15 +80,13 @@ class Snapshot(Place):
     smax: np.ndarray  # (S,) GPa
 
     @classmethod
-    def blank(cls, batch: Batch) -> Self:
-        """Return the structures of ``batch`` where they are, with nothing said of them yet."""
-        place, unknown = batch.place, np.full(len(batch), np.nan)
+    def blank(cls, coordinates: Coordinates) -> Self:
+        """Return structures where they are, with nothing computed for them yet."""
+        count, unknown = len(coordinates), np.full(len(coordinates), np.nan)
         return cls(
-            x=place.x.copy(),
-            strain=place.strain.copy(),
-            reference=place.reference.copy(),
-            forces=np.full_like(place.x, np.nan),
-            stresses=np.full_like(place.strain, np.nan),
+            place=coordinates.place.copy(),
+            forces=np.full((len(coordinates.owner), 3), np.nan),
+            stresses=np.full((count, 3, 3), np.nan),
             value=unknown,
             fmax=unknown.copy(),
             smax=unknown.copy(),
@@ -47,84 +97,66 @@ class Snapshot(Place):
 class Record(RaggedArrays):
     """How structures fare."""
 
-    OF_ATOMS = ("looked_at",)
-
-    looked_at: np.ndarray  # (N, 3) A, positions at the last close look
-    cell_looked_at: np.ndarray  # (S, 3, 3) A, periodic vectors at the last close look
-    undo: np.ndarray  # (S, 3, 3) pseudoinverse of those
     calls: np.ndarray  # (S,) force calls
     steps: np.ndarray  # (S,)
-    stays: np.ndarray  # (S,) whether the last step was none at all
-    still: np.ndarray  # (S,) steps of next to no length in a row
-    shorter: np.ndarray  # (S,) factor of the steps, after going back
-    goes_back: np.ndarray  # (S,) times that a structure may still go back
+    unmoved: np.ndarray  # (S,) whether the last step was none at all
+    n_small_steps: np.ndarray  # (S,) steps of next to no length in a row
+    step_scale: np.ndarray  # (S,) factor of the steps, after going back
+    backtracks_left: np.ndarray  # (S,) times that a structure may still go back
     moved: np.ndarray  # (S,) longest way of an atom in the last step, A; NaN before it
-    before: np.ndarray  # (S,) energy or enthalpy before the last step, eV
-    first: np.ndarray  # (S,) energy or enthalpy of the start, eV
+    energy_previous: np.ndarray  # (S,) energy or enthalpy before the last step, eV
+    energy_initial: np.ndarray  # (S,) energy or enthalpy of the start, eV
     wall: np.ndarray  # (S,) share of the time, s
 
     @classmethod
-    def of(cls, integrity: Sequence[Integrity], goes_back: int) -> Self:
+    def blank(cls, structures: int) -> Self:
         """Return the record of structures that have not been evaluated yet."""
-        shapes = [one.checked for one in integrity]
-        cells = np.stack([shape.cell for shape in shapes])
-        count, unknown = np.zeros(len(shapes), int), np.full(len(shapes), np.nan)
+        count, unknown = np.zeros(structures, int), np.full(structures, np.nan)
         return cls(
-            looked_at=np.concatenate([shape.positions for shape in shapes]),
-            cell_looked_at=cells,
-            undo=np.linalg.pinv(cells),
             calls=count,
             steps=count.copy(),
-            stays=np.zeros(len(shapes), bool),
-            still=count.copy(),
-            shorter=np.ones(len(shapes)),
-            goes_back=np.full(len(shapes), goes_back),
+            unmoved=np.zeros(structures, bool),
+            n_small_steps=count.copy(),
+            step_scale=np.ones(structures),
+            backtracks_left=count.copy(),
             moved=unknown,
-            before=unknown.copy(),
-            first=unknown.copy(),
-            wall=np.zeros(len(shapes)),
+            energy_previous=unknown.copy(),
+            energy_initial=unknown.copy(),
+            wall=np.zeros(structures),
         )
-
-    def look(self, s: int, atoms: slice, integrity: Integrity) -> None:
-        """Take note that structure ``s``, whose atoms are the slice ``atoms``, has been looked at closely."""
-        shape = integrity.checked
-        self.looked_at[atoms] = shape.positions
-        if shape.pbc.any():
-            self.cell_looked_at[s], self.undo[s] = shape.cell, np.linalg.pinv(shape.cell)
-
-    def way(self, batch: Batch) -> np.ndarray:
-        """Return how far (S,), A, neighbours can have gone apart since; see ``Integrity.moved``."""
-        cells = batch.cells * batch.fixed.pbc[:, :, None]
-        strain = self.undo @ (cells - self.cell_looked_at)
-        way = batch.positions - self.looked_at - times(self.looked_at, strain[batch.owner])
-        longest = np.sqrt(np.maximum.reduceat((way * way).sum(axis=1), batch.firsts))
-        return np.asarray(longest + Integrity.BOND * np.abs(strain).sum(axis=1).max(axis=1))
 
 
 class History:
-    """The record of the structures of a batch, and where they can be put back to.
+    """The record of structures, and where they can be put back to.
 
-    That is where each was at its last evaluation that made sense (``good``), when it last was sure to hang
-    together (``whole``), and where its energy was lowest (``lowest``).
+    That is where each was at its last evaluation that made sense (``good``), when it last passed its sanity
+    check (``whole``), and where its energy was lowest (``lowest``).
     """
 
-    def __init__(self, batch: Batch, integrity: Sequence[Integrity], goes_back: int) -> None:
-        self.record = Record.of(integrity, goes_back)
-        self.good, self.whole, self.lowest = (Snapshot.blank(batch) for _ in range(3))
+    def __init__(self, coordinates: Coordinates) -> None:
+        self.record = Record.blank(len(coordinates))
+        self.good, self.whole, self.lowest = (Snapshot.blank(coordinates) for _ in range(3))
+
+    def begin(self, backtracks: int) -> None:
+        """Begin a run, in which structures may go back so many times."""
+        record = self.record
+        record.n_small_steps[:], record.step_scale[:], record.backtracks_left[:] = 0, 1.0, backtracks
+        record.moved[:], record.energy_initial[:], record.unmoved[:] = np.nan, np.nan, False
+        self.whole.value[:], self.lowest.value[:] = np.nan, np.nan
 
     @property
-    def _columns(self) -> tuple[RaggedArrays, ...]:
+    def _arrays(self) -> tuple[RaggedArrays, ...]:
         return self.record, self.good, self.whole, self.lowest
 
     def take(self, atoms: np.ndarray, structures: np.ndarray) -> None:
-        """Keep the ``atoms`` (N,) and the ``structures`` (S,) that these masks name."""
-        for columns in self._columns:
-            columns.take(atoms, structures)
+        """Keep the ``atoms`` (N,) and the ``structures`` (S,) in these masks."""
+        for arrays in self._arrays:
+            arrays.take(atoms, structures)
 
     def extend(self, others: History) -> None:
         """Add what ``others`` hold after what is here."""
-        for columns, more in zip(self._columns, others._columns, strict=True):
-            columns.extend(more)
+        for arrays, more in zip(self._arrays, others._arrays, strict=True):
+            arrays.extend(more)
 
     def last(self, status: str) -> Snapshot:
         """Return where a structure that ends with ``status`` is put back to."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-__all__ = ["Bar", "progress"]
+__all__ = ["Bar", "progress", "tracked"]
+
+T = TypeVar("T")
 
 
 class Bar:
@@ -74,3 +78,25 @@ def progress() -> Iterator[Bar]:
         disable=not sys.stderr.isatty() or console.is_dumb_terminal,
     ) as bar:
         yield Bar(bar)
+
+
+def tracked(results: Iterable[T], total: int | None, active: Callable[[], int]) -> Iterator[T]:
+    """Yield ``results`` beside a progress bar.
+
+    Parameters
+    ----------
+    results
+        What ends, one after the other.
+    total
+        How many there will be, where that is known.
+    active
+        Returns how many are under way.
+    """
+    with progress() as bar:
+        bar.start(total)
+        began = time.monotonic()
+        for ended, result in enumerate(results, 1):
+            bar.advance()
+            rate = ended / max(time.monotonic() - began, 1e-9)
+            bar.pace(active(), ended, rate, None if total is None else total - ended)
+            yield result

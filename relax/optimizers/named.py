@@ -10,17 +10,14 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from relax import rules
 from relax.core.rule import Rule
-from relax.core.segments import Array
 from relax.optimizers.base import RuleOptimizer
-from relax.preconditioner.pair_stiffness import PairStiffness
-from relax.rules.wrappers import for_atoms
+from relax.rules.named import split_settings
+from relax.rules.wrappers import SETTINGS, for_atoms
 
 __all__ = [
     "OPTIMIZERS",
@@ -40,6 +37,10 @@ __all__ = [
     "RuleOptimizer",
     "SGDRelax",
 ]
+
+
+OPTIONS = (*(RuleOptimizer.__init__.__kwdefaults__ or {}), "master", "comm", "loginterval")
+"""What an optimizer takes by keyword beside its rule."""
 
 
 class NamedOptimizer(RuleOptimizer):
@@ -70,10 +71,6 @@ class NamedOptimizer(RuleOptimizer):
     """
 
     rule_class: ClassVar[type[Rule]]
-    PASSED_ON = (
-        *("cell", "pressure", "symmetry", "symprec", "rattle", "seed", "on_bad", "check", "escape"),
-        *("master", "comm", "loginterval"),
-    )
 
     def __init__(
         self,
@@ -86,37 +83,16 @@ class NamedOptimizer(RuleOptimizer):
         maxstep_norm: str | None = None,
         *,
         rule: Rule | None = None,
-        clip: float | None = None,
-        clip_norm: str = "atom",
-        force_floor: float | None = None,
-        schedule: Callable[[Array], Array | float] | None = None,
-        restart_when: str | None = None,
-        maximize: bool = False,
-        centred: bool = False,
-        metric: bool | PairStiffness = False,
         **settings: Any,
     ) -> None:
-        passed_on = {name: settings.pop(name) for name in self.PASSED_ON if name in settings}
+        options = {name: settings.pop(name) for name in OPTIONS if name in settings}
+        own, common = split_settings(settings)
         if rule is None:
-            rule = self.rule_class.from_settings(
-                settings, (*inspect.signature(NamedOptimizer).parameters, *self.PASSED_ON)
-            )
-        elif settings:
-            raise TypeError(f"give either rule= or its parameters, not both: {', '.join(settings)}")
-        dressed = for_atoms(
-            rule,
-            maxstep=maxstep,
-            maxstep_norm=maxstep_norm,
-            clip=clip,
-            clip_norm=clip_norm,
-            force_floor=force_floor,
-            schedule=schedule,
-            restart_when=restart_when,
-            maximize=maximize,
-            centred=centred,
-            metric=metric,
-        )
-        super().__init__(atoms, dressed, restart, logfile, trajectory, append_trajectory, **passed_on)
+            rule = self.rule_class.from_settings(own, (*SETTINGS, *OPTIONS, "rule"))
+        elif own:
+            raise TypeError(f"give either rule= or its parameters, not both: {', '.join(own)}")
+        followed = for_atoms(rule, maxstep=maxstep, maxstep_norm=maxstep_norm, **common)
+        super().__init__(atoms, followed, restart, logfile, trajectory, append_trajectory, **options)
 
 
 class SGDRelax(NamedOptimizer):

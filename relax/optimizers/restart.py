@@ -8,7 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase.io.jsonio import read_json, write_json
@@ -18,7 +18,10 @@ from relax.core import state
 from relax.core.rule import Rule
 from relax.core.segments import Array
 
-__all__ = ["described", "load", "save"]
+if TYPE_CHECKING:
+    from relax.optimizers.single_run import SingleRun
+
+__all__ = ["described", "dump", "load", "read", "save"]
 
 
 def leaves(tree: state.State) -> Iterator[Array]:
@@ -86,3 +89,39 @@ def load(path: Path, rule: Rule, rows: int) -> tuple[state.State, dict[str, Any]
     if found != {rows}:
         raise ValueError(f"{path} is of a structure of {found} rows, this one has {rows}")
     return read, data
+
+
+def dump(path: Path, run: SingleRun) -> None:
+    """Write to ``path`` what ``run`` needs to go on to the last bit."""
+    data = {
+        "rule": described(run.rule),
+        "cell": cell_words(run),
+        "state": state.to_plain(run.state or {}),
+        "place": run.structure.to_plain(),
+    }
+    save(path, data)
+
+
+def read(path: Path, run: SingleRun) -> None:
+    """Let ``run`` go on from the file ``path``.
+
+    Raises
+    ------
+    RestartError
+        The file is no restart file.
+    ValueError
+        It is of another rule, of another structure, or of another freedom of the cell.
+    """
+    found, data = load(path, run.rule, run.structure.coordinates.seg.rows)
+    if data.get("cell") != cell_words(run):
+        raise ValueError(
+            f"{path} was written with {data.get('cell')}, not with {cell_words(run)}; "
+            "use the same settings, or delete the file to start anew"
+        )
+    run.state = found
+    run.structure.from_plain(data.get("place", {}))
+
+
+def cell_words(run: SingleRun) -> str:
+    """Return what the cell may do, in words."""
+    return repr(run.structure.freedom) if run.structure.freedom else "cell=False"

@@ -7,6 +7,7 @@ from relax.rules.fire import FIRE
 from relax.rules.frankenstein import Frankenstein
 from relax.rules.gradient_descent import NAG, SGD, Momentum
 from relax.rules.lbfgs import LBFGS
+from relax.rules.named import DEFAULT_RULE, RULES, build_rule
 from relax.rules.pair_lbfgs import PairLBFGS
 from relax.rules.rprop_core import RPROP, CoRe
 from relax.rules.wrappers import MaxStep, for_atoms
@@ -32,16 +33,6 @@ __all__ = [
     "RMSprop",
     "Rule",
     "Segments",
+    "build_rule",
     "for_atoms",
 ]
-
-RULES: dict[str, type[Rule]] = {
-    rule.NAME or rule.__name__.lower(): rule
-    for rule in (
-        SGD, Momentum, NAG, AdaGrad, AdaDelta, RMSprop, Adam, AdaMax, RPROP, CoRe, Frankenstein, FIRE, LBFGS,
-        PairLBFGS,
-    )
-}  # fmt: skip
-
-DEFAULT_RULE = "pair-lbfgs"
-"""The rule that needs the fewest force calls, and is followed where none is named."""

@@ -1,24 +1,40 @@
-"""The structures of a batch that are probed where they have converged, as a single run probes its own."""
+"""The minimum check in a batch: structures are probed where they have converged, and pushed off saddles."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from relax.engine.coordinates import Batch, Gradients
-from relax.engine.entries import Look, Member
+from relax.engine.arrays import Coordinates, Gradients
 from relax.engine.history import History
-from relax.engine.saddle.lowest_mode import MinimumCheck, Probe, Project, rigid
-from relax.engine.termination import Verdicts
+from relax.engine.saddle.lowest_mode import MinimumCheck, Probe, rigid
+from relax.engine.termination import Stops
 from relax.preconditioner.pair_stiffness import PairStiffness
 
-__all__ = ["Aside", "Probing"]
+__all__ = ["MinimumChecks", "MinimumSearch", "ProbeSteps"]
 
 
 @dataclass
-class Aside:
+class MinimumSearch:
+    """The search for the lowest curvature at a place where a structure has converged."""
+
+    probe: Probe
+    g: np.ndarray  # (R, 3) eV/A, the gradient there
+    reason: str  # in words, how it has converged
+
+
+class Searched(Protocol):
+    """A structure with what is known of the curvature where it is."""
+
+    search: MinimumSearch | None
+    escapes: int
+
+
+@dataclass
+class ProbeSteps:
     """What structures do in place of a step of the rule."""
 
     which: np.ndarray  # (S,) those that do
@@ -26,14 +42,14 @@ class Aside:
     dx: np.ndarray  # (R, 3) A, from where they have converged
 
     @classmethod
-    def none(cls, batch: Batch) -> Aside:
+    def none(cls, coordinates: Coordinates) -> ProbeSteps:
         """Return that all structures follow the rule."""
-        nobody = np.zeros(len(batch), bool)
-        return cls(nobody, nobody.copy(), np.zeros((batch.seg.rows, 3)))
+        nobody = np.zeros(len(coordinates), bool)
+        return cls(nobody, nobody.copy(), np.zeros((coordinates.seg.rows, 3)))
 
 
-class Probing:
-    """Looks for the lowest curvature where structures have converged, one look of each in a round.
+class MinimumChecks:
+    """Looks for the lowest curvature where structures have converged, with one force call of each in a round.
 
     Parameters
     ----------
@@ -49,80 +65,77 @@ class Probing:
 
     def __init__(self, check: MinimumCheck, escape: bool, stiffness: PairStiffness, steps: int) -> None:
         self.check, self.escape, self.stiffness, self.steps = check, escape, stiffness, steps
+        self.words = ""  # of the last saddle that was left
 
     def settle(
         self,
-        batch: Batch,
-        members: Sequence[Member],
+        coordinates: Coordinates,
+        entries: Sequence[Searched],
         history: History,
-        slopes: Gradients,
-        verdicts: Verdicts,
-    ) -> Aside:
-        """Learn of those that are probed, and have those probed that have just converged.
+        gradients: Gradients,
+        stops: Stops,
+    ) -> ProbeSteps:
+        """Take in what was computed for structures that are probed, and probe those that have just converged.
 
-        The former are put back to where they have converged.  Those that go on lose their verdict, and the
-        others get theirs.
+        The former are put back to where they have converged.  Those that go on are taken out of ``stops``,
+        and the others get their status.
+
+        Raises
+        ------
+        ValueError
+            A structure has no model Hessian.
         """
-        aside = Aside.none(batch)
-        probed = np.array([member.look is not None for member in members])
+        steps = ProbeSteps.none(coordinates)
+        probed = np.array([entry.search is not None for entry in entries])
         for s in map(int, np.flatnonzero(probed)):
-            look = members[s].look
-            assert look is not None
-            if s in verdicts:
-                history.record.goes_back[s] = 0  # shorter steps are no help here
+            search = entries[s].search
+            assert search is not None
+            if s in stops:
+                history.record.backtracks_left[s] = 0  # shorter steps are no help here
             else:
-                look.probe.learn(slopes.g[_rows(batch, s)] - look.g)
-                verdicts[s] = "converged", look.reason
+                search.probe.learn(gradients.g[rows_of(coordinates, s)] - search.g)
+                stops[s] = "converged", search.reason
         if probed.any():
-            batch.put_back(history.good, probed)
-        for s in [s for s, (status, _) in verdicts.items() if status == "converged"]:
-            member, rows = members[s], _rows(batch, s)
-            look = member.look = member.look or self._begun(batch, s, slopes.g[rows], verdicts[s][1])
-            if look.probe.direction is not None:
-                aside.which[s], aside.dx[rows] = True, look.probe.direction
-                del verdicts[s]
-            elif not look.probe.saddle:
-                verdicts[s] = "converged", f"{look.reason}, {look.probe.words}"
-            elif self._leaves(member, history.record.steps[s]):
-                aside.which[s] = aside.pushed[s] = True
-                aside.dx[rows] = look.probe.push(look.g)
-                member.look, member.escapes = None, member.escapes + 1
-                del verdicts[s]
+            coordinates.put_back(history.good.place, probed)
+        for s in [s for s, (status, _) in stops.items() if status == "converged"]:
+            entry, rows = entries[s], rows_of(coordinates, s)
+            if entry.search is None:
+                entry.search = self._begin(coordinates, s, gradients.g[rows], stops[s][1])
+            search = entry.search
+            if search.probe.direction is not None:
+                steps.which[s], steps.dx[rows] = True, search.probe.direction
+                del stops[s]
+            elif not search.probe.saddle:
+                stops[s] = "converged", f"{search.reason}, {search.probe.words}"
+            elif self._leaves(entry, history.record.steps[s]):
+                steps.which[s] = steps.pushed[s] = True
+                steps.dx[rows] = search.probe.push(search.g)
+                self.words = search.probe.words
+                entry.search, entry.escapes = None, entry.escapes + 1
+                del stops[s]
             else:
-                times = f", after {member.escapes} escapes" if member.escapes else ""
-                verdicts[s] = "saddle", look.probe.words + times
-        if aside.pushed.any():
-            rows = aside.pushed[batch.seg.owner]
-            aside.dx[rows] = batch.allow(aside.dx)[rows]
-        return aside
+                times = f", after {entry.escapes} escapes" if entry.escapes else ""
+                stops[s] = "saddle", search.probe.words + times
+        if steps.pushed.any():
+            rows = steps.pushed[coordinates.seg.owner]
+            steps.dx[rows] = coordinates.limit(steps.dx)[rows]
+        return steps
 
-    def _leaves(self, member: Member, steps: int) -> bool:
-        return self.escape and steps < self.steps and member.escapes < self.check.escapes
+    def _leaves(self, entry: Searched, steps: int) -> bool:
+        return self.escape and steps < self.steps and entry.escapes < self.check.escapes
 
-    def _begun(self, batch: Batch, s: int, g: np.ndarray, reason: str) -> Look:
-        """Return the look at structure ``s``, which has converged where it is."""
-        metric = batch.metric(self.stiffness, [s])
-        turns = not batch.fixed.pbc[s].any()
-        still = rigid(batch.positions[batch.slice(s)], len(g), turns)
-        return Look(Probe(self.check, metric, _free(batch, s), still), g.copy(), reason)
+    def _begin(self, coordinates: Coordinates, s: int, g: np.ndarray, reason: str) -> MinimumSearch:
+        """Return the search at structure ``s``, which has converged where it is."""
+        metric = coordinates.metric(self.stiffness, [s])
+        if metric is None:
+            kind = type(getattr(coordinates, "target", coordinates)).__name__
+            raise ValueError(f"a minimum check needs Atoms or a filter of their cell, not a {kind}")
+        positions, turns = coordinates.rigid_body(s)
+        motions = rigid(positions, len(g), turns)
+        return MinimumSearch(Probe(self.check, metric, coordinates.free_rows(s), motions), g.copy(), reason)
 
 
-def _rows(batch: Batch, s: int) -> slice:
+def rows_of(coordinates: Coordinates, s: int) -> slice:
     """Where the rows of structure ``s`` are."""
-    first = int(batch.seg.starts[s])
-    return slice(first, first + batch.seg.lengths[s])
-
-
-def _free(batch: Batch, s: int) -> Project:
-    """Return the projection on what symmetry, the cell's freedom and constraints leave of structure ``s``."""
-    group, reference = batch.starts[s].group, batch.place.reference[s].copy()
-    kept, freed = batch.fixed.step_kept[batch.slice(s)].copy(), batch.free[s].copy()
-
-    def free(rows: np.ndarray) -> np.ndarray:
-        atoms, strain = rows[: len(kept)], rows[len(kept) :]
-        if group is not None:
-            atoms = group.of_rows(atoms, reference)
-        atoms = (atoms[:, None] @ kept)[:, 0]
-        return np.concatenate([atoms, (freed @ strain.ravel()).reshape(3, 3)]) if len(strain) else atoms
-
-    return free
+    first = int(coordinates.seg.starts[s])
+    return slice(first, first + coordinates.seg.lengths[s])

@@ -1,13 +1,14 @@
 """Wrappers around rules.  The outermost is applied last to the step, and first to the gradient."""
 
 from relax.rules.wrappers.base import Wrapper, innermost
-from relax.rules.wrappers.build import for_atoms
+from relax.rules.wrappers.build import SETTINGS, for_atoms
 from relax.rules.wrappers.limits import Centred, ClipGradient, ForceFloor, MaxStep
 from relax.rules.wrappers.preconditioned import InMetric
 from relax.rules.wrappers.restart import Ascent, Restart, is_ascent
 from relax.rules.wrappers.schedules import Scheduled
 
 __all__ = [
+    "SETTINGS",
     "Ascent",
     "Centred",
     "ClipGradient",

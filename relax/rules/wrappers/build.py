@@ -15,7 +15,7 @@ from relax.rules.wrappers.preconditioned import InMetric
 from relax.rules.wrappers.restart import Ascent, Restart
 from relax.rules.wrappers.schedules import Scheduled
 
-__all__ = ["for_atoms"]
+__all__ = ["SETTINGS", "for_atoms"]
 
 
 def for_atoms(
@@ -85,3 +85,7 @@ def for_atoms(
         maxstep_norm or own.default_maxstep[1],
     )
     return MaxStep(rule, maxstep, norm)
+
+
+SETTINGS = tuple(for_atoms.__kwdefaults__ or ())
+"""The names of what :func:`for_atoms` takes beside the rule."""

@@ -1,0 +1,221 @@
+"""What coordinates are made of, and what the engine asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, Self
+
+import numpy as np
+from ase import Atoms
+
+from relax.calculators.base import Evaluation
+from relax.core.errors import UnsupportedStructure
+from relax.core.ragged import RaggedArrays
+from relax.core.segments import Segments
+from relax.geometry.cell import GPA, CellFreedom, logarithm
+from relax.geometry.symmetry import SpaceGroup
+from relax.preconditioner.base import Metric
+from relax.preconditioner.pair_stiffness import PairStiffness
+
+__all__ = ["Constants", "Coordinates", "Gradients", "Place", "Start"]
+
+
+@dataclass
+class Start:
+    """A structure as it enters.
+
+    Parameters
+    ----------
+    key
+        Its name for the potential, that no other structure has.
+    atoms
+        The structure, with its constraints; rattled and snapped to its symmetry if that is wanted.
+    freedom
+        What the cell may do, its ``length`` given; None where it is held.
+    group
+        The space group that is kept, if any.
+    reference
+        The reference cell (3, 3), A, if it is not the present one.
+
+    Raises
+    ------
+    UnsupportedStructure
+        The cell is to relax, but there is no periodic direction, or the cell has no volume.
+    """
+
+    key: int
+    atoms: Atoms
+    freedom: CellFreedom | None = None
+    group: SpaceGroup | None = None
+    reference: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.freedom is not None:
+            if not self.atoms.pbc.any():
+                raise UnsupportedStructure(
+                    "the atoms are not periodic, and have no cell to relax; use cell=False"
+                )
+            # ASE's own rank sees a cell of no volume only where a vector is zero.
+            if not np.isfinite(self.atoms.cell.array).all() or self.atoms.cell.volume < 1e-6:
+                raise UnsupportedStructure(
+                    "a cell that relaxes needs three vectors with a volume; give a slab a vacuum"
+                )
+
+    @property
+    def strain(self) -> np.ndarray:
+        """The log strain (3, 3) of the cell on top of its reference."""
+        if self.reference is None:
+            return np.zeros((3, 3))
+        return logarithm(np.linalg.solve(self.reference, self.atoms.cell.array).T)
+
+
+@dataclass
+class Place(RaggedArrays):
+    """Where structures are: N atoms and S strains in the frames of S reference cells."""
+
+    OF_ATOMS: ClassVar[tuple[str, ...]] = ("x",)
+
+    x: np.ndarray  # (N, 3) A, positions in the frame of the reference cell
+    strain: np.ndarray  # (S, 3, 3) log strain
+    reference: np.ndarray  # (S, 3, 3) A
+
+
+@dataclass
+class Constants(RaggedArrays):
+    """What does not change while a structure relaxes."""
+
+    OF_ATOMS = ("numbers", "force_projector", "step_projector")
+
+    numbers: np.ndarray  # (N,)
+    force_projector: np.ndarray  # (N, 3, 3) what constraints leave of forces
+    step_projector: np.ndarray  # (N, 3, 3) what constraints leave of steps
+    keys: np.ndarray  # (S,)
+    lengths: np.ndarray  # (S,) atoms
+    pbc: np.ndarray  # (S, 3)
+    relaxes: np.ndarray  # (S,) whether the cell does
+    scale: np.ndarray  # (S, 1, 1) A, what a strain of one counts as
+    pressure: np.ndarray  # (S,) eV/A^3
+    limit: np.ndarray  # (S,) largest strain of a step
+    rebase: np.ndarray  # (S,) strain at which the reference is changed
+
+    @classmethod
+    def of(cls, starts: Sequence[Start]) -> Self:
+        """Return the constants of structures without constraints."""
+        atoms = [start.atoms for start in starts]
+        freedoms = [start.freedom for start in starts]
+        free = np.tile(np.eye(3), (sum(map(len, atoms)), 1, 1))
+        return cls(
+            numbers=np.concatenate([a.numbers for a in atoms]),
+            force_projector=free,
+            step_projector=free.copy(),
+            keys=np.array([start.key for start in starts]),
+            lengths=np.array([len(a) for a in atoms]),
+            pbc=np.stack([a.pbc for a in atoms]),
+            relaxes=np.array([f is not None for f in freedoms]),
+            scale=np.array([(f and f.length) or 1.0 for f in freedoms])[:, None, None],
+            pressure=np.array([f.pressure * GPA if f else 0.0 for f in freedoms]),
+            limit=np.array([(f and f.max_strain) or np.inf for f in freedoms]),
+            rebase=np.array([f.rebase if f else np.inf for f in freedoms]),
+        )
+
+
+@dataclass
+class Gradients:
+    """The gradient of the energy in the rows of the coordinates, and what convergence is judged by."""
+
+    g: np.ndarray  # (R, 3) eV/A
+    fmax: np.ndarray  # (S,) longest force on an atom, eV/A
+    smax: np.ndarray  # (S,) largest component of the residual stress, GPa; NaN where it is not known
+    implied: np.ndarray  # (S,) longest row of that times the volume of an atom, eV; 0 where held
+
+
+class Coordinates(Protocol):
+    """What the engine asks of S structures with R rows in all."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def place(self) -> Place:
+        """Where the structures are."""
+        ...
+
+    @property
+    def seg(self) -> Segments:
+        """The rows of the structures."""
+        ...
+
+    @property
+    def x(self) -> np.ndarray:
+        """The coordinates (R, 3), A."""
+        ...
+
+    @property
+    def natoms(self) -> np.ndarray:
+        """Atoms of each structure (S,), for energies per atom."""
+        ...
+
+    @property
+    def relaxes(self) -> np.ndarray:
+        """Whose cell relaxes (S,)."""
+        ...
+
+    @property
+    def owner(self) -> np.ndarray:
+        """Structure that each row of forces belongs to, (N,)."""
+        ...
+
+    @property
+    def firsts(self) -> np.ndarray:
+        """First row of the forces of each structure, (S,)."""
+        ...
+
+    @property
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where among the rows the atoms (N,) and the strains (3T,) are."""
+        ...
+
+    @property
+    def far(self) -> np.ndarray:
+        """Which strains (S,) call for a new reference cell."""
+        ...
+
+    def slice(self, s: int) -> slice:
+        """Where the forces of structure ``s`` are."""
+        ...
+
+    def values(self, evaluation: Evaluation) -> np.ndarray:
+        """Return energies or, under pressure, enthalpies (S,), eV."""
+        ...
+
+    def gradients(self, forces: np.ndarray, stresses: np.ndarray) -> Gradients:
+        """Return the gradient that forces (N, 3), eV/A, and stresses (S, 3, 3), eV/A^3, make."""
+        ...
+
+    def limit(self, step: np.ndarray) -> np.ndarray:
+        """Return the part of a step (R, 3), A, that may be taken."""
+        ...
+
+    def move(self, step: np.ndarray) -> None:
+        """Go a step (R, 3), A, as far as constraints let the atoms."""
+        ...
+
+    def rebase(self, which: np.ndarray) -> None:
+        """Make the present cells of the structures in the mask ``which`` (S,) their references."""
+        ...
+
+    def put_back(self, place: Place, which: np.ndarray) -> None:
+        """Put the structures in the mask ``which`` (S,) to where they are in ``place``."""
+        ...
+
+    def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> Metric | None:
+        """Return how stiff the rows of the structures ``which``, or of all, are; None if not known."""
+        ...
+
+    def free_rows(self, s: int) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the projection on what structure ``s`` may move."""
+        ...
+
+    def rigid_body(self, s: int) -> tuple[np.ndarray, bool]:
+        """Return the positions (n, 3) of structure ``s``, A, and whether it may turn as a whole."""
+        ...

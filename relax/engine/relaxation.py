@@ -1,0 +1,238 @@
+"""The engine: structures on their way to their minima, one force call and one step at a time.
+
+It asks nobody for forces, and is told them::
+
+    relaxation = Relaxation(rule, criteria, policy, coordinates, sanity, entries)
+    while not done:
+        relaxation.observe(what is computed at relaxation.coordinates, calls)
+        stops = relaxation.finish()
+        relaxation.advance()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from relax.calculators.base import Evaluation
+from relax.core import state as states
+from relax.core.result import Stop
+from relax.core.rule import Point, Rule
+from relax.core.settings import BACKTRACKS, RECOVERABLE, STALL, Criteria
+from relax.core.state import State
+from relax.engine.arrays import Coordinates, Gradients
+from relax.engine.history import History, Sanity
+from relax.engine.saddle.check import MinimumChecks, ProbeSteps, Searched
+from relax.engine.saddle.lowest_mode import MinimumCheck
+from relax.engine.termination import StopChecks, Stops, remove_nonfinite
+from relax.preconditioner.pair_stiffness import PairStiffness
+from relax.rules.wrappers import innermost, is_ascent
+
+__all__ = ["Policy", "Relaxation"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is done where a run goes wrong, or has converged.
+
+    Parameters
+    ----------
+    backtrack
+        Whether a run that went wrong goes back to its last good structure, and on with half the step.
+    check
+        How minima are checked; None where they are not.
+    escape
+        Whether a run steps off a saddle point that the check finds.
+    """
+
+    backtrack: bool = False
+    check: MinimumCheck | None = None
+    escape: bool = False
+
+
+class Relaxation:
+    """Structures that relax together by one rule.
+
+    Parameters
+    ----------
+    rule
+        The update rule as it is to be followed, see :func:`relax.rules.wrappers.for_atoms`.
+    criteria
+        When a relaxation is over.
+    policy
+        What is done where it goes wrong.
+    coordinates, sanity, entries
+        The structures: their rows, their sanity checks, and what else belongs to each.
+
+    Attributes
+    ----------
+    stops
+        Structures that have ended in this round, by their place, until they are removed.
+    went_back
+        Structures that went back to a good structure in this round, and why.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        criteria: Criteria,
+        policy: Policy,
+        coordinates: Coordinates,
+        sanity: Sanity,
+        entries: Sequence[Searched],
+    ) -> None:
+        self.rule, self.policy = rule, policy
+        self.coordinates, self.sanity, self.entries = coordinates, sanity, list(entries)
+        self.history = History(coordinates)
+        self.state: State | None = None
+        self.stops: Stops
+        self.went_back: Stops
+        self.begin(criteria)
+
+    def begin(self, criteria: Criteria) -> None:
+        """Begin a run: the start, and what went wrong, count from here, and steps from the first run."""
+        self.criteria = criteria
+        self.stops, self.went_back = {}, {}
+        self.history.begin(BACKTRACKS if self.policy.backtrack else 0)
+        for entry in self.entries:
+            entry.search, entry.escapes = None, 0
+        downhill, patient = not is_ascent(self.rule), innermost(self.rule).undoes
+        self.checks = StopChecks(self.coordinates, self.sanity, self.history, criteria, downhill, patient)
+        self.minimum: MinimumChecks | None = None
+        if self.policy.check is not None:
+            stiffness = self.rule.stiffness or PairStiffness()
+            self.minimum = MinimumChecks(self.policy.check, self.policy.escape, stiffness, criteria.steps)
+        self.steps = ProbeSteps.none(self.coordinates)
+
+    def join(self, others: Relaxation) -> None:
+        """Take in the structures of ``others``, which the coordinates and sanity checks already hold."""
+        self.history.extend(others.history)
+        if self.state is not None:
+            self.state = states.concat([self.state, self.rule.init(others.coordinates.x)])
+        self.entries += others.entries
+
+    def keep(self, stays: np.ndarray) -> None:
+        """Keep the structures in the mask ``stays`` (S,), before the coordinates do."""
+        if self.state is not None:
+            self.state = states.take(self.state, stays[self.coordinates.seg.owner])
+        self.history.take(stays[self.coordinates.owner], stays)
+        self.entries = [entry for entry, stay in zip(self.entries, stays, strict=True) if stay]
+        self.stops = {}
+
+    @property
+    def probed(self) -> np.ndarray:
+        """Which structures (S,) are beside where they have converged, looking for the lowest curvature."""
+        return np.array([entry.search is not None for entry in self.entries])
+
+    def observe(self, evaluation: Evaluation, calls: np.ndarray) -> Stops:
+        """Take in what was computed for the structures where they are, in ``calls`` (S,) force calls.
+
+        Returns the structures that went wrong.  Numbers of ``evaluation`` that are not finite become zeros.
+        """
+        c = self.coordinates
+        self.went_back = {}
+        self.stops = remove_nonfinite(c, evaluation)
+        self.evaluation, self.values = evaluation, c.values(evaluation)
+        self.gradients: Gradients = c.gradients(evaluation.forces, evaluation.stresses)
+        self.history.record.calls += calls
+        self.checks.observe(evaluation, self.values, self.gradients, self.probed, self.stops)
+        return self.stops
+
+    def finish(self) -> Stops:
+        """Return the structures that have ended; what can go on elsewhere, or with shorter steps, does."""
+        self.checks.finish(self.stops)
+        self.steps = ProbeSteps.none(self.coordinates)
+        if self.minimum is not None:
+            self.steps = self.minimum.settle(
+                self.coordinates, self.entries, self.history, self.gradients, self.stops
+            )
+        if self._go_back(self.stops):
+            self.gradients = self.coordinates.gradients(self.evaluation.forces, self.evaluation.stresses)
+        return self.stops
+
+    def advance(self) -> Stops:
+        """Take a step with every structure that goes on, and return those that cannot."""
+        c, record, seg = self.coordinates, self.history.record, self.coordinates.seg
+        if self.state is None:
+            self.state = self.rule.init(c.x)
+        far = c.far & ~self.steps.which
+        if far.any():
+            c.rebase(far)
+            self.gradients = c.gradients(self.evaluation.forces, self.evaluation.stresses)
+            self.restart_rule(far)
+        metric = None if self.rule.stiffness is None else c.metric(self.rule.stiffness)
+        point = Point(c.x, self.gradients.g, self.values[seg.owner][:, None], seg, metric)
+        dx, self.state = self.rule.update(self.state, point)
+        dx = np.where(self.steps.which[seg.owner][:, None], 0.0, dx)
+        astray = self._without_nonfinite_steps(dx)
+        dx = np.where(astray[seg.owner][:, None], 0.0, dx)
+        dx = record.step_scale[seg.owner][:, None] * c.limit(dx) + self.steps.dx
+        c.move(dx)
+        self._note_step(dx, astray | self.steps.which)
+        if self.steps.pushed.any():
+            self.restart_rule(self.steps.pushed)
+        return self.stops
+
+    def _without_nonfinite_steps(self, dx: np.ndarray) -> np.ndarray:
+        """Stop the structures whose step ``dx`` (R, 3) is not finite, and return which (S,) they are."""
+        seg = self.coordinates.seg
+        astray = np.asarray(np.logical_or.reduceat(~np.isfinite(dx).all(axis=1), seg.starts))
+        if astray.any():
+            stop: Stop = ("nonfinite", "the rule's step is not finite")
+            lost: Stops = {int(s): stop for s in np.flatnonzero(astray) if s not in self.stops}
+            self._go_back(lost)
+            self.stops |= lost
+        return astray
+
+    def _note_step(self, dx: np.ndarray, beside: np.ndarray) -> None:
+        """Record a step ``dx`` (R, 3), A, that was not one of the rule for the structures ``beside`` (S,)."""
+        c, record = self.coordinates, self.history.record
+        size = np.maximum.reduceat(np.abs(dx).max(axis=1), c.seg.starts)
+        way = dx[c.rows[0]]
+        moved = np.sqrt(np.maximum.reduceat((way * way).sum(axis=1), c.firsts))
+        ended = np.isin(np.arange(len(c)), list(self.stops))
+        record.unmoved = (size == 0) & ~ended
+        record.n_small_steps = np.where((size < STALL[0]) & ~beside, record.n_small_steps + 1, 0)
+        record.moved = np.where(beside, np.nan, moved)
+        record.energy_previous = self.values
+        record.steps += ~ended & ~beside
+
+    def _go_back(self, stops: Stops) -> bool:
+        """Put what may go on with half steps to where it was last good, and take it out of ``stops``."""
+        c, history, record = self.coordinates, self.history, self.history.record
+        again = np.zeros(len(c), bool)
+        for s, (status, reason) in list(stops.items()):
+            last = history.last(status)
+            if status not in RECOVERABLE or record.backtracks_left[s] == 0 or np.isnan(last.value[s]):
+                continue
+            again[s], mine = True, c.slice(s)
+            c.put_back(last.place, np.arange(len(c)) == s)
+            self.evaluation.forces[mine] = last.forces[mine]
+            self.evaluation.stresses[s], self.values[s] = last.stresses[s], last.value[s]
+            record.backtracks_left[s] -= 1
+            record.step_scale[s] *= 0.5
+            record.n_small_steps[s], record.moved[s] = 0, np.nan
+            self.went_back[s] = status, reason
+            del stops[s]
+            if record.steps[s] >= self.criteria.steps:
+                stops[s] = self.checks.max_steps(s, last)
+                history.good.put(last, c.owner == s, np.arange(len(c)) == s)
+        if again.any():
+            self.restart_rule(again)
+        return bool(again.any())
+
+    def restart_rule(self, which: np.ndarray) -> None:
+        """Let the rule forget the structures in the mask ``which`` (S,)."""
+        if self.state is not None:
+            rows = which[self.coordinates.seg.owner][:, None]
+            self.state = states.where(rows, self.rule.init(self.coordinates.x), self.state)
+
+    def put_back(self) -> None:
+        """Put the structures that have ended to the last place that was good in the sense of their status."""
+        c, history = self.coordinates, self.history
+        for status in {status for status, _ in self.stops.values()}:
+            which = np.zeros(len(c), bool)
+            which[[s for s, (ended, _) in self.stops.items() if ended == status]] = True
+            c.put_back(history.last(status).place, which)

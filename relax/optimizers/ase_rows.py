@@ -1,0 +1,209 @@
+"""The rows of an ASE object that is no plain structure: a filter, a band, a dimer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.filters import FrechetCellFilter, OptimizableFilter, UnitCellFilter
+from ase.utils.abc import Optimizable
+
+from relax.calculators.base import Evaluation
+from relax.core.result import Stop
+from relax.core.segments import Segments
+from relax.engine.arrays import Gradients, Place
+from relax.engine.projection import FreeRows
+from relax.geometry.cell import GPA
+from relax.geometry.constraints import constraint_projectors
+from relax.geometry.sanity import Integrity, Shape
+from relax.preconditioner.model_hessian import PairHessian
+from relax.preconditioner.network import spring_network
+from relax.preconditioner.pair_stiffness import PairStiffness
+
+__all__ = ["AseRows", "ImageSanity", "images_of"]
+
+
+def images_of(optimizable: Any) -> list[Atoms]:
+    """Return the structures that an ASE object moves."""
+    # An NEB's own iterimages yields copies without their calculators, and only after its first forces.
+    neb = getattr(optimizable, "neb", None)
+    images = optimizable.iterimages() if neb is None else neb.images
+    return [getattr(image, "atoms", image) for image in images]
+
+
+@dataclass
+class ImagePlace(Place):
+    """Where an ASE object is: its rows, and its images to put them back as they were."""
+
+    images: np.ndarray  # (1,) of tuples of positions (n, 3) and cells (3, 3), A
+
+
+class ImageSanity:
+    """The sanity checks of the images of an ASE object.
+
+    Parameters
+    ----------
+    rows
+        The object.
+    """
+
+    def __init__(self, rows: AseRows) -> None:
+        self.rows, self.checks = rows, [Integrity(atoms) for atoms in rows.images]
+
+    def moved(self) -> np.ndarray:
+        pairs = zip(self.checks, self.rows.images, strict=True)
+        return np.array([max(check.moved(atoms) for check, atoms in pairs)])
+
+    def fault(self, s: int) -> Stop | None:
+        for check, atoms in zip(self.checks, self.rows.images, strict=True):
+            if fault := check.fault(Shape.of(atoms)):
+                return fault
+        return None
+
+
+class AseRows:
+    """The coordinates of one ASE ``Optimizable``, in its own rows.
+
+    Parameters
+    ----------
+    optimizable
+        The object.
+    target
+        What it was made of: a filter, a band.
+    """
+
+    def __init__(self, optimizable: Optimizable, target: Any) -> None:
+        self.optimizable, self.target = optimizable, target
+        # Bands and dimers have a memory of their own: the same place need not have the same gradient.
+        self.plain = isinstance(optimizable, OptimizableFilter)
+        self.seg = Segments([max(int(optimizable.ndofs()) // 3, 1)])
+        self.relaxes, self.far = np.zeros(1, bool), np.zeros(1, bool)
+        self.firsts, self.owner = np.zeros(1, int), np.zeros(self.seg.rows, int)
+        self.rows = np.arange(self.seg.rows), np.zeros(0, int)
+
+    def __len__(self) -> int:
+        return 1
+
+    @property
+    def images(self) -> list[Atoms]:
+        """The structures that move."""
+        return images_of(self.optimizable)
+
+    @property
+    def natoms(self) -> np.ndarray:
+        return np.array([len(self.images[0])])
+
+    @property
+    def x(self) -> np.ndarray:
+        return np.asarray(self.optimizable.get_x(), dtype=float).reshape(-1, 3)
+
+    @property
+    def place(self) -> Place:
+        images = np.empty(1, object)
+        images[0] = [(atoms.positions.copy(), atoms.cell.array.copy()) for atoms in self.images]
+        return ImagePlace(self.x, np.zeros((1, 3, 3)), np.zeros((1, 3, 3)), images)
+
+    def slice(self, s: int) -> slice:
+        return slice(0, self.seg.rows)
+
+    def evaluate(self) -> Evaluation:
+        """Return the energy, minus the gradient as the forces (R, 3), and the stress where it is known.
+
+        Raises
+        ------
+        ValueError
+            The forces or the energy are not the numbers they should be.
+        """
+        g = np.asarray(self.optimizable.get_gradient())
+        energy = np.asarray(self.optimizable.get_value())
+        if g.dtype.kind not in "iuf" or energy.dtype.kind not in "iuf":
+            raise TypeError(f"the calculator gives {g.dtype} and {energy.dtype}, not numbers")
+        if g.size != 3 * self.seg.rows:
+            raise ValueError(f"{g.size} numbers for the forces, not {3 * self.seg.rows}")
+        if energy.size != 1:
+            raise ValueError(f"{energy.size} numbers for the energy")
+        stress = getattr(self.target, "stress", None)
+        if stress is None:
+            stress = getattr(self.images[0].calc, "results", {}).get("stress")
+        return Evaluation(
+            np.array([float(energy.item())]), -g.astype(float).reshape(-1, 3), known_stress(stress)[None]
+        )
+
+    def values(self, evaluation: Evaluation) -> np.ndarray:
+        return evaluation.energies
+
+    def gradients(self, forces: np.ndarray, stresses: np.ndarray) -> Gradients:
+        known = self.images[0].pbc.any() and np.isfinite(stresses).all()
+        smax = float(np.abs(stresses).max()) / GPA if known else np.nan
+        fmax = float(self.optimizable.gradient_norm(-forces.ravel()))
+        return Gradients(-forces, np.array([fmax]), np.array([smax]), np.zeros(1))
+
+    def limit(self, step: np.ndarray) -> np.ndarray:
+        return step
+
+    def move(self, step: np.ndarray) -> None:
+        self.optimizable.set_x((self.x + step).ravel())
+
+    def rebase(self, which: np.ndarray) -> None:
+        """Do nothing: there is no reference cell."""
+
+    def put_back(self, place: Place, which: np.ndarray) -> None:
+        assert isinstance(place, ImagePlace)
+        if not which[0]:
+            return
+        for atoms, (positions, cell) in zip(self.images, place.images[0], strict=True):
+            if not np.array_equal(atoms.cell.array, cell):
+                atoms.set_cell(cell, apply_constraint=False)
+            atoms.set_positions(positions, apply_constraint=False)
+
+    def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> PairHessian | None:
+        """Return how stiff the rows of a filter of a cell are; None where nothing is known of the rows.
+
+        Raises
+        ------
+        ValueError
+            The filter holds a part of the cell by hiding it from the gradient.
+        """
+        target = self.target
+        if isinstance(target, FrechetCellFilter):
+            scale = target.exp_cell_factor
+        elif isinstance(target, UnitCellFilter):
+            scale = target.cell_factor
+        else:
+            return None
+        for held in ("hydrostatic_strain", "constant_volume"):
+            if getattr(target, held, False):
+                # ASE's filters only hide it from the gradient, and a metric mixes rows.
+                raise ValueError(f"a metric breaks a filter's {held}; use cell=CellFreedom(...)")
+        atoms, projectors = target.atoms, constraint_projectors(target.atoms, True)
+        left = None if projectors is None or not atoms.constraints else projectors[1]
+        network = spring_network(
+            atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, stiffness, scale, left
+        )
+        return PairHessian([network], stiffness)
+
+    def free_rows(self, s: int) -> FreeRows:
+        atoms = self.images[0]
+        projectors = constraint_projectors(atoms, True)
+        free = np.tile(np.eye(3), (len(atoms), 1, 1))
+        return FreeRows(free if projectors is None else projectors[1], np.eye(9))
+
+    def rigid_body(self, s: int) -> tuple[np.ndarray, bool]:
+        atoms = self.images[0]
+        return atoms.positions, not atoms.pbc.any()
+
+
+def known_stress(stress: Any) -> np.ndarray:
+    """Return a stress (6,) or (3, 3), eV/A^3, as a matrix; NaN where it is neither."""
+    from ase.stress import voigt_6_to_full_3x3_stress
+
+    try:
+        found = np.asarray(stress, float)
+    except (TypeError, ValueError):
+        found = np.zeros(0)
+    if found.shape == (6,):
+        found = voigt_6_to_full_3x3_stress(found)
+    return found if found.shape == (3, 3) else np.full((3, 3), np.nan)

@@ -1,0 +1,96 @@
+"""What an optimizer relaxes, as ASE and drivers of optimizers ask for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.utils.abc import Optimizable
+
+from relax.core.errors import RelaxationStopped
+from relax.optimizers.ase_rows import AseRows
+
+if TYPE_CHECKING:
+    from relax.optimizers.single_run import SingleRun
+
+__all__ = ["EngineOptimizable"]
+
+
+class EngineOptimizable(Optimizable):
+    """The structure of a run: coordinates in A, gradients in eV/A, checked as in a run.
+
+    Parameters
+    ----------
+    run
+        The run of the structure.
+
+    Raises
+    ------
+    RelaxationStopped
+        From ``get_gradient`` and ``get_value``: the calculator raised, what it computed is not a number,
+        the structure flew apart or collapsed, the energy ran away upwards, or the time was up.
+    """
+
+    def __init__(self, run: SingleRun) -> None:
+        self.run = run
+
+    def ndofs(self) -> int:
+        return 3 * self.run.structure.coordinates.seg.rows
+
+    def get_x(self) -> np.ndarray:
+        self.run.structure.changed()
+        return self.run.structure.coordinates.x.ravel()
+
+    def set_x(self, x: np.ndarray) -> None:
+        structure = self.run.structure
+        structure.coordinates.move(np.reshape(x, (-1, 3)) - self.get_x().reshape(-1, 3))
+        structure.write()
+        self.run.known = False
+
+    def get_gradient(self) -> np.ndarray:
+        self._observe()
+        return self.run.relaxation.gradients.g.ravel().copy()
+
+    def get_value(self) -> float:
+        self._observe()
+        return float(self.run.relaxation.values[0])
+
+    def _observe(self) -> None:
+        if stop := self.run.observe():
+            raise RelaxationStopped(*stop)
+
+    def iterimages(self) -> Any:
+        structure = self.run.structure
+        inner = structure.coordinates
+        return inner.optimizable.iterimages() if isinstance(inner, AseRows) else iter(structure.images)
+
+    def gradient_norm(self, gradient: np.ndarray) -> float:
+        """Return the longest force on an atom, eV/A; of an ASE object, what it says itself."""
+        c = self.run.structure.coordinates
+        if isinstance(c, AseRows):
+            return float(c.optimizable.gradient_norm(gradient))
+        rows = np.reshape(gradient, (-1, 3))[: int(c.natoms[0])] @ c.inverse_deformation[0]
+        return float(np.sqrt(np.max(np.sum(rows * rows, axis=1))))
+
+    def converged(self, gradient: np.ndarray, fmax: float) -> bool:
+        return self.gradient_norm(gradient) <= fmax
+
+    @property
+    def energy(self) -> float:
+        """Energy or enthalpy, eV, of the last evaluation that made sense."""
+        return float(self.run.relaxation.history.good.value[0])
+
+    @property
+    def fmax(self) -> float:
+        """Longest force of that evaluation, eV/A."""
+        return float(self.run.relaxation.history.good.fmax[0])
+
+    @property
+    def smax(self) -> float:
+        """Largest component of the residual stress of that evaluation, GPa."""
+        return float(self.run.relaxation.history.good.smax[0])
+
+    @property
+    def force_calls(self) -> int:
+        """Evaluations counted at the calculator."""
+        return int(self.run.relaxation.history.record.calls[0])

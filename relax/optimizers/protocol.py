@@ -1,0 +1,89 @@
+"""What ASE asks of an optimizer beside its steps: logs, convergence of given forces, restart files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.optimize.optimize import Optimizer
+
+from relax.core.rule import Rule
+from relax.optimizers import restart as restarts
+from relax.optimizers.optimizable import EngineOptimizable
+from relax.optimizers.single_run import SingleRun
+
+__all__ = ["AseProtocol"]
+
+
+class AseProtocol(Optimizer):
+    """An ASE optimizer whose structure is in the hands of the engine."""
+
+    engine: SingleRun
+    rule: Rule
+
+    @property
+    def optimizable(self) -> EngineOptimizable:
+        """What is relaxed, as ASE asks for it."""
+        return EngineOptimizable(self.engine)
+
+    @optimizable.setter
+    def optimizable(self, optimizable: Any) -> None:
+        """Leave aside what ASE's own ``__init__`` makes of the atoms: the engine has them."""
+
+    def gradient_converged(self, gradient: np.ndarray) -> bool:
+        """Return whether ``gradient`` (3R,), eV/A, meets the criteria."""
+        fmax = float("nan") if self.fmax is None else self.fmax
+        norm = self.optimizable.gradient_norm(gradient)
+        return bool(norm <= fmax) and self.engine.else_converged()
+
+    def converged(self, forces: np.ndarray | None = None, *, gradient: np.ndarray | None = None) -> bool:
+        """Return whether the structure, or the ``forces`` (N, 3) given, meet ``fmax``."""
+        if gradient is None:
+            gradient = -np.ravel(forces) if forces is not None else self.optimizable.get_gradient()
+        return self.gradient_converged(gradient)
+
+    def log(self, gradient: np.ndarray) -> None:
+        """Write a line: step, time, energy (eV), fmax (eV/A) and, where the cell relaxes, smax (GPa)."""
+        if self.engine.structure.freedom is None:
+            super().log(gradient)  # type: ignore[no-untyped-call]
+            return
+        if self.logfile is None:
+            return
+        name, values = type(self).__name__, self.optimizable
+        if self.nsteps == 0:
+            blank = " " * len(name)
+            self.logfile.write(f"{blank}  Step     Time          Energy          fmax      smax/GPa\n")
+        now = time.strftime("%H:%M:%S")
+        columns = f"{values.get_value():15.6f} {values.gradient_norm(gradient):13.6f} {values.smax:13.6f}"
+        self.logfile.write(f"{name}:  {self.nsteps:3d} {now} {columns}\n")
+
+    def _say(self, words: str) -> None:
+        if self.logfile is not None:
+            self.logfile.write(f"{type(self).__name__}: {words}\n")
+
+    def todict(self) -> dict[str, Any]:
+        return dict(super().todict()) | {"rule": restarts.described(self.rule)}  # type: ignore[no-untyped-call]
+
+    def _dump(self) -> None:
+        if self.restart is not None and self.comm.rank == 0:
+            restarts.dump(Path(self.restart), self.engine)
+
+    def read(self) -> None:
+        """Go on from the restart file."""
+        assert self.restart is not None
+        restarts.read(Path(self.restart), self.engine)
+
+    def _tell_observers(self) -> None:
+        """Write the log and call the observers; a trajectory that goes on has its first frame already."""
+        self.log(self.engine.relaxation.gradients.g.ravel())
+        if self.nsteps > 0 or self.trajectory is None or self._traj_is_empty():  # type: ignore[no-untyped-call]
+            self.call_observers()  # type: ignore[no-untyped-call]
+
+    def _say_what_went_back(self) -> None:
+        relaxation = self.engine.relaxation
+        if 0 in relaxation.went_back:
+            self._say("went back, {}: {}".format(*relaxation.went_back[0]))
+        if (minimum := relaxation.minimum) is not None and relaxation.steps.pushed[0]:
+            self._say(f"{minimum.words}: pushed by {minimum.check.push} A off the saddle")

@@ -1,0 +1,61 @@
+"""The update rules by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relax.core.rule import Rule
+from relax.rules.adaptive import AdaDelta, AdaGrad, Adam, AdaMax, RMSprop
+from relax.rules.fire import FIRE
+from relax.rules.frankenstein import Frankenstein
+from relax.rules.gradient_descent import NAG, SGD, Momentum
+from relax.rules.lbfgs import LBFGS
+from relax.rules.pair_lbfgs import PairLBFGS
+from relax.rules.rprop_core import RPROP, CoRe
+from relax.rules.wrappers import SETTINGS, for_atoms
+
+__all__ = ["DEFAULT_RULE", "RULES", "build_rule", "split_settings"]
+
+RULES: dict[str, type[Rule]] = {
+    rule.NAME or rule.__name__.lower(): rule
+    for rule in (
+        SGD, Momentum, NAG, AdaGrad, AdaDelta, RMSprop, Adam, AdaMax, RPROP, CoRe, Frankenstein, FIRE, LBFGS,
+        PairLBFGS,
+    )
+}  # fmt: skip
+
+DEFAULT_RULE = "pair-lbfgs"
+"""The rule that needs the fewest force calls, and is followed where none is named."""
+
+
+def build_rule(rule: str | Rule, settings: dict[str, Any]) -> Rule:
+    """Return the rule of a name and its settings as it is followed, or a rule as it is.
+
+    Parameters
+    ----------
+    rule
+        The name of a rule, or a rule.
+    settings
+        Parameters of the rule and of :func:`relax.rules.wrappers.for_atoms`, by name.
+
+    Raises
+    ------
+    TypeError
+        A parameter is unknown, or given beside a rule.
+    ValueError
+        The name is unknown, or a parameter is out of its bounds.
+    """
+    if isinstance(rule, Rule):
+        if settings:
+            raise TypeError(f"give either a rule or its parameters, not both: {', '.join(settings)}")
+        return rule
+    if rule not in RULES:
+        raise ValueError(f"unknown rule {rule!r} (there are: {', '.join(RULES)})")
+    own, common = split_settings(settings)
+    return for_atoms(RULES[rule].from_settings(own, SETTINGS), **common)
+
+
+def split_settings(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings that are a rule's own, and those of :func:`relax.rules.wrappers.for_atoms`."""
+    own = {name: value for name, value in settings.items() if name not in SETTINGS}
+    return own, {name: value for name, value in settings.items() if name in SETTINGS}
