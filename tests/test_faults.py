@@ -413,7 +413,7 @@ def nameless() -> Atoms:
 
 SKEW = [[5.5, 0, 0], [5.5, 1e-4, 0], [0, 0, 5.5]]
 FLAT = [[5.5, 0, 0], [5.5, 0, 0], [0, 0, 5.5]]
-NO_CELL = "cell=True needs a cell of three vectors with a volume"
+NO_CELL = "needs three vectors with a volume"
 Ending = str | type[Exception]
 # How a run of positions ends, and of the cell; words of the reason, or of the error.
 STRUCTURES: dict[str, tuple[Callable[[], Atoms], str, str, str]] = {

@@ -42,8 +42,8 @@ class BatchRows:
         self.by_ase: list[Atoms | None] = [None] * len(starts)
         self._deform()
         strained = np.asarray(self.place.strain.any(axis=(1, 2)))[self.owner]
-        inner = np.swapaxes(self.inverse_deformation, 1, 2)[self.owner]
-        self.place.x = np.where(strained[:, None], row_times(self.place.x, inner), self.place.x)
+        inner = np.swapaxes(self.inverse_deformation, 1, 2)[self.owner[strained]]
+        self.place.x[strained] = row_times(self.place.x[strained], inner)
         self.free = np.zeros((len(starts), 9, 9))
         self._refer(np.arange(len(starts)))
         for s, start in enumerate(starts):

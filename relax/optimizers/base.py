@@ -111,7 +111,8 @@ class RuleOptimizer(AseProtocol):
         check_start(symmetry, rattle)
         self.rule, self.on_bad, self._rattle = rule, on_bad, (rattle, seed)
         self.maxstep = getattr(rule, "maxstep", None)
-        policy = Policy(on_bad == "backtrack", parse_minimum_check(check, escape), escape)
+        self.check, self.escape = parse_minimum_check(check, escape), escape
+        policy = Policy(on_bad == "backtrack", self.check, escape)
         freedom = cell_freedom(cell, pressure)
         structure = in_place(atoms, freedom, innermost(rule), symmetry == "keep", symprec)
         self.engine = SingleRun(rule, policy, structure, symprec)

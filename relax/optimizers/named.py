@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -39,8 +40,8 @@ __all__ = [
 ]
 
 
-OPTIONS = (*(RuleOptimizer.__init__.__kwdefaults__ or {}), "master", "comm", "loginterval")
-"""What an optimizer takes by keyword beside its rule."""
+OPTIONS = {*inspect.signature(RuleOptimizer).parameters, "master", "comm", "loginterval"} - {"kwargs"}
+"""What an optimizer takes beside the settings of its rule."""
 
 
 class NamedOptimizer(RuleOptimizer):
@@ -88,7 +89,7 @@ class NamedOptimizer(RuleOptimizer):
         options = {name: settings.pop(name) for name in OPTIONS if name in settings}
         own, common = split_settings(settings)
         if rule is None:
-            rule = self.rule_class.from_settings(own, (*SETTINGS, *OPTIONS, "rule"))
+            rule = self.rule_class.from_settings(own, (*SETTINGS, *OPTIONS))
         elif own:
             raise TypeError(f"give either rule= or its parameters, not both: {', '.join(own)}")
         followed = for_atoms(rule, maxstep=maxstep, maxstep_norm=maxstep_norm, **common)
