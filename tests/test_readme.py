@@ -57,7 +57,7 @@ def test_links_lead_somewhere(name):
 
 @pytest.mark.parametrize("name", PROSE)
 def test_commands_exist(name, relax):
-    for module in re.findall(r"python -m (benchmarks[\w.]*\w)", PROSE[name]):
+    for module in re.findall(r"python -m (benchmarks[a-z0-9_.]*[a-z0-9_])", PROSE[name]):
         assert find_spec(module), module
     options = set(re.findall(r"--?[a-z][\w-]*", relax("run", "--help")[1]))
     for line in re.findall(r"^relax run .*$", PROSE[name], re.MULTILINE):
