@@ -52,5 +52,7 @@ class RaggedArrays:
         for name, value, keep in self._fields(atoms, structures):
             if isinstance(value, RaggedArrays):
                 value.put(getattr(others, name), atoms, structures)
+            elif keep.all():
+                value[...] = getattr(others, name)
             else:
                 value[keep] = getattr(others, name)[keep]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 
 from relax.calculators.base import Evaluation
 from relax.core.result import Stop
@@ -36,6 +36,7 @@ class AtomsStructure:
     def __init__(self, start: Start) -> None:
         self.atoms, self.freedom = start.atoms, start.freedom
         self.coordinates = BatchCoordinates([start])
+        self._consistent = True  # whether the calculator has an energy of its own for the forces
         self._note()
 
     @property
@@ -60,22 +61,35 @@ class AtomsStructure:
             given = atoms.get_stress(voigt=False, apply_constraint=False)
             stress = numbers("stress", given, (3, 3))
         forces = numbers("forces", atoms.get_forces(apply_constraint=False), (len(atoms), 3))
-        try:  # what the forces are the slope of, where that is another energy
-            energy = atoms.get_potential_energy(force_consistent=True, apply_constraint=False)
-        except PropertyNotImplementedError:
-            energy = atoms.get_potential_energy(apply_constraint=False)
+        energy = self._energy()
         if stress is None:
             stress = known_stress(getattr(atoms.calc, "results", {}).get("stress"))
         return Evaluation(numbers("energy", energy, (1,)), forces, stress[None])
+
+    def _energy(self) -> Any:
+        """Return the energy that the forces are the slope of, once the forces have been computed."""
+        calculator = self.atoms.calc
+        if getattr(type(calculator), "get_potential_energy", None) is BaseCalculator.get_potential_energy:
+            # What has just been computed: asking for it costs three comparisons of all atoms.
+            name = "free_energy" if "free_energy" in calculator.implemented_properties else "energy"
+            if name in calculator.results:
+                return calculator.results[name]
+        if self._consistent:
+            try:
+                return self.atoms.get_potential_energy(force_consistent=True, apply_constraint=False)
+            except PropertyNotImplementedError:
+                self._consistent = False
+        return self.atoms.get_potential_energy(apply_constraint=False)
 
     def again(self, good: Snapshot) -> Evaluation:
         """Return what was computed for the place where this still is."""
         energies = self.coordinates.energies(good.value)
         return Evaluation(energies.copy(), good.forces.copy(), good.stresses.copy())
 
-    def constrain(self) -> None:
-        """Follow the constraints that the atoms have now."""
+    def begin(self) -> None:
+        """Follow the constraints and the calculator that the atoms have now."""
         self.coordinates.constrain(0, self.atoms)
+        self._consistent = True
 
     def changed(self) -> bool:
         if self._is_noted():
@@ -147,7 +161,7 @@ class AseStructure:
         """Return what was computed for the place where this still is."""
         return Evaluation(good.value.copy(), good.forces.copy(), good.stresses.copy())
 
-    def constrain(self) -> None:
+    def begin(self) -> None:
         """Do nothing: ASE asks its constraints itself."""
 
     def to_plain(self) -> dict[str, np.ndarray]:
