@@ -25,7 +25,7 @@ from relax.core.rule import Point
 from relax.core.segments import Segments
 from relax.engine.api import relax_many
 from relax.geometry.cell import CellFreedom
-from relax.geometry.constraints import kept_by
+from relax.geometry.constraints import constraint_projectors
 from relax.optimizers.named import OPTIMIZERS, FIRERelax, LBFGSRelax, PairLBFGSRelax
 from relax.preconditioner import model_hessian as hessian
 from relax.preconditioner.base import Identity
@@ -104,7 +104,7 @@ FREE = [name for name in CASES if not name.startswith("held")]
 
 
 def body(atoms, scale=None, stiffness=STIFF):
-    kept = kept_by(atoms, scale is not None)[1] if atoms.constraints else None
+    kept = constraint_projectors(atoms, scale is not None)[1] if atoms.constraints else None
     return spring_network(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, stiffness, scale, kept)
 
 
@@ -227,7 +227,7 @@ def spring_energy(atoms, scale):
     """Return the energy of springs as a function of rows (R, 3), from the neighbours that ASE lists."""
     i, j, d, ratio = neighbours(atoms)
     w, u = np.exp(-5.0 * (ratio - 1)), d / np.linalg.norm(d, axis=1)[:, None]
-    kept = kept_by(atoms, scale is not None)[1]
+    kept = constraint_projectors(atoms, scale is not None)[1]
 
     def energy(v):
         moved = np.einsum("ni,nij->nj", v[: len(atoms)], kept)

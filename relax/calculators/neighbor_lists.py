@@ -11,7 +11,7 @@ from ase import Atoms
 
 from relax.calculators.base import Geometry
 from relax.calculators.splitting import finite
-from relax.geometry.neighbors import FEW, coded, completed, images, pairs, squares, vectors
+from relax.geometry.neighbors import FEW, complete_cell, images, pairs, shift_codes, squares, vectors
 
 __all__ = ["NeighborLists", "Pairs"]
 
@@ -48,8 +48,8 @@ class _List:
     def build(self, reach: float) -> None:
         """Find the pairs."""
         self.first, self.second, self.shifts = pairs(self.positions, self.cell, self.pbc, reach)
-        self.inverse = np.linalg.inv(completed(self.cell, self.pbc))
-        code, codes = coded(self.shifts)
+        self.inverse = np.linalg.inv(complete_cell(self.cell, self.pbc))
+        code, codes = shift_codes(self.shifts)
         self.images, self.image = self.shifts, np.arange(len(code))
         if codes < 2**62:
             _, which, self.image = np.unique(code, return_index=True, return_inverse=True)

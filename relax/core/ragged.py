@@ -1,4 +1,4 @@
-"""Arrays of a batch that have its atoms, or its structures, on axis 0, and come and go together."""
+"""Arrays of a batch with atoms or structures on axis 0, which are masked and joined together."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ __all__ = ["RaggedArrays"]
 
 @dataclass
 class RaggedArrays:
-    """Arrays by name: those in ``OF_ATOMS`` have the atoms of a batch on axis 0, others its structures."""
+    """Arrays of a batch of S structures with N atoms in all.
+
+    Those named in ``OF_ATOMS`` have the N atoms on axis 0, all others the S structures.
+    """
 
     OF_ATOMS: ClassVar[tuple[str, ...]] = ()
 
     def _names(self, atoms: np.ndarray, structures: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield each name, with that of the two masks which is about its axis 0."""
+        """Yield the name of each array with the mask that fits its axis 0."""
         for field in dataclasses.fields(self):
             yield field.name, atoms if field.name in self.OF_ATOMS else structures
 
     def take(self, atoms: np.ndarray, structures: np.ndarray) -> None:
-        """Keep the ``atoms`` (N,) and the ``structures`` (S,) that these masks name."""
+        """Keep only what the masks ``atoms`` (N,) and ``structures`` (S,) select."""
         for name, keep in self._names(atoms, structures):
             setattr(self, name, getattr(self, name)[keep])
 
     def extend(self, others: Self) -> None:
-        """Add what ``others`` hold after what is here."""
+        """Append the arrays of ``others``."""
         for field in dataclasses.fields(self):
             both = getattr(self, field.name), getattr(others, field.name)
             setattr(self, field.name, np.concatenate(both))
 
     def put(self, others: Self, atoms: np.ndarray, structures: np.ndarray) -> None:
-        """Take over from ``others`` the ``atoms`` (N,) and the ``structures`` (S,) that these masks name."""
+        """Copy from ``others`` what the masks ``atoms`` (N,) and ``structures`` (S,) select."""
         for name, keep in self._names(atoms, structures):
             getattr(self, name)[keep] = getattr(others, name)[keep]

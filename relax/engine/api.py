@@ -182,7 +182,7 @@ class Ensemble:
         self.potential, self.rule, self.entrance = potential, rule, entrance
         self.budget = Budget(potential, budget)
         self.goes_back = BACKTRACKS if on_bad == "backtrack" else 0
-        self.jury = Jury(criteria, not is_ascent(rule), innermost(rule).undoes)
+        self.jury = Jury(criteria, not is_ascent(rule), innermost(rule).takes_back_steps)
         self.probing: Probing | None = None
         if (how := parse_minimum_check(check, escape)) is not None:
             self.probing = Probing(how, escape, rule.stiffness or PairStiffness(), criteria.steps)

@@ -21,7 +21,7 @@ from relax.core.errors import UnsupportedStructure
 from relax.core.ragged import RaggedArrays
 from relax.core.segments import Segments
 from relax.geometry.cell import GPA, CellFreedom, deformation, logarithm, periodic_plane, strain_gradient
-from relax.geometry.constraints import kept_by
+from relax.geometry.constraints import constraint_projectors
 from relax.geometry.sanity import Shape
 from relax.geometry.symmetry import SpaceGroup
 from relax.preconditioner.model_hessian import PairHessian
@@ -67,7 +67,7 @@ class Start:
                 raise UnsupportedStructure("a cell is to relax, but the atoms are not periodic")
             if not np.isfinite(self.atoms.cell.array).all() or self.atoms.cell.volume < 1e-6:
                 raise UnsupportedStructure("the cell that is to relax needs three vectors with a volume")
-        self.kept = kept_by(self.atoms, self.freedom is not None)
+        self.kept = constraint_projectors(self.atoms, self.freedom is not None)
 
     @property
     def strain(self) -> np.ndarray:

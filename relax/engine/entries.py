@@ -211,7 +211,7 @@ class Entrance:
         try:
             freedom = cell_freedom(self.cell(atoms) if callable(self.cell) else self.cell, self.pressure)
             if freedom is not None:
-                freedom = freedom.sized(self.strider, len(atoms))
+                freedom = freedom.with_defaults(self.strider, len(atoms))
             group = None
             if self.symmetry == "keep":
                 group = SpaceGroup.of(atoms, self.symprec)

@@ -1,4 +1,4 @@
-"""Constraints of ASE as one pair of 3x3 matrices for each atom, the same for a whole run."""
+"""ASE's constraints as two 3x3 matrices per atom, which stay the same during a run."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixSc
 
 from relax.core.errors import UnsupportedStructure
 
-__all__ = ["kept_by"]
+__all__ = ["constraint_projectors"]
 
 
-def kept_by(atoms: Atoms, strained: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the constraints of ``atoms`` leave of each atom's force and of its step.
+def constraint_projectors(atoms: Atoms, strained: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the projectors of the constraints of ``atoms``, for forces and for steps.
 
-    Constraints act as ASE's do, one after the other.
+    The constraints act in order, as in ASE.
 
     Parameters
     ----------
     atoms
         The structure.
     strained
-        Whether its cell is going to change.
+        Whether its cell will change.
 
     Returns
     -------
     forces, steps
-        Matrices (N, 3, 3) that a force, or a step, as a row is to be multiplied by.
+        Matrices (N, 3, 3).  The force, or the step, of each atom is multiplied as a row by its matrix.
 
     Raises
     ------
     UnsupportedStructure
-        There is a constraint of another kind: it is not dropped in silence.
+        A constraint is of another kind, which must not be ignored silently.
     """
     forces = np.tile(np.eye(3), (len(atoms), 1, 1))
     steps = forces.copy()

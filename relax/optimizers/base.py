@@ -22,7 +22,7 @@ from relax.core.segments import Segments
 from relax.core.settings import BACKTRACKS, RECOVERABLE, STALL, Criteria, check_start
 from relax.engine.saddle.lowest_mode import MinimumCheck, Probe, parse_minimum_check, rigid
 from relax.geometry.cell import CellFreedom, cell_freedom
-from relax.geometry.constraints import kept_by
+from relax.geometry.constraints import constraint_projectors
 from relax.geometry.perturb import rattle as rattled
 from relax.geometry.sanity import change
 from relax.geometry.symmetry import SYMPREC, space_group
@@ -129,7 +129,7 @@ class RuleOptimizer(Optimizer):
                 kind = type(atoms).__name__
                 raise ValueError(f"cell= and symmetry='keep' are for plain Atoms, not for a {kind}")
             if freedom is not None:
-                freedom = freedom.sized(innermost(rule), len(atoms))
+                freedom = freedom.with_defaults(innermost(rule), len(atoms))
             self.crystal = Crystal(atoms, freedom, symmetry == "keep", symprec)
         self.rule = rule
         self.symprec = symprec
@@ -167,8 +167,8 @@ class RuleOptimizer(Optimizer):
 
     @optimizable.setter
     def optimizable(self, optimizable: Any) -> None:
-        undoes = innermost(self.rule).undoes
-        self._watch = Watch(self.crystal or optimizable, not is_ascent(self.rule), undoes)
+        takes_back_steps = innermost(self.rule).takes_back_steps
+        self._watch = Watch(self.crystal or optimizable, not is_ascent(self.rule), takes_back_steps)
         self._first = self._watch.images()[0].copy()
 
     @property
@@ -282,7 +282,7 @@ class RuleOptimizer(Optimizer):
                 # ASE's filters only hide it from the gradient, and a metric mixes rows.
                 raise ValueError(f"a metric breaks a filter's {kept_so}; use cell=CellFreedom(...)")
         try:
-            kept = kept_by(atoms, scale is not None)[1]
+            kept = constraint_projectors(atoms, scale is not None)[1]
         except UnsupportedStructure:
             return atoms, scale, None
         return atoms, scale, kept if (kept != np.eye(3)).any() else None

@@ -1,4 +1,4 @@
-"""The update rules, by class and by name."""
+"""The update rules, and what is needed to run them: points, segments and wrappers."""
 
 from relax.core.rule import Point, Rule
 from relax.core.segments import Segments
@@ -44,4 +44,4 @@ RULES: dict[str, type[Rule]] = {
 }  # fmt: skip
 
 DEFAULT_RULE = "pair-lbfgs"
-"""The rule that needs the fewest force calls, and is followed where none is named."""
+"""The rule that is used if none is named: it needs the fewest force calls."""
