@@ -96,8 +96,8 @@ def test_options_that_make_no_sense_are_refused_before_any_import(
 
 @pytest.mark.parametrize(
     ("devices", "device", "words"),
-    [(0, "cuda", "no CUDA device is to be had here, cuda is not one; leave the device out"),
-     (2, "cuda:2", "there are 2 CUDA devices here, cuda:2 is not one")],
+    [(0, "cuda", "cuda is not available, no CUDA device found; leave the device out"),
+     (2, "cuda:2", "cuda:2 is not available, there are 2 CUDA devices")],
 )  # fmt: skip
 def test_a_device_that_is_not_there_is_one_line(monkeypatch, devices, device, words):
     monkeypatch.setattr("torch.cuda.is_available", lambda: devices > 0)
@@ -142,7 +142,7 @@ def test_a_callable_of_ones_own(module):
         ("mine:thing", "import nosuch", "No module named 'nosuch'"),
         ("mine:thing", "1 / 0", "does not import: ZeroDivisionError"),
         ("mine:thing", "def thing(): raise ValueError('a\\nb')", r"thing\(\) failed: ValueError: a b"),
-        ("mine:thing", "def thing(): return 3", "returned no ASE calculator but int"),
+        ("mine:thing", "def thing(): return 3", "returned int, expected an ASE calculator"),
     ],
 )
 def test_a_callable_that_is_none_is_one_line(module, name, source, words):
@@ -324,10 +324,10 @@ def test_a_file_that_is_no_mace_model_is_one_line(tmp_path):
     dipoles.register_buffer("atomic_numbers", torch.tensor([1, 8]))
     torch.save(dipoles, tmp_path / "dipoles.model")
     for name, words in {
-        "text.model": "is no model that loads: UnpicklingError: ",
-        "state.pt": r"holds no MACE model but a dict \(the checkpoint of a training run, perhaps\)",
-        "linear.model": "holds no MACE model but a Linear$",
-        "dipoles.model": "is a MACE model that gives no energies",
+        "text.model": "does not load: UnpicklingError: ",
+        "state.pt": r"is a dict, not a MACE model \(perhaps the checkpoint of a training run\)",
+        "linear.model": "is a Linear, not a MACE model$",
+        "dipoles.model": "is a MACE model without energies",
     }.items():
         with pytest.raises(CalculatorError, match=f"{name} {words}") as caught:
             calculators.load(f"mace:{tmp_path / name}")
@@ -345,7 +345,7 @@ def test_a_path_is_a_path_and_a_name_is_a_name(mace_file, monkeypatch):
         assert calculators.load(f"mace:{path}").r_max == 3
     with pytest.raises(CalculatorError, match=f"for the file of that name, write mace:.{os.sep}mine"):
         calculators.load("mace:mine")
-    with pytest.raises(CalculatorError, match="no foundation model; did you mean 'small'"):
+    with pytest.raises(CalculatorError, match="not a foundation model; did you mean 'small'"):
         calculators.load("mace:smal")
     monkeypatch.setattr("mace.calculators.foundations_models.mace_mp", lambda **_: 1 / 0)
     with pytest.raises(CalculatorError, match="mace:small does not load: ZeroDivisionError"):

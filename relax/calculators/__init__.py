@@ -1,4 +1,4 @@
-"""Calculators by name, and potentials: energies and forces of many structures at once."""
+"""Calculators by name, and potentials, which evaluate many structures at once."""
 
 from __future__ import annotations
 
