@@ -17,12 +17,10 @@ from ase.filters import UnitCellFilter
 from helpers import geometry
 from toys import Bonds
 
-from relax.calculators import Potential, as_potential
-from relax.calculators.as_calculator import PotentialCalculator
+from relax.calculators import Potential, PotentialCalculator, as_potential
 from relax.calculators.memory import keep_memory
 from relax.calculators.models.lennard_jones import LennardJones
 from relax.calculators.models.one_by_one import SequentialCalculator
-from relax.calculators.registry import load
 from relax.core.errors import CalculatorError, OutOfMemory, UnsupportedStructure
 
 MODEL = Path(__file__).parent.parent / "data" / "mace-mini.model"
@@ -263,12 +261,6 @@ def test_a_calculator_sees_the_structure_that_was_given():
     np.testing.assert_array_equal(answer.forces, 1.0)
 
 
-@pytest.fixture(scope="module")
-def mini():
-    """Return a MACE calculator."""
-    return load(f"mace:{MODEL}")
-
-
 def test_mace_is_the_calculator(mini):
     import torch
 
@@ -400,16 +392,14 @@ def test_mace_models_that_are_not_batched(mini, change, why):
     assert isinstance(as_potential(calculator), SequentialCalculator)
 
 
-@pytest.mark.slow
-def test_chgnet_is_the_calculator():
-    calculator = load("chgnet")
-    potential = as_potential(calculator)
+def test_chgnet_is_the_calculator(chgnet):
+    potential = as_potential(chgnet)
     assert potential.batched
     structures = [bulk("NaCl", "rocksalt", a=5.6), bulk("MgO", "rocksalt", a=4.2), bulk("Si")]
     for atoms in structures:
         atoms.rattle(0.05, seed=1)
-    assert_agrees(potential, calculator, structures, 1e-5)
-    assert_nan_stays_alone(as_potential(calculator), structures)
+    assert_agrees(potential, chgnet, structures, 1e-5)
+    assert_nan_stays_alone(as_potential(chgnet), structures)
     with pytest.raises(UnsupportedStructure, match="cell in all three directions"):
         potential.admit(99, molecule("H2O"))
     told = geometry(structures)
