@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import array_api_strict
 import numpy as np
+import pytest
 import torch
 from ase import Atoms
 from ase.data import covalent_radii
@@ -29,6 +30,20 @@ ARRAYS: dict[str, Callable[[np.ndarray], Any]] = {
     "torch": torch.tensor,
     "strict": array_api_strict.asarray,
 }
+
+
+FAMILIES = ("core", "fire", "lbfgs", "pair-lbfgs")
+
+
+def full(table: Mapping[str, Any]) -> list[Any]:
+    """Return the values of ``table`` as parameters, named by its keys, which are names of rules.
+
+    One rule of each family runs always, the others are marked slow: for products of rules and cases.
+    """
+    return [
+        pytest.param(value, id=name, marks=() if name in FAMILIES else pytest.mark.slow)
+        for name, value in table.items()
+    ]
 
 
 def golden(name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ase.constraints import FixAtoms
 from ase.filters import ExpCellFilter, FrechetCellFilter, UnitCellFilter
 from ase.io import Trajectory, read, write
 from ase.spacegroup import crystal
-from helpers import rotation
+from helpers import full, rotation
 from toys import Bonds, CountedEMT, copper, fmax_of
 
 from relax import CoReRelax, FIRERelax, LBFGSRelax
@@ -27,7 +27,7 @@ from relax.geometry.cell import GPA, CellFreedom, deformation, logarithm, period
 from relax.optimizers.named import OPTIMIZERS
 from relax.optimizers.structure import AtomsStructure
 
-ALL = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=list(OPTIMIZERS))
+ALL = pytest.mark.parametrize("optimizer", full(OPTIMIZERS))
 SOME = pytest.mark.parametrize("optimizer", [CoReRelax, FIRERelax, LBFGSRelax])
 
 

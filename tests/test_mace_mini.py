@@ -24,16 +24,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def mini():
-    """Return the calculator, and leave torch's default dtype as it was."""
-    import torch
-
-    before = torch.get_default_dtype()
-    yield calculators.load(f"mace:{MODEL}")
-    torch.set_default_dtype(before)
-
-
-@pytest.fixture(scope="module")
 def unseen():
     """Return a crystal of a composition that was not trained on, larger than it will be."""
     corners = [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]

@@ -17,11 +17,10 @@ from ase.filters import UnitCellFilter
 from helpers import geometry
 from toys import Bonds
 
-from relax.calculators import Potential, as_potential
+from relax.calculators import Potential, PotentialCalculator, as_potential
 from relax.calculators.memory import keep_memory
 from relax.calculators.models.lennard_jones import LennardJones
 from relax.calculators.models.one_by_one import SequentialCalculator
-from relax.calculators.registry import load
 from relax.core.errors import CalculatorError, OutOfMemory, UnsupportedStructure
 
 MODEL = Path(__file__).parent.parent / "data" / "mace-mini.model"
@@ -262,12 +261,6 @@ def test_a_calculator_sees_the_structure_that_was_given():
     np.testing.assert_array_equal(answer.forces, 1.0)
 
 
-@pytest.fixture(scope="module")
-def mini():
-    """Return a MACE calculator."""
-    return load(f"mace:{MODEL}")
-
-
 def test_mace_is_the_calculator(mini):
     import torch
 
@@ -399,16 +392,14 @@ def test_mace_models_that_are_not_batched(mini, change, why):
     assert isinstance(as_potential(calculator), SequentialCalculator)
 
 
-@pytest.mark.slow
-def test_chgnet_is_the_calculator():
-    calculator = load("chgnet")
-    potential = as_potential(calculator)
+def test_chgnet_is_the_calculator(chgnet):
+    potential = as_potential(chgnet)
     assert potential.batched
     structures = [bulk("NaCl", "rocksalt", a=5.6), bulk("MgO", "rocksalt", a=4.2), bulk("Si")]
     for atoms in structures:
         atoms.rattle(0.05, seed=1)
-    assert_agrees(potential, calculator, structures, 1e-5)
-    assert_nan_stays_alone(as_potential(calculator), structures)
+    assert_agrees(potential, chgnet, structures, 1e-5)
+    assert_nan_stays_alone(as_potential(chgnet), structures)
     with pytest.raises(UnsupportedStructure, match="cell in all three directions"):
         potential.admit(99, molecule("H2O"))
     told = geometry(structures)
@@ -499,11 +490,114 @@ def test_what_is_a_potential(mini, morse):
     with pytest.raises(CalculatorError, match="unknown calculator"):
         as_potential("ljj")
     for thing in (None, 3, np.zeros(3), bulk("Cu"), UnitCellFilter(bulk("Cu"))):
-        with pytest.raises(TypeError, match="no potential can be made of") as caught:
+        with pytest.raises(TypeError, match="cannot make a potential from") as caught:
             as_potential(thing)
         assert "\n" not in str(caught.value)
     with pytest.raises(TypeError, match="EMT is a class"):
         as_potential(EMT)
+
+
+class Recorded:
+    """A potential that records its calls."""
+
+    def __init__(self, potential):
+        self.potential, self.calls = potential, []
+        self.unit, self.device, self.batched = potential.unit, potential.device, potential.batched
+
+    def admit(self, key, atoms):
+        self.calls.append("admit")
+        return self.potential.admit(key, atoms)
+
+    def release(self, key):
+        self.calls.append("release")
+        self.potential.release(key)
+
+    def evaluate(self, geometry, stress):
+        self.calls.append("stress" if stress else "forces")
+        return self.potential.evaluate(geometry, stress)
+
+
+@pytest.fixture
+def recorded():
+    """Return a potential that records its calls, and its ASE calculator."""
+    potential = Recorded(LennardJones(sigma=2.2))
+    return potential.calls, PotentialCalculator(potential)
+
+
+def test_a_potential_as_a_calculator_gives_the_same_numbers(mini):
+    potential, calculator = as_potential(mini), PotentialCalculator(as_potential(mini))
+    structures = [*alloys(2), fcc111("Cu", (2, 1, 3), vacuum=5.0)]
+    evaluation = potential.evaluate(admitted(potential, structures), True)
+    for k, (atoms, forces) in enumerate(zip(structures, split(evaluation, structures), strict=True)):
+        atoms.calc = calculator
+        np.testing.assert_allclose(atoms.get_stress(voigt=False), evaluation.stresses[k], atol=1e-12)
+        np.testing.assert_allclose(atoms.get_forces(), forces, atol=1e-12)
+        assert atoms.get_potential_energy() == pytest.approx(evaluation.energies[k], abs=1e-12)
+        assert atoms.get_potential_energy(force_consistent=True) == atoms.get_potential_energy()
+
+
+def test_a_potential_as_a_calculator_is_evaluated_once_per_geometry(recorded):
+    calls, calculator = recorded
+    atoms = alloys(1)[0]
+    atoms.calc = calculator
+    atoms.get_forces()
+    atoms.get_potential_energy()
+    assert calls == ["admit", "forces"]
+    atoms.get_stress()
+    assert calls == ["admit", "forces", "stress"]
+    for _ in range(2):
+        atoms.positions[0, 0] += 0.01
+        atoms.set_cell(atoms.cell.array * 1.01)
+        atoms.get_forces()
+        atoms.get_stress()
+        atoms.get_potential_energy()
+    assert calls == ["admit", "forces", *["stress"] * 3]
+    calculator.reset()
+    atoms.get_forces()
+    assert calls[5:] == ["stress"], "a reset keeps the structure, and with it the neighbour list"
+
+
+def test_a_potential_as_a_calculator_changes_its_structure(recorded):
+    calls, calculator = recorded
+    atoms = alloys(1)[0]
+    changes = []
+    for change in (
+        lambda: None,
+        lambda: atoms.numbers.put(0, 28 + 29 - atoms.numbers[0]),
+        lambda: atoms.set_pbc([True, True, False]),
+        lambda: atoms.append("Cu"),
+    ):
+        change()
+        calls.clear()
+        atoms.calc = calculator
+        atoms.get_forces()
+        changes.append(tuple(calls))
+        atoms.calc = AseLennardJones(sigma=2.2, rc=10.0, ro=6.6, smooth=True)
+        np.testing.assert_allclose(calculator.results["forces"], atoms.get_forces(), atol=1e-9)
+    assert changes == [("admit", "forces"), *[("release", "admit", "forces")] * 3]
+
+
+def test_a_potential_as_a_calculator_raises_what_is_wrong(recorded):
+    calls, calculator = recorded
+    with pytest.raises(UnsupportedStructure, match="collapsed"):
+        calculator.get_forces(Atoms("Cu", cell=np.eye(3) * 1e-3, pbc=True))
+    atoms = alloys(1)[0]
+    atoms.calc = calculator
+    sound = atoms.get_potential_energy()
+    assert calls == ["admit", "admit", "forces"]
+    squeezed = atoms.copy()
+    squeezed.set_cell(atoms.cell.array * 1e-4)
+    with pytest.raises(RuntimeError, match="collapsed"):
+        calculator.get_forces(squeezed)
+    assert atoms.get_potential_energy() == sound
+    cluster = Atoms("Cu2", [[0, 0, 0], [0, 0, 2.5]], calculator=calculator)
+    with pytest.raises(PropertyNotImplementedError, match="stress"):
+        cluster.get_stress()
+    assert np.isfinite(cluster.get_forces()).all()
+    assert atoms.get_potential_energy() == sound
+    atoms.positions[0] = np.nan
+    assert np.isnan(atoms.get_stress()).all()
+    assert np.isnan(atoms.get_potential_energy())
 
 
 def test_freed_memory_is_kept_or_not():

@@ -11,7 +11,7 @@ import spglib
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.spacegroup import crystal
-from helpers import Walk
+from helpers import Walk, full
 from toys import Bonds, copper
 
 from relax import CoReRelax, FIRERelax, LBFGSRelax, PairLBFGSRelax, RPROPRelax
@@ -155,11 +155,11 @@ def test_snap_puts_atoms_and_cell_in_place(name):
 
 # They make steps that are too long for stiff directions which they have not seen yet; see below.
 AMPLIFY = (LBFGSRelax, PairLBFGSRelax, RPROPRelax)
-CALM = [pytest.param(o, id=name) for name, o in OPTIMIZERS.items() if o not in AMPLIFY]
+CALM = {name: optimizer for name, optimizer in OPTIMIZERS.items() if optimizer not in AMPLIFY}
 
 
 @every_mineral
-@pytest.mark.parametrize("optimizer", CALM)
+@pytest.mark.parametrize("optimizer", full(CALM))
 def test_rules_keep_the_group_without_being_told_to(optimizer, name):
     atoms = mineral(name)
     group, start = SpaceGroup.of(atoms), atoms.copy()

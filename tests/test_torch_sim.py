@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.filters import FrechetCellFilter
+from helpers import full
 from toys import Bonds
 
 from relax.geometry.cell import GPA, CellFreedom
@@ -85,9 +86,9 @@ def under_ase(rule, atoms, steps, cell):
 
 
 @pytest.mark.parametrize("cell", [False, *FREEDOMS.values()], ids=["held", *FREEDOMS])
-@pytest.mark.parametrize("name", COMPARED)
-def test_steps_are_those_of_the_ase_optimizer(name, cell):
-    rule, steps = for_atoms(COMPARED[name]), 12
+@pytest.mark.parametrize("rule", full(COMPARED))
+def test_steps_are_those_of_the_ase_optimizer(rule, cell):
+    rule, steps = for_atoms(rule), 12
     state, step = begun(rule, cell)
     paths = [under_ase(rule, atoms, steps, cell) for atoms in crystals()]
     for k in range(steps + 1):
@@ -128,9 +129,9 @@ def test_structures_that_enter_late_go_the_way_they_go_alone(rule, cell):
     assert together.forces.norm(dim=1).max() < 1e-2
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_every_rule_relaxes(name):
-    state, step = begun(for_atoms(RULES[name]()), True)
+@pytest.mark.parametrize("rule", full(RULES))
+def test_every_rule_relaxes(rule):
+    state, step = begun(for_atoms(rule()), True)
     first = state.energy
     for _ in range(20):
         state = step(state)

@@ -1,4 +1,4 @@
-"""Calculators by name, and potentials: energies and forces of many structures at once."""
+"""Calculators by name, and potentials, which evaluate many structures at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from relax.core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from relax.calculators.as_calculator import PotentialCalculator
     from relax.calculators.base import Evaluation, Geometry, Potential
     from relax.calculators.potentials import as_potential
     from relax.calculators.registry import load
@@ -18,6 +19,7 @@ __all__ = [
     "Geometry",
     "OutOfMemory",
     "Potential",
+    "PotentialCalculator",
     "UnsupportedStructure",
     "as_potential",
     "load",
@@ -27,5 +29,9 @@ __getattr__ = lazy_names(
     __name__,
     dict.fromkeys(("Evaluation", "Geometry", "Potential"), "relax.calculators.base")
     | dict.fromkeys(("CalculatorError", "OutOfMemory", "UnsupportedStructure"), "relax.core.errors")
-    | {"as_potential": "relax.calculators.potentials", "load": "relax.calculators.registry"},
+    | {
+        "PotentialCalculator": "relax.calculators.as_calculator",
+        "as_potential": "relax.calculators.potentials",
+        "load": "relax.calculators.registry",
+    },
 )

@@ -1,8 +1,8 @@
-"""What a batch asks of a potential: rows in; energies, forces and stresses out.
+"""The interface of potentials: positions and cells in; energies, forces and stresses out.
 
-A potential is told of each structure when it enters a batch and when it leaves, under a key that no other
-structure ever has, so that it can keep what does not change from step to step, such as a neighbour
-list.  In between it is shown where the atoms are, for any choice of the structures it knows.
+A structure is admitted when it enters a batch and released when it leaves, under a key that is never used
+again.  Meanwhile the potential can keep what changes little from step to step, such as a neighbour list.
+It evaluates any selection of the admitted structures.
 """
 
 from __future__ import annotations
@@ -13,33 +13,29 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from ase import Atoms
 
-__all__ = [
-    "Evaluation",
-    "Geometry",
-    "Potential",
-]
+__all__ = ["Evaluation", "Geometry", "Potential"]
 
 
 class Geometry(NamedTuple):
-    """Where the atoms of S structures are, N in all, one structure after the other."""
+    """Positions and cells of S structures with N atoms in all, one structure after the other."""
 
-    keys: tuple[int, ...]  # (S,) names of the structures
-    lengths: np.ndarray  # (S,) atoms of each
+    keys: tuple[int, ...]  # (S,) keys of the structures
+    lengths: np.ndarray  # (S,) number of atoms of each
     numbers: np.ndarray  # (N,) atomic numbers
     positions: np.ndarray  # (N, 3) A
-    cells: np.ndarray  # (S, 3, 3) A, a vector a row
+    cells: np.ndarray  # (S, 3, 3) A, one vector per row
     pbc: np.ndarray  # (S, 3) bool
 
 
 @dataclass
 class Evaluation:
-    """What a potential says of S structures with N atoms in all, in float64."""
+    """The results for S structures with N atoms in all, in float64."""
 
     energies: np.ndarray  # (S,) eV
     forces: np.ndarray  # (N, 3) eV/A
-    stresses: np.ndarray  # (S, 3, 3) eV/A^3, positive under tension as in ASE; NaN where there is none
+    stresses: np.ndarray  # (S, 3, 3) eV/A^3, positive under tension as in ASE; NaN if there is none
     faults: dict[int, str] = field(default_factory=dict)
-    """Structures, by their place among the S, of which nothing can be said, and why in one line."""
+    """Why there are no results for a structure, in one line, by its index among the S."""
 
     timeouts: dict[int, str] = field(default_factory=dict)
     """Structures whose time was up within the call, and that in one line."""
@@ -47,35 +43,36 @@ class Evaluation:
 
 @runtime_checkable
 class Potential(Protocol):
-    """Energies and their derivatives for many structures at once."""
+    """Energies, forces and stresses for many structures at once."""
 
     unit: str
-    """What :meth:`admit` counts a structure in, ``"atoms"`` or ``"edges"``: what time and memory go with."""
+    """The unit of sizes, ``"atoms"`` or ``"edges"``: time and memory grow in proportion to it."""
     device: str
-    """Where it computes, ``"cpu"`` or ``"cuda"`` with or without a number."""
+    """Device of the computation: ``"cpu"``, or ``"cuda"`` with or without a number."""
     batched: bool
-    """Whether many structures at once are any faster than one after the other."""
+    """Whether many structures at once are faster than one after the other."""
 
     def admit(self, key: int, atoms: Atoms) -> float:
-        """Take note of a structure that enters, and return its size in ``unit``.
+        """Register a structure, and return its size in ``unit``.
 
         Raises
         ------
         UnsupportedStructure
-            It knows no such structure: an unknown element, a cell it cannot do, nothing within its reach.
+            The potential cannot evaluate the structure: an element is unknown, the cell is not supported, or
+            no atom has a neighbour within the cutoff.
         """
         ...
 
     def release(self, key: int) -> None:
-        """Forget a structure."""
+        """Forget the structure that was admitted as ``key``."""
         ...
 
     def evaluate(self, geometry: Geometry, stress: bool) -> Evaluation:
-        """Return energies, forces and, where ``stress`` is wanted, stresses.
+        """Return energies, forces and, if ``stress`` is true, stresses of admitted structures.
 
         Raises
         ------
         OutOfMemory
-            There are too many at once; nothing is lost, and fewer may be asked for.
+            The structures do not fit into memory together.  The call may be repeated with fewer.
         """
         ...

@@ -1,4 +1,4 @@
-"""How much of a batch goes through a potential at once."""
+"""Autobatching: how many structures are evaluated in one call of a potential."""
 
 from __future__ import annotations
 
@@ -13,32 +13,33 @@ from relax.calculators.base import Potential
 __all__ = ["PROBED", "Budget", "gpu_memory"]
 
 SHARE = 0.8
-"""Part of the free memory of a GPU that is filled."""
+"""Fraction of the free memory of a GPU that is used."""
 
 FIRST_ON_GPU = 4096.0
-"""Size of the first call on a GPU, from which the memory of the next ones is reckoned."""
+"""Size of the first call on a GPU.  Its memory determines the size of the next ones."""
 
 ONE_BY_ONE = 512.0
-"""Atoms held at once for a potential that takes one structure after the other: rules like company."""
+"""Largest number of atoms in a batch if the potential is not batched: the update rules still are."""
 
 PROBED, SWEEPS = 128, 2
-"""Structures that enter for a probe, and how often they are used for one."""
+"""Number of structures in a batch during a probe, and number of rounds that a probe takes."""
 
 WORTH_A_PROBE = 16
-"""Structures from which on it pays to find out how many go together best."""
+"""Smallest number of structures for which a probe is worth its time."""
 
 LOSS = 0.05
-"""How much slower than the best a call may be for more structures at once, which cost less outside it."""
+"""Fraction by which a call may be slower than the fastest, per size.  More structures at once save time
+outside the call."""
 
 LONGEST = 1.0
-"""Seconds of a call beyond which no larger one is tried: it might be memory that ends first."""
+"""Duration of a call (s) above which a probe does not try larger ones, since memory might run out."""
 
 FOUND: WeakKeyDictionary[Potential, float] = WeakKeyDictionary()
-"""The limits that probes have found: a potential is probed once."""
+"""Limits that probes have found, so that each potential is probed only once."""
 
 
 def gpu_memory(device: str) -> tuple[float, float]:
-    """Return the bytes that may be used on a GPU, and those that the calls since the last question used."""
+    """Return the free bytes on a GPU, and the largest use of memory since the last call, in bytes."""
     import torch
 
     free, _ = torch.cuda.mem_get_info(device)
@@ -49,27 +50,31 @@ def gpu_memory(device: str) -> tuple[float, float]:
 
 
 class Budget:
-    """The largest size, in the potential's ``unit``, of what is evaluated at once.
+    """The largest size of the structures that are evaluated at once, in the potential's ``unit``.
 
-    On a GPU more at once is faster until memory ends: the limit follows from the memory that the calls
-    so far took for their size.  On a CPU more at once is faster only until the caches end: in a probe, the
-    first rounds cut the batch into 1, 2, 4, ... structures, and the largest number that is nearly as
-    fast as the best is kept to; it is done once for a potential, and no call of it is for nothing.
-    Wherever there was not enough memory after all, the limit is lowered.
+    On a GPU larger calls are faster, up to the memory.  The limit follows from the memory per size of the
+    calls so far.
+
+    On a CPU larger calls are faster only as long as the data fits into the caches.  The limit comes from a
+    probe: the first rounds evaluate the batch in calls of 1, 2, 4, ... structures, and the largest number
+    that is nearly as fast as the best one becomes the limit.  A potential is probed once.  The probe needs
+    no extra calls, since the run uses the results.
+
+    If memory runs out after all, the limit is lowered.
 
     Parameters
     ----------
     potential
-        What is asked.
+        The potential.
     limit
-        The size, if it is not to be found out.
+        A fixed limit, in the potential's ``unit``.  If not given, it is determined as above.
     memory
-        What tells of the memory of a device, see :func:`gpu_memory`.
+        Function that returns the free and the used memory of a device, like :func:`gpu_memory`.
 
     Raises
     ------
     ValueError
-        The limit is not a number above 0.
+        The limit is not above 0.
     """
 
     def __init__(
@@ -89,7 +94,7 @@ class Budget:
         if self.on_gpu:
             self.limit = FIRST_ON_GPU
         self.potential, self.memory = potential, memory
-        self.ceiling = math.inf
+        self.upper_limit = math.inf
         self._per_unit = 0.0
         self._costs: dict[int, float] = {}  # fastest seconds per unit, by the number of structures
         self._sizes: dict[int, float] = {}
@@ -98,7 +103,7 @@ class Budget:
             self.to_probe, self.limit = False, FOUND[potential]
 
     def chunks(self, sizes: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield the places (n,) of structures of these ``sizes`` (S,) that go together, in order."""
+        """Yield the indices (n,) of the structures of each call, in order; ``sizes`` (S,) are their sizes."""
         probes = self.to_probe and len(sizes) >= WORTH_A_PROBE
         first, count = 0, 1
         while first < len(sizes):
@@ -113,28 +118,28 @@ class Budget:
                 self._settle()
 
     def learn(self, count: int, size: float, seconds: float) -> None:
-        """Take note of a call: its structures, their size, and the time that it took."""
+        """Record a call: the number of structures, their total size, and the duration in seconds."""
         if self.on_gpu:
             free, used = self.memory(self.potential.device)
             self._per_unit = max(self._per_unit, used / size)
             if self._per_unit:
-                self.limit = min(self.ceiling, SHARE * free / self._per_unit)
+                self.limit = min(self.upper_limit, SHARE * free / self._per_unit)
         elif self.to_probe:
             self._last = seconds
             self._costs[count] = min(seconds / size, self._costs.get(count, math.inf))
             self._sizes[count] = max(size, self._sizes.get(count, 0.0))
 
     def _settle(self) -> None:
-        """Keep to what was found to be best."""
+        """End the probe, and set the limit to the best size."""
         fastest = min(self._costs.values())
         count = max(n for n, cost in self._costs.items() if cost <= (1 + LOSS) * fastest)
         size, half = self._sizes[count], self._costs.get(count // 2, math.inf)
         if count == max(self._costs) and self._costs[count] < (1 - LOSS) * half < math.inf:
-            size *= 2  # there were too few to see the end of what twice as many save
-        self.to_probe, self.limit = False, min(size, self.ceiling)
+            size *= 2  # the largest number was still faster than half of it, so more may be faster yet
+        self.to_probe, self.limit = False, min(size, self.upper_limit)
         if isinstance(self.potential, Hashable):
             FOUND[self.potential] = self.limit
 
     def shrink(self, size: float) -> None:
-        """Take note that a call of this ``size`` found too little memory."""
-        self.limit = self.ceiling = min(self.limit, self.ceiling, size / 2)
+        """Lower the limit after a call of this ``size`` ran out of memory."""
+        self.limit = self.upper_limit = min(self.limit, self.upper_limit, size / 2)

@@ -1,15 +1,15 @@
-"""MACE models: which one a name means, loading it, and calculating with it where MACE itself goes wrong.
+"""Loading of MACE models, and a correction of MACE for structures with fewer than three periodic directions.
 
-A word with a path separator, or that ends in one of :data:`SUFFIXES`, is the path of a file and is
-looked for nowhere else.  Any other word is the name of a foundation model, as mace-torch's own trainer
-(``mace_run_train --foundation_model``) names them, and is never looked up as a file:
+A word with a path separator, or with a suffix from :data:`SUFFIXES`, is the path of a file.  Any other word
+is the name of a foundation model, and is never taken for a file.  The names are those of mace-torch's
+trainer (``mace_run_train --foundation_model``):
 
 - those of ``mace_mp``, such as ``small``, ``medium-mpa-0`` and ``mh-1``;
 - ``small_off``, ``medium_off`` and ``large_off`` of ``mace_off``;
 - ``mace_anicc`` and ``mace_omol``;
 - those of ``mace_polar``, such as ``polar-1-s``.
 
-mace-torch fetches these once, into its own cache.  A model file is a pickle, and loading a pickle runs
+mace-torch downloads these once, into its own cache.  A model file is a pickle, and loading a pickle runs
 the code in it.
 """
 
@@ -21,7 +21,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relax.calculators.optional import environment_restored, extra, quiet, silence_output
+from relax.calculators.optional import environment_restored, extra, silence_output, silence_warnings
 from relax.core.errors import CalculatorError, one_line
 from relax.geometry.neighbors import pairs
 
@@ -33,14 +33,14 @@ __all__ = ["DTYPES", "boxed", "check_model", "load_model", "sees_no_neighbours"]
 SUFFIXES = (".model", ".pt", ".pth")
 
 DTYPES = ("float64", "float32")
-"""Precisions, the one for relaxations first."""
+"""Precisions; the first one is the default."""
 
 LOCAL = ("MACE", "ScaleShiftMACE")
-"""Models without interactions beyond their cutoff."""
+"""Model classes without interactions beyond the cutoff."""
 
 
 def path_of(model: str) -> Path | None:
-    """Return the file that ``model`` means, or None where it means a foundation model."""
+    """Return the path of a model file, or None if ``model`` is the name of a foundation model."""
     separators = [separator for separator in (os.sep, os.altsep) if separator]
     if model.endswith(SUFFIXES) or any(separator in model for separator in separators):
         return Path(model).expanduser()
@@ -48,7 +48,7 @@ def path_of(model: str) -> Path | None:
 
 
 def check_model(model: str) -> None:
-    """Raise CalculatorError where ``model`` means a file that is not there; imports nothing."""
+    """Raise CalculatorError if ``model`` is the path of a missing file; imports nothing."""
     path = path_of(model)
     if path is not None and not path.exists():
         raise CalculatorError(f"mace:{model}: there is no such file")
@@ -57,26 +57,26 @@ def check_model(model: str) -> None:
 
 
 def load_model(model: str, device: str, dtype: str, head: str | None = None) -> Any:
-    """Return the calculator of a MACE model.
+    """Return the ASE calculator of a MACE model.
 
-    A model that is kept in another precision than ``dtype`` is converted.
+    A model in another precision than ``dtype`` is converted.
 
     Parameters
     ----------
     model
         The path of a file, or the name of a foundation model, see the module.
     device
-        Where it runs, as torch has it; the device is there.
+        A torch device that is available.
     dtype
         ``"float64"`` or ``"float32"``.
     head
-        The head to use, of a model that has several and none called default.
+        The head to use; needed if the model has several and none is called default.
 
     Raises
     ------
     CalculatorError
-        mace-torch is missing, there is no such model, it does not load, it is no MACE model that
-        gives energies, or its head is unknown or not given.
+        mace-torch is not installed, the model does not exist, cannot be loaded or is not a MACE model with
+        energies, or the head is unknown or missing.
     """
     check_model(model)
     with extra("mace", "mace", "torch"), environment_restored(), silence_output():
@@ -95,19 +95,19 @@ def load_model(model: str, device: str, dtype: str, head: str | None = None) -> 
             head=_head(model, network, head),
             model_type="PolarMACE" if kind == "PolarMACE" else "MACE",
         )
-    return quiet(_mended(calculator, local=kind in LOCAL))
+    return silence_warnings(_fix_partial_pbc(calculator, local=kind in LOCAL))
 
 
 def sees_no_neighbours(calculator: Any, atoms: Atoms) -> bool:
-    """Whether no atom has a neighbour, or an image of itself, near enough for the model to see."""
+    """Whether no atom has a neighbour, or an image of itself, within the model's cutoff."""
     reach = calculator.r_max
     where = atoms.positions, atoms.cell.array, atoms.pbc
-    # Nearly every structure has a short distance, and finding all pairs within reach takes long.
+    # The short search first: it is faster than the full one, and nearly every structure has such a pair.
     return not any(len(pairs(*where, r)[0]) for r in (min(3.0, reach), reach))
 
 
 def _foundation_models() -> dict[str, tuple[str, dict[str, str]]]:
-    """Return for each name the loader in mace-torch, and what it is to be told."""
+    """Return the loader in mace-torch and its arguments for each name."""
     from mace.calculators import foundations_models as known
 
     return (
@@ -128,18 +128,20 @@ def _from_foundation(model: str, device: str, dtype: str) -> Any:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         if Path(model).is_file():
             hint = f"; for the file of that name, write mace:.{os.sep}{model}"
-        raise CalculatorError(f"mace:{model} is no foundation model{hint} (there are: {', '.join(models)})")
-    loader, told = models[model]
-    if loader != "mace_anicc":  # which is float64, and says nothing about it
-        told = told | {"default_dtype": dtype}
+        raise CalculatorError(
+            f"mace:{model} is not a foundation model{hint} (there are: {', '.join(models)})"
+        )
+    loader, arguments = models[model]
+    if loader != "mace_anicc":  # this loader has no such argument: the model is float64
+        arguments = arguments | {"default_dtype": dtype}
     try:
-        # What is shown is how a download goes, and under which licence.
+        # Progress and licence of a download must be visible.
         with environment_restored(), silence_output(show=True):
-            return getattr(foundations_models, loader)(**told, device=device, return_raw_model=True)
+            return getattr(foundations_models, loader)(**arguments, device=device, return_raw_model=True)
     except Exception as error:
         why = error.__cause__ or error
         cache = foundations_models.module_dir if loader == "mace_anicc" else get_cache_dir()
-        hint = f"it is kept in {cache}, remove it there to fetch it anew"
+        hint = f"it is kept in {cache}, remove it there to download it again"
         if isinstance(why, OSError):
             hint = "without a network, give a model file: mace:PATH"
         raise CalculatorError(f"mace:{model} does not load: {one_line(why)}; {hint}") from error
@@ -152,17 +154,17 @@ def _from_file(model: str, path: Path, device: str) -> Any:
         with silence_output():
             network = torch.load(path, map_location=device, weights_only=False)
     except Exception as error:
-        raise CalculatorError(f"mace:{model} is no model that loads: {one_line(error)}") from error
+        raise CalculatorError(f"mace:{model} does not load: {one_line(error)}") from error
     if not (isinstance(network, torch.nn.Module) and hasattr(network, "atomic_numbers")):
-        hint = " (the checkpoint of a training run, perhaps)" if isinstance(network, dict) else ""
-        raise CalculatorError(f"mace:{model} holds no MACE model but a {type(network).__name__}{hint}")
+        hint = " (perhaps the checkpoint of a training run)" if isinstance(network, dict) else ""
+        raise CalculatorError(f"mace:{model} is a {type(network).__name__}, not a MACE model{hint}")
     if not hasattr(network, "atomic_energies_fn"):
-        raise CalculatorError(f"mace:{model} is a MACE model that gives no energies")
+        raise CalculatorError(f"mace:{model} is a MACE model without energies")
     return network
 
 
 def _head(model: str, network: Any, head: str | None) -> str:
-    """Return the head to use; MACE itself takes the last one in place of one that it does not find."""
+    """Return the head to use.  MACE itself would replace an unknown one by the last, without an error."""
     heads = [str(name) for name in getattr(network, "heads", None) or ["Default"]]
     listed = ", ".join(heads)
     if head is not None and head not in heads:
@@ -173,26 +175,27 @@ def _head(model: str, network: Any, head: str | None) -> str:
     return head or usual[0]
 
 
-def _mended(calculator: Any, local: bool) -> Any:
-    """Return ``calculator`` with structures that are not periodic in three directions made right.
+def _fix_partial_pbc(calculator: Any, local: bool) -> Any:
+    """Return ``calculator`` with a correction for structures with fewer than three periodic directions.
 
-    MACE divides their stress by the volume of a cell that it makes up, and fails on some cells that are
-    not along the axes.  A ``local`` model gets a box in their place that no interaction bridges, and the
-    stress is that of the given cell; where there is no volume, there is no stress.
+    For these MACE makes up a cell, divides the stress by its volume, and fails for some cells that are not
+    along the axes.  With the correction a ``local`` model gets a periodic box that is larger than its
+    cutoff, and the stress is that of the given cell.  There is no stress if the given cell has no volume or
+    the model is not local.
     """
     import torch
 
     calculate = calculator.calculate
 
     @functools.wraps(calculate)
-    def mended(atoms: Any = None, *args: Any, **kwargs: Any) -> None:
+    def corrected(atoms: Any = None, *args: Any, **kwargs: Any) -> None:
         atoms = calculator.atoms if atoms is None else atoms
         box = boxed(atoms, calculator.r_max) if local else atoms
         dtype = torch.get_default_dtype()
         try:
             calculate(box, *args, **kwargs)
         finally:
-            # MACE changes it meanwhile, and leaves it changed where it is stopped by an error or the time.
+            # MACE changes the default, and does not restore it if an exception ends the calculation.
             torch.set_default_dtype(dtype)
         calculator.atoms = atoms.copy()
         if not atoms.pbc.all() and "stress" in calculator.results:
@@ -203,12 +206,12 @@ def _mended(calculator: Any, local: bool) -> Any:
             else:
                 del calculator.results["stress"]
 
-    calculator.calculate = mended
+    calculator.calculate = corrected
     return calculator
 
 
 def boxed(atoms: Atoms, reach: float) -> Atoms:
-    """Return ``atoms`` in a cell that is periodic in all directions, with images beyond ``reach`` (A)."""
+    """Return ``atoms`` in a cell that is periodic in all directions, without new pairs in ``reach`` (A)."""
     import numpy as np
 
     if atoms.pbc.all():

@@ -1,4 +1,4 @@
-"""Memory: how torch says that it ran out, and how the C library keeps what a process frees."""
+"""Computer memory: torch's errors when it runs out, and reuse of what a process frees."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from relax.core.errors import OutOfMemory
 __all__ = ["keep_memory", "memory_watched"]
 
 SIGNS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""Texts in torch's error messages when memory has run out."""
 
-# From glibc's malloc.h.
+# Option numbers from glibc's malloc.h.
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 
 
 @contextlib.contextmanager
 def memory_watched() -> Iterator[None]:
-    """Turn torch's many ways to say that memory ran out into OutOfMemory."""
+    """Raise OutOfMemory in place of torch's various exceptions when memory runs out."""
     import torch
 
     try:
@@ -35,12 +36,12 @@ def memory_watched() -> Iterator[None]:
 
 @functools.cache
 def keep_memory() -> bool:
-    """Have freed memory stay with the process, for good, and return whether that could be done.
+    """Let the process keep freed memory for good, and return whether this is possible.
 
-    glibc hands large arrays back to the kernel as soon as they are freed, and gets every page anew for
-    the next ones; for the forward and backward pass of a potential this can take as long as computing.
-    The effect is on the whole process, whose memory then stays at its peak.  Nothing happens where the
-    C library is another one.
+    glibc returns the memory of large arrays to the kernel when they are freed, and requests new pages for the
+    next ones.  In the forward and backward pass of a potential this can take as long as the computation.
+    The setting acts on the whole process, whose memory then stays at its peak.  With another C library
+    nothing happens.
     """
     try:
         libc = ctypes.CDLL(None)

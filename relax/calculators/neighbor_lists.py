@@ -1,4 +1,4 @@
-"""Pairs of many structures, kept from step to step."""
+"""Neighbour lists of many structures, kept from step to step."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from ase import Atoms
 
 from relax.calculators.base import Geometry
 from relax.calculators.splitting import finite
-from relax.geometry.neighbors import FEW, coded, completed, images, pairs, squares, vectors
+from relax.geometry.neighbors import FEW, complete_cell, images, pairs, shift_codes, squares, vectors
 
 __all__ = ["NeighborLists", "Pairs"]
 
 
 class Pairs(NamedTuple):
-    """All pairs of S structures with N atoms in all, ordered by the first atom, each from both sides."""
+    """All pairs of S structures with N atoms in all, sorted by the first atom, each in both directions."""
 
-    first: np.ndarray  # (E,) row of the first atom among the N
-    second: np.ndarray  # (E,)
-    shifts: np.ndarray  # (E, 3) integers, of the cell of the second atom
+    first: np.ndarray  # (E,) index of the first atom among the N
+    second: np.ndarray  # (E,) index of the second atom
+    shifts: np.ndarray  # (E, 3) integer cell shifts of the second atom
     vectors: np.ndarray  # (E, 3) A, from the first atom to the second
     distances: np.ndarray  # (E,) A
-    owner: np.ndarray  # (N,) which structure an atom is of
-    without: np.ndarray  # (S,) which have no pairs here as they are not finite, or at fault
+    owner: np.ndarray  # (N,) index of the structure of each atom
+    without: np.ndarray  # (S,) which structures have no pairs here: they are not finite or have a fault
     faults: dict[int, str]
-    """Structures, by their place among the S, with too many pairs to list, and none of them here."""
+    """Why the pairs of a structure cannot be listed, by its index among the S."""
 
 
 @dataclass
 class _List:
-    """The candidates of one structure, and where its atoms were when they were found."""
+    """The candidate pairs of one structure, and its positions when they were found."""
 
     pbc: np.ndarray
     positions: np.ndarray
     cell: np.ndarray
-    complete: bool = False  # whether all pairs there are are candidates
+    complete: bool = False  # whether the candidates are all possible pairs
     inverse: np.ndarray = field(init=False)
     first: np.ndarray = field(init=False)
     second: np.ndarray = field(init=False)
     shifts: np.ndarray = field(init=False)
-    images: np.ndarray = field(init=False)  # (U, 3) the shifts that there are
-    image: np.ndarray = field(init=False)  # (E,) which of them
+    images: np.ndarray = field(init=False)  # (U, 3) the distinct shifts
+    image: np.ndarray = field(init=False)  # (E,) index of each pair's shift among them
 
     def build(self, reach: float) -> None:
-        """Find the pairs."""
+        """Find the candidates, up to a distance of ``reach``, A."""
         self.first, self.second, self.shifts = pairs(self.positions, self.cell, self.pbc, reach)
-        self.inverse = np.linalg.inv(completed(self.cell, self.pbc))
-        code, codes = coded(self.shifts)
+        self.inverse = np.linalg.inv(complete_cell(self.cell, self.pbc))
+        code, codes = shift_codes(self.shifts)
         self.images, self.image = self.shifts, np.arange(len(code))
         if codes < 2**62:
             _, which, self.image = np.unique(code, return_index=True, return_inverse=True)
@@ -57,7 +57,7 @@ class _List:
 
 
 class _Joined(NamedTuple):
-    """The lists of several structures, one after the other."""
+    """The lists of several structures, concatenated."""
 
     keys: tuple[int, ...]
     complete: np.ndarray
@@ -76,37 +76,40 @@ class _Joined(NamedTuple):
 
 
 class NeighborLists:
-    """Pairs of many structures, kept from step to step while no atom has gone far.
+    """Neighbour lists of many structures, kept from step to step until an atom has moved too far.
 
     Parameters
     ----------
     reach
-        Atoms closer than this are a pair, A.
+        Cutoff, A.
     skin
-        Pairs that are farther apart by up to this are kept in mind, A.
+        Pairs up to this much beyond the cutoff are kept as candidates, A.
 
     Notes
     -----
-    A list is found anew once it may lack a pair.  With F what the cell was strained by, and u what the atoms
-    moved beside it, a pair that was farther apart than ``reach + skin`` still is out of reach while
-    sigma_min(F) (reach + skin) - 2 max|u| > reach, where sigma_min(F) >= 1 - ||F - I||.  Of a cluster or
-    molecule of a few atoms all pairs are candidates, and its list is found once.
+    A list is built again once it may lack a pair.  Let F be the deformation of the cell since the list was
+    built, and u the displacements of the atoms relative to the deformed cell.  A pair that was farther
+    apart than ``reach + skin`` is still beyond the cutoff while
+
+        sigma_min(F) (reach + skin) - 2 max|u| > reach,  where  sigma_min(F) >= 1 - ||F - I||.
+
+    For a cluster or molecule of at most ``FEW`` atoms all pairs are candidates, and its list is built once.
     """
 
     def __init__(self, reach: float, skin: float = 1.0) -> None:
         self.reach, self.skin = float(reach), float(skin)
         self.rebuilds = 0
-        """Lists that were found anew since their structures were added."""
+        """How many lists were built again after their structures had been added."""
         self._lists: dict[int, _List] = {}
         self._joined: _Joined | None = None
 
     def add(self, key: int, atoms: Atoms) -> int:
-        """Take note of a structure, and return how many pairs it has.
+        """Add a structure, and return the number of its pairs.
 
         Raises
         ------
         ValueError
-            They cannot be listed, see :func:`pairs`.
+            The pairs cannot be listed, see :func:`~relax.geometry.neighbors.pairs`.
         """
         cell = atoms.cell.array * atoms.pbc[:, None]
         kept = _List(atoms.pbc.copy(), atoms.get_positions(), cell)
@@ -117,19 +120,19 @@ class NeighborLists:
         return int(np.count_nonzero(squares(d) < self.reach**2))
 
     def drop(self, key: int) -> None:
-        """Forget a structure."""
+        """Remove a structure."""
         del self._lists[key]
         self._joined = None
 
     def __call__(self, geometry: Geometry) -> Pairs:
-        """Return the pairs of structures that were added."""
+        """Return the pairs of structures that have been added."""
         kept = self._joined
         if kept is None or kept.keys != geometry.keys:
             kept = self._join(geometry.keys)
-        fine = finite(geometry)
-        positions = np.where(fine[kept.owner, None], geometry.positions, kept.positions)
-        cells = np.where((fine[:, None] & kept.pbc)[:, :, None], geometry.cells, 0.0)
-        cells = np.where(fine[:, None, None], cells, kept.cells)
+        usable = finite(geometry)
+        positions = np.where(usable[kept.owner, None], geometry.positions, kept.positions)
+        cells = np.where((usable[:, None] & kept.pbc)[:, :, None], geometry.cells, 0.0)
+        cells = np.where(usable[:, None, None], cells, kept.cells)
         faults = {}
         stale = np.flatnonzero(self._may_lack(kept, positions, cells))
         for k in stale:
@@ -139,12 +142,12 @@ class NeighborLists:
                 faults[int(k)] = str(error)
         if len(stale):
             kept = self._join(geometry.keys)
-        left_out = ~fine
+        left_out = ~usable
         left_out[list(faults)] = True
-        return self._near(kept, positions, cells, left_out, faults)
+        return self._within_reach(kept, positions, cells, left_out, faults)
 
     def _may_lack(self, kept: _Joined, positions: np.ndarray, cells: np.ndarray) -> np.ndarray:
-        """Return which structures (S,) may have pairs that are not listed."""
+        """Return which structures (S,) may have pairs that are not among the candidates."""
         strain = kept.inverses @ (cells - kept.cells)
         moved = positions - kept.positions - (kept.positions[:, None] @ strain[kept.owner])[:, 0]
         farthest = np.sqrt(np.maximum.reduceat(squares(moved), kept.starts))
@@ -182,7 +185,7 @@ class NeighborLists:
         )
         return self._joined
 
-    def _near(
+    def _within_reach(
         self,
         kept: _Joined,
         positions: np.ndarray,
@@ -193,18 +196,18 @@ class NeighborLists:
         image = images(kept.images, cells[kept.image_owner])
         d = positions.take(kept.second, axis=0) - positions.take(kept.first, axis=0)
         d += image.take(kept.image, axis=0)
-        far = squares(d)
-        near = far < self.reach**2
+        d2 = squares(d)
+        within = d2 < self.reach**2
         if left_out.any():
-            near &= ~left_out[kept.owner[kept.first]]
-        rows = np.flatnonzero(near)
+            within &= ~left_out[kept.owner[kept.first]]
+        rows = np.flatnonzero(within)
         first, second = kept.first.take(rows), kept.second.take(rows)
         return Pairs(
             first,
             second,
             kept.shifts.take(rows, axis=0),
             d.take(rows, axis=0),
-            np.sqrt(far.take(rows)),
+            np.sqrt(d2.take(rows)),
             kept.owner,
             left_out,
             faults,

@@ -1,4 +1,4 @@
-"""Optional packages: asked for by name where they are missing, kept quiet, and the process left as it was."""
+"""Optional packages: errors if they are missing, less output, and no side effects on the process."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any
 
 from relax.core.errors import CalculatorError, one_line
 
-__all__ = ["environment_restored", "extra", "quiet", "silence_output"]
+__all__ = ["environment_restored", "extra", "silence_output", "silence_warnings"]
 
 NOISY = r"(chgnet|e3nn|mace|pymatgen|torch)(\.|$)"
-"""Packages whose warnings say nothing to somebody who relaxes a structure."""
+"""Packages whose warnings do not help a user who relaxes a structure."""
 
 
 @contextlib.contextmanager
 def extra(name: str, *modules: str) -> Iterator[None]:
-    """Turn an import that fails into a line that says which extra brings it."""
+    """Raise CalculatorError if an import fails; if one of ``modules`` is missing, it names the extra."""
     try:
         yield
     except ImportError as error:
@@ -38,9 +38,9 @@ def extra(name: str, *modules: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def silence_output(show: bool = False) -> Iterator[None]:
-    """Keep what a package prints off standard output, and ``show`` it on standard error or not at all."""
+    """Hide what a package prints or, with ``show``, print it to standard error only."""
     out = sys.stderr if show else io.StringIO()
-    # Without a handler the first message of mace would set up logging for the whole process.
+    # Without a handler the first log message of mace would configure logging for the whole process.
     root, mute = logging.getLogger(), logging.NullHandler()
     root.addHandler(mute)
     try:
@@ -53,7 +53,7 @@ def silence_output(show: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def environment_restored() -> Iterator[None]:
-    """Undo what ``import mace`` does to the whole process: make every ``torch.load`` run pickles."""
+    """Restore the variable by which ``import mace`` allows every ``torch.load`` to run pickles."""
     key = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(key)
     try:
@@ -67,15 +67,15 @@ def environment_restored() -> Iterator[None]:
             os.environ[key] = before
 
 
-def quiet(calculator: Any) -> Any:
-    """Return ``calculator`` with the warnings of its package silenced while it calculates."""
+def silence_warnings(calculator: Any) -> Any:
+    """Return ``calculator`` with the warnings of its package hidden while it calculates."""
     calculate = calculator.calculate
 
     @functools.wraps(calculate)
-    def quietly(*args: Any, **kwargs: Any) -> Any:
+    def silenced(*args: Any, **kwargs: Any) -> Any:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=NOISY)
             return calculate(*args, **kwargs)
 
-    calculator.calculate = quietly
+    calculator.calculate = silenced
     return calculator

@@ -1,4 +1,4 @@
-"""Potentials: energies and their derivatives for many structures at once, from whatever gives them."""
+"""Potentials from names, ASE calculators and torch-sim models."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ __all__ = ["Evaluation", "Geometry", "OutOfMemory", "Potential", "UnsupportedStr
 def as_potential(
     thing: Any, device: str = "cpu", dtype: str | None = None, head: str | None = None
 ) -> Potential:
-    """Return ``thing`` as a potential, batched where we can.
+    """Return ``thing`` as a potential, batched if possible.
 
-    CHGNet, MACE models without interactions beyond their cutoff, and ASE's Lennard-Jones are batched; any
-    other calculator is asked of one structure after the other.
+    CHGNet, MACE models without interactions beyond their cutoff, ASE's Lennard-Jones and torch-sim models are
+    batched.  Any other calculator evaluates one structure after the other.
 
     Parameters
     ----------
     thing
-        A potential, which is returned as it is; the name of a calculator, as in
+        A potential, which is returned unchanged; the name of a calculator, see
         :mod:`relax.calculators.registry`; an ASE calculator; or a torch-sim model.
     device, dtype, head
-        Of a calculator that is named, as in :func:`relax.calculators.registry.load`.
+        Options for a calculator that is given by name, see :func:`relax.calculators.registry.load`.
 
     Raises
     ------
     TypeError
         ``thing`` is none of these.
     CalculatorError
-        The name is unknown, or what it means cannot be had.
+        The name is unknown, or the calculator is not available.
     """
     if isinstance(thing, str):
         from relax.calculators.registry import load
 
         return _of_calculator(load(thing, device, dtype, head))
     if isinstance(thing, type):
-        raise TypeError(f"a potential is made of an object, and {thing.__name__} is a class: call it")
+        raise TypeError(f"{thing.__name__} is a class; give an instance of it: {thing.__name__}(...)")
     if isinstance(thing, Potential):
         return thing
     if hasattr(thing, "get_forces") and not isinstance(thing, Atoms | Filter):
@@ -54,13 +54,13 @@ def as_potential(
 
         return TorchSim(thing)
     raise TypeError(
-        f"no potential can be made of {type(thing).__name__}: give a name, an ASE calculator, "
+        f"cannot make a potential from {type(thing).__name__}: give a name, an ASE calculator, "
         "a torch-sim model or a relax.calculators.Potential"
     )
 
 
 def _of_calculator(calculator: Any) -> Potential:
-    # By name, as relax.calculators.registry does: the classes are in packages that may be missing.
+    # Compared by name, since the classes are in packages that may not be installed.
     name = type(calculator).__name__
     if name == "MACECalculator":
         from relax.calculators.models.mace import MACE, unbatched

@@ -1,22 +1,20 @@
-"""Calculators by name, as the command line names them.
+"""Calculators by name, as on the command line.
 
 ``chgnet``
-    CHGNet 0.3.0, an embedding of 94 elements whose weights come in its wheel: no network needed.
+    CHGNet 0.3.0 for 94 elements.  Its weights are part of its wheel, so it needs no network.
 ``emt``
-    ASE's effective medium theory: Al Cu Ag Au Ni Pd Pt and H C N O, for trying things out.
+    ASE's effective medium theory, for Al Cu Ag Au Ni Pd Pt and H C N O; for tests.
 ``lj``
-    Lennard-Jones in reduced units: sigma 1 A, epsilon 1 eV, every element alike.  The potential is
-    brought smoothly to zero between 6.6 and 10 A, so that forces have no jump and clusters of up to
-    6.6 A across see it exactly.
+    Lennard-Jones in reduced units: sigma 1 A and epsilon 1 eV for every element.  The energy goes smoothly to
+    zero between 6.6 and 10 A, so that forces do not jump.  It is exact for clusters up to 6.6 A across.
 ``mace:NAME_OR_PATH``
-    A MACE foundation model by name (fetched once, kept in MACE's own cache), or a model file; see
-    :mod:`relax.calculators.mace_loading` for what is a name and what is a path.
+    A MACE foundation model by name (downloaded once, into MACE's own cache), or a model file;
+    :mod:`relax.calculators.mace_loading` says which words are names and which are paths.
 ``module:callable``
-    Whatever calling ``callable`` from ``module`` returns; modules are also looked for in the
-    current directory.
+    The object that ``callable`` from ``module`` returns.  Modules in the current directory are found too.
 
-A model file is a pickle, and so is code that runs when it is loaded: nothing is loaded but a file the
-user named or a foundation model from MACE's own list.
+A model file is a pickle, and loading a pickle runs the code in it.  Only files that the user names and
+foundation models from MACE's own list are loaded.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from relax.calculators.mace_loading import DTYPES, check_model, load_model, sees_no_neighbours
-from relax.calculators.optional import extra, quiet, silence_output
+from relax.calculators.optional import extra, silence_output, silence_warnings
 from relax.core.errors import CalculatorError, one_line
 
 if TYPE_CHECKING:
@@ -41,10 +39,13 @@ NAMES = ("chgnet", "emt", "lj", "mace:NAME_OR_PATH", "module:callable")
 
 
 def check_name(name: str, device: str = "cpu", dtype: str | None = None, head: str | None = None) -> None:
-    """Raise CalculatorError for what is wrong with the words alone; imports nothing.
+    """Check a name and its options without importing anything.
 
-    That is a ``name`` that does not read like one of :data:`NAMES`, a model file that is not there, or a
-    device, dtype or head that means nothing to the calculator.
+    Raises
+    ------
+    CalculatorError
+        ``name`` does not have the form of one of :data:`NAMES`, a model file does not exist, or the device,
+        dtype or head is unknown or has no meaning for the calculator.
     """
     kind, colon, rest = name.partition(":")
     if not (colon and kind and rest) and name not in ("chgnet", "emt", "lj"):
@@ -77,18 +78,18 @@ def load(name: str, device: str = "cpu", dtype: str | None = None, head: str | N
     name
         One of :data:`NAMES`.
     device
-        Where CHGNet and MACE models run: ``"cpu"``, ``"cuda"`` or ``"cuda:1"`` and so on.
+        Device of CHGNet and MACE models: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` and so on.
     dtype
-        ``"float64"``, the default, or ``"float32"``, for MACE models; whichever the file is in, the model
+        Precision of MACE models: ``"float64"``, the default, or ``"float32"``.  A file in the other precision
         is converted.
     head
-        The head to use, of a MACE model that has several.
+        The head to use, for MACE models that have several.
 
     Raises
     ------
     CalculatorError
-        The name is unknown, an optional package, a file or the device is missing, a module has no
-        such attribute, or loading failed.
+        The name is unknown; an optional package, a file or the device is missing; a module has no such
+        attribute; or loading failed.
     """
     check_name(name, device, dtype, head)
     kind, _, rest = name.partition(":")
@@ -104,13 +105,13 @@ def load(name: str, device: str = "cpu", dtype: str | None = None, head: str | N
         from ase.calculators.lj import LennardJones
 
         return LennardJones(sigma=1.0, epsilon=1.0, rc=10.0, ro=6.6, smooth=True)
-    return load_model(rest, device, dtype or DTYPES[0], head) if kind == "mace" else _called(kind, rest)
+    return load_model(rest, device, dtype or DTYPES[0], head) if kind == "mace" else _from_module(kind, rest)
 
 
 def unsupported(calculator: Any, atoms: Atoms, in_reach: bool = False) -> str:
-    """Return in words why ``calculator`` cannot take ``atoms``; nothing where it can, or nobody knows.
+    """Return in words why ``calculator`` does not support ``atoms``; an empty string if no reason is known.
 
-    ``in_reach`` says that some atom is known to have a neighbour near enough.
+    ``in_reach`` says that a neighbour within the cutoff is already known, so that none is searched for.
     """
     name = type(calculator).__name__
     if name == "EMT":
@@ -127,7 +128,7 @@ def unsupported(calculator: Any, atoms: Atoms, in_reach: bool = False) -> str:
         mask = [int(number) in known for number in atoms.numbers]
         if why := unknown_elements("this MACE model", mask, atoms, symbols):
             return why
-        # Its forces are zero, and would pass for those of a minimum.
+        # The forces would be zero, as in a minimum, and the run would count as converged.
         alone = len(atoms) == 1 and not atoms.pbc.any()
         if not (in_reach or alone) and sees_no_neighbours(calculator, atoms):
             return f"no atom has a neighbour within the {calculator.r_max:g} A that this MACE model sees"
@@ -142,7 +143,19 @@ def unsupported(calculator: Any, atoms: Atoms, in_reach: bool = False) -> str:
 
 
 def unknown_elements(model: str, known: list[bool], atoms: Atoms, symbols: list[str]) -> str:
-    """Return which atoms are of an element that is not ``known``, and the ``symbols`` that are if few."""
+    """Return in words which elements are unknown to a ``model``; an empty string if there are none.
+
+    Parameters
+    ----------
+    model
+        Name of the model, for the message.
+    known
+        Whether the element of each atom is known (N,).
+    atoms
+        The structure.
+    symbols
+        The known elements, which the message lists if they are at most 20.
+    """
     if all(known):
         return ""
     i = known.index(False)
@@ -158,19 +171,20 @@ def _check_cuda(device: str, name: str) -> None:
     number = int(device.partition(":")[2] or 0)
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if number >= there:
-        what = f"there are {there} CUDA devices here" if there else "no CUDA device is to be had here"
-        raise CalculatorError(f"{what}, {device} is not one; leave the device out to run on the CPU")
+        found = f"there are {there} CUDA devices" if there else "no CUDA device found"
+        raise CalculatorError(f"{device} is not available, {found}; leave the device out to run on the CPU")
 
 
 def _chgnet(device: str) -> Any:
     with extra("chgnet", "chgnet", "torch"), silence_output():
         from chgnet.model.dynamics import CHGNetCalculator
 
-        # A lone atom gets an answer that means nothing, so it is an error and not a warning.
-        return quiet(CHGNetCalculator(use_device=device, on_isolated_atoms="error"))
+        # Results for isolated atoms have no meaning, so CHGNet's warning is made an error.
+        return silence_warnings(CHGNetCalculator(use_device=device, on_isolated_atoms="error"))
 
 
-def _called(module: str, attribute: str) -> Any:
+def _from_module(module: str, attribute: str) -> Any:
+    """Return the calculator that ``module.attribute()`` returns."""
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
@@ -193,6 +207,6 @@ def _called(module: str, attribute: str) -> Any:
         raise CalculatorError(f"{module}:{attribute}() failed: {one_line(error)}") from error
     if not hasattr(calculator, "get_forces"):
         raise CalculatorError(
-            f"{module}:{attribute}() returned no ASE calculator but {type(calculator).__name__}"
+            f"{module}:{attribute}() returned {type(calculator).__name__}, expected an ASE calculator"
         )
     return calculator

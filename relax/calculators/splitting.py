@@ -1,4 +1,4 @@
-"""Geometries cut into parts, and one structure's fault kept from the others."""
+"""Parts of geometries, and evaluations in which the fault of one structure does not affect others."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from relax.calculators.base import Evaluation, Geometry
 from relax.core.errors import OutOfMemory, one_line
 from relax.geometry.neighbors import FAR
 
-__all__ = ["asked", "chosen", "finite", "parts", "unknown", "volumes"]
+__all__ = ["chosen", "finite", "parts", "unknown", "volumes", "with_fault_isolation"]
 
 
 def unknown(geometry: Geometry) -> Evaluation:
-    """Return an answer that is NaN throughout."""
+    """Return an evaluation in which all numbers are NaN."""
     structures, atoms = len(geometry.keys), len(geometry.positions)
     return Evaluation(
         np.full(structures, np.nan), np.full((atoms, 3), np.nan), np.full((structures, 3, 3), np.nan)
@@ -22,27 +22,27 @@ def unknown(geometry: Geometry) -> Evaluation:
 
 
 def finite(geometry: Geometry) -> np.ndarray:
-    """Return of which structures (S,) the positions and the cell are finite."""
+    """Return which structures (S,) have finite positions and a finite cell."""
     starts = np.cumsum(geometry.lengths) - geometry.lengths
     positions = np.logical_and.reduceat((np.abs(geometry.positions) < FAR).all(axis=1), starts)
     return np.asarray(positions & (np.abs(geometry.cells) < FAR).all(axis=(1, 2)))
 
 
 def parts(geometry: Geometry) -> list[slice]:
-    """Return where the atoms of each structure are."""
+    """Return the slice of the atoms of each structure."""
     ends = np.cumsum(geometry.lengths).tolist()
     return [slice(end - n, end) for end, n in zip(ends, geometry.lengths.tolist(), strict=True)]
 
 
 def volumes(geometry: Geometry) -> np.ndarray:
-    """Return the volumes (S,) of the cells in A^3; NaN where there is none."""
+    """Return the volumes (S,) of the cells in A^3; NaN for a cell without volume."""
     with np.errstate(invalid="ignore"):
         size = np.abs(np.linalg.det(geometry.cells))
     return np.where(size > 0, size, np.nan)
 
 
 def chosen(geometry: Geometry, mask: np.ndarray) -> tuple[Geometry, np.ndarray]:
-    """Return the structures in ``mask`` (S,) alone, and which atoms (N,) are theirs."""
+    """Return the structures that ``mask`` (S,) selects, and the mask (N,) of their atoms."""
     rows = np.repeat(mask, geometry.lengths)
     keys = tuple(key for key, kept in zip(geometry.keys, mask.tolist(), strict=True) if kept)
     some = Geometry(
@@ -56,43 +56,41 @@ def chosen(geometry: Geometry, mask: np.ndarray) -> tuple[Geometry, np.ndarray]:
     return some, rows
 
 
-def asked(ask: Callable[[Geometry], Evaluation], geometry: Geometry) -> Evaluation:
-    """Return what ``ask`` says of the structures that are finite, and NaN for the others.
+def with_fault_isolation(evaluate: Callable[[Geometry], Evaluation], geometry: Geometry) -> Evaluation:
+    """Return the evaluation of the structures that are finite; the numbers of the others are NaN.
 
-    Where ``ask`` raises an exception, it is asked of each structure alone, and the exception is a fault of
-    the structures that it comes with.
+    If ``evaluate`` raises an exception, it is called again for each structure alone.  The exceptions of
+    these calls become the faults of the structures.
 
     Raises
     ------
     OutOfMemory
-        From ``ask``.
+        From ``evaluate``.
     """
-    answer = unknown(geometry)
-    _fill(answer, ask, geometry, finite(geometry))
-    return answer
+    evaluation = unknown(geometry)
+    _fill(evaluation, evaluate, geometry, finite(geometry))
+    return evaluation
 
 
 def _fill(
-    answer: Evaluation, ask: Callable[[Geometry], Evaluation], geometry: Geometry, mask: np.ndarray
+    evaluation: Evaluation, evaluate: Callable[[Geometry], Evaluation], geometry: Geometry, mask: np.ndarray
 ) -> None:
-    places = np.flatnonzero(mask).tolist()
-    if not places:
+    """Evaluate the structures that ``mask`` (S,) selects, and write the results into ``evaluation``."""
+    indices = np.flatnonzero(mask).tolist()
+    if not indices:
         return
     some, rows = chosen(geometry, mask)
     try:
-        said = ask(some)
+        part = evaluate(some)
     except OutOfMemory:
         raise
     except Exception as error:
-        if len(places) == 1:
-            answer.faults[places[0]] = one_line(error)
+        if len(indices) == 1:
+            evaluation.faults[indices[0]] = one_line(error)
             return
-        for place in places:
-            _fill(answer, ask, geometry, np.arange(len(mask)) == place)
+        for index in indices:
+            _fill(evaluation, evaluate, geometry, np.arange(len(mask)) == index)
         return
-    answer.energies[mask], answer.forces[rows], answer.stresses[mask] = (
-        said.energies,
-        said.forces,
-        said.stresses,
-    )
-    answer.faults.update({places[k]: why for k, why in said.faults.items()})
+    evaluation.energies[mask], evaluation.forces[rows] = part.energies, part.forces
+    evaluation.stresses[mask] = part.stresses
+    evaluation.faults.update({indices[k]: why for k, why in part.faults.items()})

@@ -1,1 +1,1 @@
-"""Arrays of rows, the base class of rules, settings, results and errors."""
+"""Arrays of rows, the base class of rules, settings, results and exceptions."""

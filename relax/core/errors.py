@@ -1,4 +1,4 @@
-"""The errors that a user meets: each message is one line that says what, where and what helps."""
+"""The exceptions that a user sees.  Each message is one line: what is wrong, where, and what helps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
 
 
 def one_line(error: BaseException) -> str:
-    """Return an exception in one line."""
+    """Return the type and the message of an exception in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
 
 
@@ -40,11 +40,11 @@ class UnsupportedStructure(ValueError):
 
 
 class UsageError(Exception):
-    """The command cannot go on."""
+    """The command cannot continue: an option or a file is wrong."""
 
 
 class RelaxationStopped(RuntimeError):
-    """A step cannot be taken or trusted.  ``run`` turns it into a status; ``step`` alone raises it."""
+    """The next step cannot be made.  ``run`` turns this into a status; ``step`` on its own raises it."""
 
     def __init__(self, status: Status, reason: str) -> None:
         super().__init__(f"{status}: {reason}")

@@ -1,4 +1,4 @@
-"""Names that are imported when they are first used, so that a command or a small import starts at once."""
+"""Names that are imported on first use, so that the command and small imports start fast."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ __all__ = ["lazy_names"]
 
 
 def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of ``package``, whose names are in the modules that ``homes`` names."""
+    """Return a module ``__getattr__`` for ``package``.
+
+    Parameters
+    ----------
+    package
+        Name of the package, for the message of the AttributeError that an unknown name raises.
+    homes
+        The module to import each name from.
+    """
 
     def find(name: str) -> Any:
         if name not in homes:

@@ -1,4 +1,4 @@
-"""Hyper-parameters as they are declared: a default, its bounds, a unit, and words."""
+"""Declared hyper-parameters: each has a default, bounds, a unit and a description."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Bounds:
 
     @classmethod
     def parse(cls, text: str) -> Bounds:
-        """Read ``"[0, inf)"`` and its like."""
+        """Read an interval such as ``"[0, inf)"``."""
         low, high = text[1:-1].split(",")
         return cls(text, float(low), float(high))
 
     def allow(self, value: float) -> bool:
-        """Return whether ``value`` lies within."""
+        """Return whether ``value`` is in the interval."""
         above = value >= self.low if self.text[0] == "[" else value > self.low
         below = value <= self.high if self.text[-1] == "]" else value < self.high
         return above and below
@@ -32,7 +32,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Param:
-    """The declaration of one hyper-parameter, read by the checks, the command line and the tables."""
+    """The declaration of one hyper-parameter.  Checks, command line and tables all read it."""
 
     default: Any
     bounds: Bounds | None
@@ -46,7 +46,7 @@ class Param:
         return self.bounds.text if self.bounds else " | ".join(self.choices) or "true | false"
 
     def check(self, name: str, value: Any) -> None:
-        """Raise ValueError, naming ``name``, where ``value`` is not allowed."""
+        """Raise ValueError if ``value`` is not allowed; the message contains ``name``."""
         if self.bounds is not None:
             good = (
                 isinstance(value, int | float)
@@ -64,7 +64,7 @@ class Param:
             raise ValueError(f"{name} = {value!r} is not allowed; give {kind} {self.allowed}")
 
     def parse(self, name: str, text: str) -> Any:
-        """Turn a word from a command line into a value.  Raises ValueError where it cannot."""
+        """Return the value that ``text`` from a command line means; raise ValueError if it is not allowed."""
         if self.choices:
             value: Any = text
         elif self.bounds is None:
@@ -82,20 +82,20 @@ class Param:
 
 
 def param(default: float | bool, bounds: str = "", unit: str = "", doc: str = "") -> Any:
-    """Declare a number (with its ``bounds``) or, without bounds, a switch.
+    """Declare a number with ``bounds`` or, without bounds, a switch.
 
-    A default written as an ``int`` makes a whole number of it.
+    If the default is an ``int``, only whole numbers are allowed.
     """
     declared = Param(default, Bounds.parse(bounds) if bounds else None, (), unit, doc)
     return dataclasses.field(default=default, metadata={"param": declared})
 
 
 def choice(default: str, choices: tuple[str, ...], doc: str = "") -> Any:
-    """Declare a word that must be one of ``choices``."""
+    """Declare a parameter whose value is one of the words ``choices``."""
     return dataclasses.field(default=default, metadata={"param": Param(default, None, choices, "", doc)})
 
 
 def parameters(declared: Any) -> dict[str, Param]:
-    """Return the declared parameters of a dataclass, such as a rule, by name, in order of declaration."""
+    """Return the declared parameters of a dataclass by name, in the order of their declaration."""
     fields = dataclasses.fields(declared)
     return {f.name: f.metadata["param"] for f in fields if "param" in f.metadata}

@@ -1,4 +1,4 @@
-"""Arrays of a batch that have its atoms, or its structures, on axis 0, and come and go together."""
+"""Arrays of a batch with atoms or structures on axis 0, which are masked and joined together."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ __all__ = ["RaggedArrays"]
 
 @dataclass
 class RaggedArrays:
-    """Arrays by name: those in ``OF_ATOMS`` have the atoms of a batch on axis 0, others its structures.
+    """Arrays of a batch of S structures with N atoms in all.
 
-    A field may also be ``RaggedArrays`` itself.
+    Those named in ``OF_ATOMS`` have the N atoms on axis 0, all others the S structures.  A field may also be
+    ``RaggedArrays`` itself.
     """
 
     OF_ATOMS: ClassVar[tuple[str, ...]] = ()
 
     def _fields(self, atoms: np.ndarray, structures: np.ndarray) -> Iterator[tuple[str, Any, np.ndarray]]:
-        """Yield each name and field, with that of the two masks which is about its axis 0."""
+        """Yield the name and the value of each field with the mask that fits its axis 0."""
         for field in dataclasses.fields(self):
             yield field.name, getattr(self, field.name), atoms if field.name in self.OF_ATOMS else structures
 
@@ -31,7 +32,7 @@ class RaggedArrays:
         return type(self)(**{f.name: getattr(self, f.name).copy() for f in dataclasses.fields(self)})
 
     def take(self, atoms: np.ndarray, structures: np.ndarray) -> None:
-        """Keep the ``atoms`` (N,) and the ``structures`` (S,) in these masks."""
+        """Keep only what the masks ``atoms`` (N,) and ``structures`` (S,) select."""
         for name, value, keep in self._fields(atoms, structures):
             if isinstance(value, RaggedArrays):
                 value.take(atoms, structures)
@@ -39,7 +40,7 @@ class RaggedArrays:
                 setattr(self, name, value[keep])
 
     def extend(self, others: Self) -> None:
-        """Add what ``others`` hold after what is here."""
+        """Append the arrays of ``others``."""
         for field in dataclasses.fields(self):
             value, more = getattr(self, field.name), getattr(others, field.name)
             if isinstance(value, RaggedArrays):
@@ -48,7 +49,7 @@ class RaggedArrays:
                 setattr(self, field.name, np.concatenate([value, more]))
 
     def put(self, others: Self, atoms: np.ndarray, structures: np.ndarray) -> None:
-        """Take over from ``others`` the ``atoms`` (N,) and the ``structures`` (S,) in these masks."""
+        """Copy from ``others`` what the masks ``atoms`` (N,) and ``structures`` (S,) select."""
         for name, value, keep in self._fields(atoms, structures):
             if isinstance(value, RaggedArrays):
                 value.put(getattr(others, name), atoms, structures)

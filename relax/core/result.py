@@ -1,4 +1,4 @@
-"""What a relaxation says about how it ended."""
+"""The result of a relaxation: how it ended, and the numbers behind that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 __all__ = ["LARGEST", "STATUSES", "Result", "Status", "Stop"]
 
 LARGEST = 1e50
-"""Energy (eV), force (eV/A) and stress (eV/A^3) that are as good as infinite: squares might overflow."""
+"""Limit of energies (eV), forces (eV/A) and stresses (eV/A^3).  Larger ones count as infinite, since their
+squares might overflow."""
 
 Status = Literal[
     "running",
@@ -36,50 +37,56 @@ Stop = tuple[Status, str]
 
 @dataclass(frozen=True)
 class Result:
-    """The verdict on one relaxation.
+    """How one relaxation ended.
 
     Parameters
     ----------
     status
-        ``converged``; ``saddle``: converged, but the energy falls along a mode that was looked for;
-        ``max_steps``; ``nonfinite``: an energy or force was not a number;
-        ``exploded``: an atom lost all its neighbours or the volume ran away; ``collapsed``: atoms came on
-        top of each other or the cell shrank to nothing; ``uphill``: the energy is above that of the start;
-        ``stalled``: the steps shrank to nothing short of convergence; ``calculator_error``: the calculator
-        raised; ``timeout``: the time was up; ``interrupted``: the run was left before its end;
-        ``refused``: of a batch, a structure, a constraint or a cell that it cannot take;
-        ``running``: no end yet.
+        How the run ended:
+
+        - ``converged``: every stop criterion is met;
+        - ``saddle``: converged, but the minimum check found a mode along which the energy falls;
+        - ``max_steps``: the number of steps is used up;
+        - ``nonfinite``: an energy, force or stress is NaN or infinite;
+        - ``exploded``: an atom lost all its neighbours, or the volume grew too much;
+        - ``collapsed``: atoms overlap, or the volume shrank too much;
+        - ``uphill``: the energy is above that of the start;
+        - ``stalled``: the steps became too small before convergence;
+        - ``calculator_error``: the calculator raised an exception;
+        - ``timeout``: the time limit was reached;
+        - ``interrupted``: the run was stopped from outside;
+        - ``refused``: a batch does not support this structure, its constraints or its cell;
+        - ``running``: the run has not ended.
     reason
         The same in words, with the atom and the number that decided.
     force_calls
         Evaluations counted at the calculator.
     steps
-        Steps the optimizer took.
+        Steps of the optimizer.
     fmax
-        Longest force on an atom of the structure handed back, eV/A; with an ASE cell filter, longest row,
-        those of the cell included.
+        Longest force on an atom of the final structure, eV/A.  With an ASE cell filter: longest row, cell
+        rows included.
     smax
-        Residual stress: its largest component in GPa, pressure added and what is held taken out; not a
-        number where no stress was computed.
+        Residual stress, GPa: its largest component, with the pressure added and held components left out.
+        NaN if no stress was computed.
     energy_first, energy_last
-        Energy of the first structure and of the one handed back, eV; the enthalpy, under pressure.
+        Energy of the first and of the final structure, eV; under pressure, the enthalpy.
     volume_ratio
-        Volume of the cell over that at the start; not a number without a cell.
+        Final volume of the cell over the first; NaN without a cell.
     shortest
-        Shortest distance, as a share of the sum of the covalent radii of its atoms.
+        Shortest distance between atoms, as a fraction of the sum of their covalent radii.
     spacegroup_first, spacegroup_last
-        Space groups before and after, as spglib finds them within its tolerance; empty for what is no
-        crystal, and above 1000 atoms.
+        Space groups of the first and of the final structure, as spglib finds them within its tolerance.
+        Empty if the structure is not a crystal or has more than 1000 atoms.
     wall_time
         Seconds from the first force call to the end.
     curvature
-        Lowest curvature of the energy that was found at the structure handed back, eV/A^2; not a number
-        where none was looked for.
+        Lowest curvature that was found at the final structure, eV/A^2; NaN if it was not checked.
     mode
-        The direction of the lowest curvature, of length one: rows of atoms (N, 3) and, where the cell
-        relaxes, of its strain (3, 3), in the coordinates of the optimizer.
+        Direction of the lowest curvature, of length one, in the coordinates of the optimizer: rows of atoms
+        (N, 3) and, if the cell relaxes, of its strain (3, 3).
     escapes
-        Times that a saddle point was left.
+        How often the run left a saddle point and went on.
     """
 
     status: Status
@@ -101,5 +108,5 @@ class Result:
 
     @property
     def converged(self) -> bool:
-        """Whether the run met its criterion with the structure in one piece."""
+        """Whether the status is ``converged``."""
         return self.status == "converged"

@@ -1,8 +1,8 @@
-"""What an update rule is: a frozen dataclass of hyper-parameters with two pure methods.
+"""The base class of update rules: a frozen dataclass of hyper-parameters with two pure methods.
 
-``init(x)`` makes a state, ``update(state, point)`` turns what one force call said into a displacement
-and the next state.  Every array anywhere has the rows on axis 0, and every structure of a batch owns
-a run of rows, so one ``Atoms`` is a batch of one::
+``init(x)`` returns the first state.  ``update(state, point)`` takes the result of one force call and returns
+a displacement and the next state.  Every array has the rows on axis 0, and each structure of a batch
+owns consecutive rows, so that one ``Atoms`` is a batch of one::
 
     rule = MaxStep(CoRe(), 0.2)
     state = rule.init(x)
@@ -10,8 +10,8 @@ a run of rows, so one ``Atoms`` is a batch of one::
         dx, state = rule.update(state, Point(x, g, e, seg))
         x = x + dx
 
-A rule that only looks at its own row never touches ``point.seg``; a rule that needs products over a
-structure asks ``seg.dot`` and reads like the textbook.
+A rule that treats each row on its own does not need ``point.seg``.  A rule that needs products over a whole
+structure calls ``point.seg.dot``.
 """
 
 from __future__ import annotations
@@ -36,45 +36,48 @@ R = TypeVar("R", bound="Rule")
 
 
 class Point(NamedTuple):
-    """What one force call says about every structure of a batch; R rows in all."""
+    """The result of one force call for every structure of a batch, R rows in all."""
 
     x: Array  # (R, 3) coordinates, A
     g: Array  # (R, 3) gradient dE/dx, eV/A: minus the force
     e: Array  # (R, 1) energy of the structure that owns the row, eV
     seg: Segments  # which rows belong together
-    metric: Metric | None = None  # how stiff the rows are, for rules that ask; else all alike
+    metric: Metric | None = None  # the preconditioner, for rules that need one; None means the identity
 
 
 class Rule(ABC):
-    """An update rule.  Subclasses are frozen dataclasses whose numbers are declared by ``param``."""
-
-    max_strain: ClassVar[float] = 0.03
-    """Largest strain of one step that suits the rule; see ``CellFreedom``."""
+    """An update rule.  Subclasses are frozen dataclasses that declare their numbers with ``param``."""
 
     NAME: ClassVar[str] = ""
-    """What it is called on the command line; the name of the class in small letters, if not given."""
+    """Name on the command line; if empty, the name of the class in lower case."""
 
     default_maxstep: ClassVar[tuple[float, str]] = (0.2, "atom")
-    """Trust radius (A) that suits the rule, and the norm it is measured in; see ``MaxStep``."""
+    """Default trust radius (A) and the norm it is measured in; see ``MaxStep``."""
+
     default_clip: ClassVar[float | None] = None
-    """Force (eV/A) above which an atom's gradient only tells its direction, see ``ClipGradient``.
+    """Default limit of the gradient (eV/A), see ``ClipGradient``; None for no limit.
 
-    For rules with a memory, which one overlap of atoms, 1e5 eV/A, would fill for a hundred steps."""
-
-    strain_length: ClassVar[tuple[float, float]] = (3.0, 0.5)
-    """Length (A) that a strain of one counts as among the displacements of atoms: a factor, and the power
-    of the number of atoms it is multiplied by; see ``CellFreedom``.
-
-    The curvature of the energy along a strain grows with the number of atoms, that along an atom's
-    displacement does not: with the root of the number the two are alike, which suits rules that
-    see gradients as they are.  A rule that normalises them makes steps of a length, whatever the
-    curvature, and with a constant these are strains of a size, whatever the number of atoms."""
-
-    undoes: ClassVar[bool] = False
-    """Whether the rule itself goes back from a step that leads far uphill."""
+    Rules that remember gradients need one.  Two atoms that overlap have a gradient of 1e5 eV/A, which would
+    dominate the memory for a hundred steps."""
 
     default_force_floor: ClassVar[float] = 0.0
-    """Force (eV/A) that the rule must not be shown, see ``ForceFloor``; 0 where it cannot amplify noise."""
+    """Default force (eV/A) below which a gradient counts as noise, see ``ForceFloor``; 0 if the rule does
+    not amplify noise."""
+
+    max_strain: ClassVar[float] = 0.03
+    """Default limit of the strain of one step; see ``CellFreedom``."""
+
+    strain_length: ClassVar[tuple[float, float]] = (3.0, 0.5)
+    """Default length (A) of a strain of one among the displacements of atoms; see ``CellFreedom``.  It is
+    ``factor * N**power`` for N atoms, and this is ``(factor, power)``.
+
+    The curvature of the energy along a strain grows with the number of atoms; along the displacement of
+    one atom it does not.  With a power of 1/2 the two become alike, which suits rules that step in
+    proportion to the gradient.  Rules that normalise the gradient make steps of a given length; with a
+    power of 0 these are strains of a given size, for any number of atoms."""
+
+    takes_back_steps: ClassVar[bool] = False
+    """Whether the rule itself takes back a step that leads far uphill."""
 
     def __post_init__(self) -> None:
         for name, declared in parameters(type(self)).items():
@@ -82,30 +85,37 @@ class Rule(ABC):
 
     @property
     def stiffness(self) -> PairStiffness | None:
-        """What the metric is made of that the rule wants to see in its points; None where it wants none."""
+        """Parameters of the preconditioner that ``point.metric`` must have; None if the rule needs none."""
         return None
 
     @abstractmethod
     def init(self, x: Array) -> State:
-        """Return the state before the first step of structures at ``x`` (R, 3), in A."""
+        """Return the state before the first step, for structures at ``x`` (R, 3), in A."""
 
     @abstractmethod
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         """Return the displacement (R, 3) in A to add to ``point.x``, and the next state.
 
-        Pure: neither ``state`` nor ``point`` is changed.
+        The method is pure: it changes neither ``state`` nor ``point``.
         """
 
     @classmethod
     def from_settings(cls: type[R], settings: Mapping[str, Any], beside: Sequence[str] = ()) -> R:
-        """Build the rule from named settings, refusing a name it does not have.
+        """Build the rule from named settings.
+
+        Parameters
+        ----------
+        settings
+            Values of the rule's parameters, by name.
+        beside
+            Other names that the message may suggest for an unknown one.
 
         Raises
         ------
         TypeError
             A name is unknown; the message suggests the nearest one.
         ValueError
-            A value is of the wrong kind or out of its bounds.
+            A value is of the wrong type or out of its bounds.
         """
         known = parameters(cls)
         for name in settings:
@@ -118,7 +128,7 @@ class Rule(ABC):
         return cls(**settings)
 
     def settings(self) -> dict[str, Any]:
-        """Return every field by name, rules inside rules as nested dictionaries."""
+        """Return every field by name; a rule inside a rule is a nested dictionary."""
         return {
             f.name: {type(value).__name__: value.settings()}
             if isinstance(value := getattr(self, f.name), Rule)

@@ -15,33 +15,33 @@ __all__ = ["Array", "Segments", "array_namespace", "row_dot", "row_times"]
 
 
 def array_namespace(*arrays: Array) -> Any:
-    """Return the array API of ``arrays``.
+    """Return the array-API namespace of ``arrays``.
 
-    numpy is its own since 2.0; asking array-api-compat for it, and going through its wrappers, would
-    cost a rule on a hundred atoms more than its arithmetic.
+    Since 2.0 numpy itself has this interface.  The wrappers of array-api-compat around it would cost more
+    time than the arithmetic of a rule for a hundred atoms.
     """
     return np if type(arrays[0]) is np.ndarray else array_api_compat.array_namespace(*arrays)
 
 
 class Segments:
-    """The rows of a batch, cut into structures: structure ``i`` owns ``lengths[i]`` rows in a run.
+    """The rows of a batch, divided into structures: structure ``i`` owns ``lengths[i]`` consecutive rows.
 
-    Every reduction hands its result back on all rows of its structure, so that it meets row arrays
-    without any indexing.  The order of summation depends on the structure alone: a structure's
-    result in a batch is, to the last bit, its result alone (numpy), and repeats from run to run.
+    Every reduction returns its result on all rows of the structure, so that it combines with arrays of rows
+    without indexing.  The order of summation depends on the structure alone.  With numpy, the result of a
+    structure is therefore the same to the last bit in any batch, and from run to run.
 
     Parameters
     ----------
     lengths
-        Rows of each structure, each at least 1.
+        Number of rows of each structure (S,), at least 1.
     tensors
-        Whether the last three rows of each structure are one 3x3 tensor, such as its strain, and not
-        three vectors; for none, if not given.
+        For each structure (S,), whether its last three rows are one 3x3 tensor, such as its strain, and
+        not three vectors.  If not given, there are no tensors.
 
     Raises
     ------
     ValueError
-        No structures, one without rows, or one with a tensor and too few rows.
+        There is no structure, one has no rows, or one with a tensor has fewer than three.
     """
 
     def __init__(self, lengths: Sequence[int], tensors: Sequence[bool] = ()) -> None:
@@ -61,11 +61,11 @@ class Segments:
 
     @cached_property
     def owner(self) -> np.ndarray:
-        """Structure that owns each row, (R,)."""
+        """Index of the structure that owns each row, (R,)."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     def each(self, fn: Callable[[Array], Array], a: Array) -> Array:
-        """Apply ``fn`` to the rows of one structure after the other, and join what it returns."""
+        """Apply ``fn`` to the rows of each structure in turn, and join the results."""
         xp = array_namespace(a)
         cuts = [(int(i), int(i) + n) for i, n in zip(self.starts, self.lengths, strict=True)]
         return xp.concat([fn(a[i:j, ...]) for i, j in cuts], axis=0)
@@ -88,7 +88,7 @@ class Segments:
         return self._reduce(a, np.add, "sum", "sum")
 
     def max(self, a: Array) -> Array:
-        """Largest entry of ``a`` (R, k) among the rows of each structure -> (R, k)."""
+        """Maximum of ``a`` (R, k) over the rows of each structure -> (R, k)."""
         return self._reduce(a, np.maximum, "max", "max")
 
     def dot(self, a: Array, b: Array) -> Array:
@@ -96,10 +96,10 @@ class Segments:
         return self.sum(row_dot(a, b))
 
     def own_dot(self, a: Array, b: Array) -> Array:
-        """Inner product of each row of ``a`` with that of ``b``, (R, 3) -> (R, 1).
+        """Inner product of each row of ``a`` with the same row of ``b``, (R, 3) -> (R, 1).
 
-        The rows of a tensor have one product, that of the tensor: a number for each row would turn
-        into another where the structure is turned.
+        The three rows of a tensor share one product, that of the whole tensor.  Separate products would
+        change when the structure is rotated.
         """
         dots = row_dot(a, b)
         if self.ends is None:
@@ -111,7 +111,7 @@ class Segments:
 
     @cached_property
     def _spread(self) -> np.ndarray:
-        """Where each row finds its product among the rows' and, after them, the tensors' (R,)."""
+        """Index (R,) of each row's product in the list of row products followed by tensor products."""
         assert self.ends is not None
         spread = np.arange(self.rows)
         spread[self.ends[:, None] - [3, 2, 1]] = self.rows + np.arange(len(self.ends))[:, None]
@@ -124,18 +124,18 @@ class Segments:
         return flat if xp is np else xp.asarray(flat.tolist(), device=array_api_compat.device(like))
 
     def longest(self, a: Array) -> Array:
-        """Length of the longest row, or tensor, of ``a`` (R, 3) in each structure -> (R, 1)."""
+        """Length of the longest row or tensor of ``a`` (R, 3) in each structure -> (R, 1)."""
         xp = array_namespace(a)
         return xp.sqrt(self.max(self.own_dot(a, a)))
 
     def mean(self, a: Array) -> Array:
-        """Mean of the rows of ``a`` (R, k) of each structure -> (R, k)."""
+        """Mean of ``a`` (R, k) over the rows of each structure -> (R, k)."""
         xp = array_namespace(a)
         return self.sum(a) / self.sum(xp.ones_like(a))
 
 
 def row_dot(a: Array, b: Array) -> Array:
-    """Inner product of each row of ``a`` with that of ``b``, (R, 3) -> (R, 1)."""
+    """Inner product of each row of ``a`` with the same row of ``b``, (R, 3) -> (R, 1)."""
     xp = array_namespace(a)
     return xp.vecdot(a, b)[:, None]
 

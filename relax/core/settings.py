@@ -1,4 +1,4 @@
-"""The settings of a relaxation: when it is over, and when it has gone wrong."""
+"""The settings of a relaxation: stop criteria, and limits beyond which a run has failed."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ __all__ = [
 ]
 
 STALL = (1e-9, 10)
-"""A step below this length (A), so many times running, is a stall."""
+"""A run has stalled after this number of consecutive steps shorter than this length: (A, steps)."""
 
 BACKTRACKS = 8
-"""Times that a run that went wrong goes back to its last good structure."""
+"""How often a failed run may go back to its last good structure."""
 
 RECOVERABLE = ("nonfinite", "exploded", "collapsed", "uphill")
-"""Ends that shorter steps may avoid."""
+"""Statuses that shorter steps may avoid."""
 
 LOOK_EVERY = 0.5
-"""How far (A) an atom may go before the structure is checked for lost bonds and overlaps again."""
+"""How far (A) an atom may move before the structure is checked for lost bonds and overlaps again."""
 
 UPHILL = 10.0
-"""Energy (eV/atom) above the start from which a descent does not come back; a first step from a start
-under hundreds of GPa may cost one, and be made good by the next."""
+"""Energy above the start (eV/atom) at which a descent has failed.  It must not be smaller: under hundreds
+of GPa the first step may rise by 1 eV/atom, and the next step comes down again."""
 
 ABOVE_START = 1e-3
-"""Energy (eV/atom) above the start at which no run counts as converged; float32 models are noisier
-than their rounding."""
+"""Energy above the start (eV/atom) at which a run does not count as converged.  It must not be smaller:
+the noise of float32 models is larger than their rounding."""
 
 
 @dataclass(frozen=True)
 class Criteria:
-    """When a relaxation has converged, all of what is given being met, and when it ends in any case.
+    """Stop criteria.  A run has converged once all the given ones are met.
 
     Parameters
     ----------
     fmax
         Longest force on an atom that counts as converged, eV/A.
     steps
-        Most steps to take.
+        Largest number of steps.
     smax
-        Largest component of the residual stress that counts as converged, GPa, where the cell
-        relaxes.  If not given, what ``fmax`` implies in ASE's cell filters: the longest row of the
-        stress, times the volume of an atom, is at most ``fmax``.
+        Largest component of the residual stress that counts as converged, GPa, if the cell relaxes.  If
+        not given, the criterion of ASE's cell filters holds: the longest row of the stress, times the
+        volume per atom, is at most ``fmax``.
     energy_change, displacement
-        Energy change (eV/atom) and longest displacement of an atom (A) of the last step that
-        count as converged.
+        Energy change (eV/atom) and longest displacement of an atom (A) in the last step that count as
+        converged.
     timeout
-        Seconds after which the run ends.
+        Time limit, s.
 
     Raises
     ------
     ValueError
-        A criterion is not a number of 0 or more.
+        A criterion is negative or NaN.
     """
 
     fmax: float = 0.05
@@ -79,17 +79,17 @@ class Criteria:
 
 
 def check_start(symmetry: str, rattle: float) -> None:
-    """Raise ValueError for what cannot be done to a structure before its first step."""
+    """Raise ValueError if ``symmetry`` or ``rattle`` (A) is not allowed, or both exclude each other."""
     if symmetry not in ("keep", "free"):
         raise ValueError(f"symmetry = {symmetry!r} is not allowed; give 'keep' or 'free'")
     if not (math.isfinite(rattle) and rattle >= 0):
         raise ValueError(f"rattle = {rattle!r} is not allowed; give a length in A, 0 or more")
     if rattle and symmetry == "keep":
-        raise ValueError("rattle breaks the symmetry that symmetry='keep' is to keep; give one of them")
+        raise ValueError("rattle breaks the symmetry that symmetry='keep' preserves; give one of them")
 
 
 def check_on_bad(on_bad: str, allowed: tuple[str, ...] = ("stop", "backtrack", "raise")) -> None:
-    """Raise ValueError for a policy that is not among those ``allowed``."""
+    """Raise ValueError if the policy ``on_bad`` is not one of ``allowed``."""
     if on_bad not in allowed:
         words = ", ".join(repr(word) for word in allowed[:-1]) + f" or {allowed[-1]!r}"
         raise ValueError(f"on_bad = {on_bad!r} is not allowed; give {words}")

@@ -1,7 +1,7 @@
-"""The state of a rule: arrays with the rows on axis 0, in dictionaries that may nest.
+"""The state of a rule: arrays with the rows on axis 0, in dictionaries that may be nested.
 
-Since every leaf has one entry for every row, taking structures out of a batch, adding some, and
-restarting some are each one operation on axis 0, the same for every rule.
+Every leaf has one entry for each row.  Removing structures from a batch, adding some and restarting some
+are therefore operations on axis 0, the same for every rule.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["State", "concat", "copy", "from_plain", "map_leaves", "take", "to_pl
 
 
 def map_leaves(fn: Callable[..., Any], *states: State) -> State:
-    """Apply ``fn`` to the matching leaves of states of one shape."""
+    """Apply ``fn`` to the corresponding leaves of states with the same keys."""
     return {
         key: map_leaves(fn, *leaves) if isinstance(leaves[0], Mapping) else fn(*leaves)
         for key in states[0]
@@ -29,19 +29,19 @@ def map_leaves(fn: Callable[..., Any], *states: State) -> State:
 
 
 def take(state: State, rows: Array) -> State:
-    """Return the state of the ``rows`` (R,), a mask, alone."""
+    """Return the state of the rows that the mask ``rows`` (R,) selects."""
     return map_leaves(lambda leaf: leaf[rows], state)
 
 
 def concat(states: Sequence[State]) -> State:
-    """Return the state of all rows of ``states``, one state after the other."""
+    """Return the state of the rows of all ``states``, in order."""
     return map_leaves(
         lambda *leaves: array_api_compat.array_namespace(*leaves).concat(leaves, axis=0), *states
     )
 
 
 def where(condition: Array, yes: State, no: State) -> State:
-    """Return ``yes`` on the rows where the column ``condition`` (R, 1) holds, ``no`` on the others."""
+    """Return ``yes`` on the rows where ``condition`` (R, 1) is true, and ``no`` on the others."""
     xp = array_api_compat.array_namespace(condition)
 
     def pick(a: Array, b: Array) -> Array:
@@ -56,7 +56,7 @@ def copy(state: State) -> State:
 
 
 def to_plain(state: State) -> dict[str, Any]:
-    """Return ``state`` as numbers, lists and dictionaries that JSON holds without loss."""
+    """Return ``state`` as numbers, lists and dictionaries that JSON stores without loss."""
 
     def leaf(a: Array) -> dict[str, Any]:
         a = np.asarray(array_api_compat.to_device(a, "cpu"))
@@ -66,7 +66,7 @@ def to_plain(state: State) -> dict[str, Any]:
 
 
 def from_plain(plain: Mapping[str, Any], like: Array) -> State:
-    """Return the state that :func:`to_plain` wrote, in the namespace, dtype and device of ``like``."""
+    """Return the state that :func:`to_plain` wrote, with the namespace, dtype and device of ``like``."""
     xp = array_api_compat.array_namespace(like)
 
     def build(node: Mapping[str, Any]) -> Any:

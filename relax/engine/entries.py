@@ -171,7 +171,7 @@ def prepare(
     ValueError
         There is no symmetry to keep.
     """
-    start = Start(key, atoms, freedom and freedom.sized(scale, len(atoms)))
+    start = Start(key, atoms, freedom and freedom.with_defaults(scale, len(atoms)))
     if keep_symmetry:
         start.group = SpaceGroup.of(atoms, symprec)
         start.group.snap(atoms)

@@ -98,7 +98,7 @@ class Relaxation:
         self.history.begin(BACKTRACKS if self.policy.backtrack else 0)
         for entry in self.entries:
             entry.search, entry.escapes = None, 0
-        downhill, patient = not is_ascent(self.rule), innermost(self.rule).undoes
+        downhill, patient = not is_ascent(self.rule), innermost(self.rule).takes_back_steps
         self.checks = StopChecks(self.coordinates, self.sanity, self.history, criteria, downhill, patient)
         self.minimum: MinimumChecks | None = None
         if self.policy.check is not None:

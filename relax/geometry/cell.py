@@ -1,6 +1,6 @@
-"""The cell as three more rows: its logarithmic strain, on top of a reference cell.
+"""The cell as three more rows of coordinates: the logarithmic strain of a reference cell.
 
-With a reference cell C, positions r' in its frame and the log strain L,
+With a reference cell C, positions r' in its frame and the log strain L:
 
 ::
 
@@ -8,10 +8,10 @@ With a reference cell C, positions r' in its frame and the log strain L,
     dE/dr' = (dE/dr) F
     dE/dL  = upper right block of exp([[L^T, A], [0, L^T]]),   A = V sigma F^-T
 
-so that the gradient costs one 6x6 matrix exponential, and no logarithm is ever taken.  Every array
-has the structures of a batch on axis 0.
+The gradient needs one 6x6 matrix exponential and no matrix logarithm.  Every array has the structures of a
+batch on axis 0.
 
-Source: the coordinates of ASE's ``FrechetCellFilter``; the block exponential is that of Najfeld and
+Source: the coordinates are those of ASE's ``FrechetCellFilter``; the block exponential is from Najfeld and
 Havel, Adv. Appl. Math. 16, 321 (1995), and Higham, Functions of Matrices (2008), theorem 3.6.
 """
 
@@ -39,16 +39,16 @@ __all__ = [
 GPA = 0.006241509125883258
 """1 GPa in eV/A^3."""
 
-
 HALVINGS, TERMS = 5, 10
+"""Squarings, and terms of the Taylor series, of a matrix exponential."""
 
 
 def exponential(a: Array) -> Array:
-    """Return the matrix exponentials of ``a`` (S, n, n), of norm up to about 5.
+    """Return the matrix exponentials of ``a`` (S, n, n), for norms up to about 5.
 
-    Taylor's series of a 32nd part, squared five times.  scipy has one that is good for any norm, but one
-    matrix after the other and at ten times the cost; here no matrix knows of the rest of its batch, and
-    any namespace will do.
+    Computed as the Taylor series of ``a / 32``, squared five times.  scipy's function allows any norm.  This
+    one works in any array namespace and takes a tenth of the time, and the result for one matrix does not
+    depend on the other matrices of the batch.
     """
     xp = array_namespace(a)
     one = 0 * a + xp.eye(a.shape[-1], dtype=a.dtype, device=array_api_compat.device(a))
@@ -71,7 +71,7 @@ def logarithm(deformed: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        The deformation is a reflection, or so large a rotation that it has no real logarithm.
+        The deformation has no real logarithm: it is a reflection or too large a rotation.
     """
     from scipy.linalg import logm
 
@@ -89,12 +89,12 @@ def strain_gradient(strain: Array, deformed: Array, virial: Array) -> Array:
     strain, deformed
         L and exp(L), (S, 3, 3).
     virial
-        Stress times volume, (S, 3, 3), eV: the energy changes by its product with dF F^-1.
+        Stress times volume, (S, 3, 3), eV.  The energy changes by the product of this with dF F^-1.
     """
     xp = array_namespace(strain)
     lt = xp.matrix_transpose(strain)
     a = virial @ xp.linalg.inv(xp.matrix_transpose(deformed))
-    # The block is linear in A, whose size, of any number of eV, must not count for the exponential.
+    # The block is linear in A.  A is scaled to one, since the exponential is accurate for small norms only.
     size = xp.max(xp.abs(a), axis=(1, 2), keepdims=True)
     size = xp.where(size > 0, size, xp.ones_like(size))
     a = a / size
@@ -103,7 +103,7 @@ def strain_gradient(strain: Array, deformed: Array, virial: Array) -> Array:
 
 
 class StepScale(Protocol):
-    """What steps in a cell; see ``Rule`` for the meaning of the numbers."""
+    """Default scales of steps in a cell; ``Rule`` documents both numbers."""
 
     @property
     def strain_length(self) -> tuple[float, float]: ...
@@ -114,33 +114,32 @@ class StepScale(Protocol):
 
 @dataclass(frozen=True)
 class CellFreedom:
-    """What a cell may do while it relaxes.
+    """How a cell may change while it relaxes.
 
     Parameters
     ----------
     pressure
-        External pressure, GPa; what is minimised is then the enthalpy.
+        External pressure, GPa.  With a pressure, the enthalpy is minimised.
     mask
-        Strain components that may change, as six (xx, yy, zz, yz, xz, xy) or 3x3 truth values; all,
-        if not given.  Along directions that are not periodic there is never any.
+        Strain components that may change, as six (xx, yy, zz, yz, xz, xy) or 3x3 truth values.  If not
+        given, all may change.  There is never a strain along directions that are not periodic.
     hydrostatic
-        Only scale the cell.
+        Allow only scaling of the cell.
     constant_volume
-        Only change its shape.
+        Allow only changes of shape.
     max_strain
-        Largest strain of one step; a longer step is shortened as a whole.  If not given, what suits the
-        rule, see ``Rule.max_strain``.
+        Largest strain of one step; a larger step is scaled down as a whole.  If not given, the default of
+        the rule, ``Rule.max_strain``.
     length
-        Length (A) that a strain of one counts as among the displacements of atoms; ASE's cell filters
-        take the number of atoms.  If not given, optimizers take what suits the rule, see
-        ``Rule.strain_length``.
+        Length (A) of a strain of one among the displacements of atoms.  If not given, the default of the
+        rule, ``Rule.strain_length``.  ASE's cell filters take the number of atoms.
     rebase
-        Strain at which the present cell becomes the new reference, and the rule starts afresh.
+        Strain at which the present cell becomes the new reference and the rule restarts.
 
     Raises
     ------
     ValueError
-        A number is out of its bounds, or nothing is left to relax.
+        A number is out of its bounds, or no strain is left to relax.
     """
 
     pressure: float = 0.0
@@ -165,11 +164,11 @@ class CellFreedom:
         if self.hydrostatic and (self.constant_volume or self.mask is not None):
             raise ValueError("a hydrostatic cell is only scaled: it takes no mask and no constant volume")
 
-    def sized(self, strider: StepScale, natoms: int) -> CellFreedom:
-        """Return this with a ``length`` and a ``max_strain``: its own or, for ``natoms`` atoms, a rule's."""
-        factor, power = strider.strain_length
+    def with_defaults(self, step_scale: StepScale, natoms: int) -> CellFreedom:
+        """Return a copy with a rule's defaults for ``length`` and ``max_strain`` if these are not given."""
+        factor, power = step_scale.strain_length
         length = factor * max(natoms, 1) ** power if self.length is None else self.length
-        limit = strider.max_strain if self.max_strain is None else self.max_strain
+        limit = step_scale.max_strain if self.max_strain is None else self.max_strain
         return replace(self, length=length, max_strain=limit)
 
     @property
@@ -181,32 +180,32 @@ class CellFreedom:
         return mask[np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])] if mask.shape == (6,) else mask
 
     def projector(self, plane: np.ndarray, *others: np.ndarray) -> np.ndarray:
-        """Return the projector (9, 9) on the strains, and stresses, that this freedom leaves.
+        """Return the projector (9, 9) on the strains and stresses that are allowed.
 
         Parameters
         ----------
         plane
             Projector (3, 3) on the periodic directions.
         others
-            Projectors (9, 9) on what else must hold, such as a symmetry.
+            Projectors (9, 9) of other conditions, such as a symmetry.
         """
         if self.hydrostatic:
-            swelling = plane.ravel() / np.linalg.norm(plane)
-            return meet([np.outer(swelling, swelling), *others])
+            dilation = plane.ravel() / np.linalg.norm(plane)
+            return intersection([np.outer(dilation, dilation), *others])
         if self.mask is None and not self.constant_volume and not others:
             return np.kron(plane, plane)
         held = [np.kron(plane, plane), np.diag(self.components.ravel().astype(float)), *others]
         if self.constant_volume:
             unit = np.eye(3).ravel()
             held.append(np.eye(9) - np.outer(unit, unit) / 3)
-        return meet(held)
+        return intersection(held)
 
 
-def meet(projectors: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the projector on what all of ``projectors`` (n, n) leave."""
-    shares, vectors = np.linalg.eigh(np.mean(projectors, axis=0))
-    left = vectors[:, shares > 1 - 1e-9]
-    return np.asarray(left @ left.T)
+def intersection(projectors: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the projector (n, n) on the intersection of the spaces of ``projectors`` (n, n)."""
+    values, vectors = np.linalg.eigh(np.mean(projectors, axis=0))
+    common = vectors[:, values > 1 - 1e-9]
+    return np.asarray(common @ common.T)
 
 
 def periodic_plane(cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:
@@ -218,12 +217,12 @@ def periodic_plane(cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:
 
 
 def cell_freedom(cell: bool | CellFreedom, pressure: float) -> CellFreedom | None:
-    """Return what ``cell=`` and ``pressure=`` (GPa) allow the cell to do; None where it is held.
+    """Return the freedom that the options ``cell=`` and ``pressure=`` (GPa) mean; None for a fixed cell.
 
     Raises
     ------
     ValueError
-        A pressure is given twice, or for a cell that is held.
+        A pressure is given twice, or with a fixed cell.
     """
     if isinstance(cell, CellFreedom):
         if pressure:

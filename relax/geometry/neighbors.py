@@ -1,4 +1,4 @@
-"""Pairs of atoms within reach of each other."""
+"""Pairs of atoms within a cutoff, found with the cell lists of vesin."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FAR", "coded", "completed", "images", "pairs", "squares", "vectors"]
+__all__ = ["FAR", "complete_cell", "images", "pairs", "shift_codes", "squares", "vectors"]
 
 FAR = 1e50
-"""A coordinate (A) that is as good as infinite: squares might overflow."""
+"""Limit of coordinates (A).  Larger ones count as infinite, since their squares might overflow."""
 
 LIMIT = 5e7
-"""Pairs of one structure that are still listed; they take some 5 GB."""
+"""Largest number of pairs of one structure; they take about 5 GB."""
 
 FEW = 64
-"""Atoms of a structure without periodic directions up to which all distances are looked at."""
+"""Structures without periodic directions and with at most this many atoms need no cell list: all distances
+are computed."""
 
 
 @functools.cache
-def _engine() -> Any:
-    """Return the class that finds pairs.
+def _neighbor_list_class() -> Any:
+    """Return vesin's NeighborList, imported without torch.
 
-    vesin imports torch wherever it is installed, to know its tensors, and that takes seconds; what it is
-    given here are arrays of numpy.
+    Where torch is installed, vesin imports it to support tensors, which takes seconds.  Only numpy arrays
+    are passed to it here.
     """
     if "torch" in sys.modules:
         from vesin import NeighborList
@@ -38,7 +39,7 @@ def _engine() -> Any:
         from vesin import NeighborList
     finally:
         del sys.modules["torch"]
-        # Others that import vesin get one that knows torch.
+        # Other packages that import vesin must get a version that supports torch.
         for name in [name for name in sys.modules if name.partition(".")[0] == "vesin"]:
             if name not in before:
                 del sys.modules[name]
@@ -54,7 +55,7 @@ def vectors(
 
 def images(shifts: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """Return the vectors (E, 3) in A of integer ``shifts`` (E, 3) of ``cells`` (E, 3, 3)."""
-    # Written out, so that each row is rounded the same whatever stands beside it.
+    # Not a matrix product: the rounding of a row must not depend on the other rows.
     x, y, z = shifts[:, :1], shifts[:, 1:2], shifts[:, 2:]
     return np.asarray(x * cells[:, 0] + y * cells[:, 1] + z * cells[:, 2])
 
@@ -67,42 +68,43 @@ def squares(d: np.ndarray) -> np.ndarray:
 def pairs(
     positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, reach: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return all pairs of atoms closer than ``reach``, each from both sides.
+    """Return all pairs of atoms closer than ``reach``, each in both directions.
 
     Parameters
     ----------
     positions
-        (N, 3) in A, anywhere.
+        (N, 3) in A, inside or outside the cell.
     cell
-        (3, 3) in A, a vector a row; rows along which nothing is repeated may be anything.
+        (3, 3) in A, one vector per row.  Rows along directions that are not periodic are ignored.
     pbc
-        (3,) along which vectors the structure is repeated.
+        (3,) which directions are periodic.
     reach
-        A.
+        Cutoff, A.
 
     Returns
     -------
     tuple
-        First atoms (E,), second atoms (E,) and the integer shifts (E, 3) of the second's cell, in the order
-        of these from left to right.  An atom is paired with its own images, and not with itself.
+        First atoms (E,), second atoms (E,) and the integer cell shifts (E, 3) of the second atoms, sorted by
+        first atom, second atom and shift.  An atom is paired with its own images, but not with itself.
 
     Raises
     ------
     ValueError
-        Something is not finite, the cell is flat, or so many atoms are within reach that it has collapsed.
+        The positions or the cell are not finite, the cell is flat, or there are too many pairs because the
+        structure has collapsed.
     """
-    positions, periodic, pbc = _checked(positions, cell, pbc)
+    positions, periodic, pbc = _check_input(positions, cell, pbc)
     if not len(positions):
         return np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3), int)
     if len(positions) <= FEW and not pbc.any():
         i, j, _ = _among_few(positions, reach)
         return i, j, np.zeros((len(i), 3), int)
-    found, shifts, wraps = _asked(positions, periodic, pbc, reach * (1 + 1e-6), "PS")
+    found, shifts, wraps = _search(positions, periodic, pbc, reach * (1 + 1e-6), "PS")
     i, j = found.astype(np.int64).T
     shifts = (shifts + wraps.take(i, axis=0) - wraps.take(j, axis=0)).astype(np.int64)
     near = np.flatnonzero(squares(vectors(positions, i, j, shifts, periodic)) < reach * reach)
     i, j, shifts = i.take(near), j.take(near), shifts.take(near, axis=0)
-    code, codes = coded(shifts)
+    code, codes = shift_codes(shifts)
     if len(positions) ** 2 * codes < 2**62:
         order = ((i * len(positions) + j) * codes + code).argsort()
     else:
@@ -113,30 +115,30 @@ def pairs(
 def distances(
     positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, reach: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return what :func:`pairs` finds as first atoms (E,), second atoms (E,) and distances (E,) in A.
+    """Return the pairs of :func:`pairs` as first atoms (E,), second atoms (E,) and distances (E,) in A.
 
-    They are in no particular order.
+    They are not sorted.
 
     Raises
     ------
     ValueError
         As in :func:`pairs`.
     """
-    positions, periodic, pbc = _checked(positions, cell, pbc)
+    positions, periodic, pbc = _check_input(positions, cell, pbc)
     if not len(positions):
         return np.zeros(0, int), np.zeros(0, int), np.zeros(0)
     if len(positions) <= FEW and not pbc.any():
         i, j, d2 = _among_few(positions, reach)
         return i, j, np.sqrt(d2)
-    found, d, _ = _asked(positions, periodic, pbc, reach, "Pd")
+    found, d, _ = _search(positions, periodic, pbc, reach, "Pd")
     i, j = found.astype(np.int64).T
     return i, j, d
 
 
-def _checked(
+def _check_input(
     positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return positions, the cell with zeros where nothing is repeated, and where it is."""
+    """Return positions, the cell with zeros along directions that are not periodic, and ``pbc``."""
     positions, pbc = np.asarray(positions, float), np.asarray(pbc, bool)
     periodic = np.where(pbc[:, None], cell, 0.0)
     if not ((np.abs(positions) < FAR).all() and (np.abs(periodic) < FAR).all()):
@@ -144,31 +146,31 @@ def _checked(
     return positions, periodic, pbc
 
 
-def _asked(
+def _search(
     positions: np.ndarray, periodic: np.ndarray, pbc: np.ndarray, reach: float, quantities: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return two quantities of vesin, and the cells (N, 3) that each atom was taken back by before."""
-    box = completed(periodic, pbc)
+    """Return two ``quantities`` from vesin, and the cells (N, 3) by which each atom was wrapped before."""
+    box = complete_cell(periodic, pbc)
     if np.linalg.det(box) == 0.0:
         raise ValueError("the cell is flat")
     inverse = np.linalg.inv(box)
     fractional = positions @ inverse
-    _check(inverse, pbc, fractional, reach)
-    # vesin is given atoms that are in the box: it stumbles over some that are far out.
+    _check_size(inverse, pbc, fractional, reach)
+    # Atoms are wrapped into the cell, since vesin fails for some that are far outside.
     floors = np.where(pbc, np.floor(fractional), 0.0)
     fractional -= floors
-    # Where in the cell an atom is that is farther out than this, its position cannot tell.
+    # Beyond this a float64 does not resolve the position of an atom in its cell.
     wraps = floors.clip(-(2**52), 2**52)
     for k in np.flatnonzero(~pbc):
-        closed = _closed_up(fractional[:, k], 2 * reach)
+        closed = _close_gaps(fractional[:, k], 2 * reach)
         length = closed.max() + reach
         fractional[:, k], box[k] = closed / length, box[k] * length
-    engine = _engine()(cutoff=reach, full_list=True, sorted=False, n_threads=1)
-    return (*engine.compute(fractional @ box, box, pbc, quantities), wraps)
+    search = _neighbor_list_class()(cutoff=reach, full_list=True, sorted=False, n_threads=1)
+    return (*search.compute(fractional @ box, box, pbc, quantities), wraps)
 
 
 def _among_few(positions: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the pairs of a few atoms without images, in order, and the squares of their distances."""
+    """Return the sorted pairs of a few atoms without images, and their squared distances."""
     d = positions[None] - positions[:, None]
     d2 = d[:, :, 0] * d[:, :, 0] + d[:, :, 1] * d[:, :, 1] + d[:, :, 2] * d[:, :, 2]
     near = d2 < reach * reach
@@ -177,8 +179,8 @@ def _among_few(positions: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndar
     return i, j, d2[i, j]
 
 
-def completed(periodic: np.ndarray, pbc: np.ndarray) -> np.ndarray:
-    """Return the cell with unit vectors, across the others, where nothing is repeated."""
+def complete_cell(periodic: np.ndarray, pbc: np.ndarray) -> np.ndarray:
+    """Return the cell (3, 3) with perpendicular unit vectors for the directions that are not periodic."""
     box = periodic.copy()
     if not pbc.any():
         return np.eye(3)
@@ -187,8 +189,11 @@ def completed(periodic: np.ndarray, pbc: np.ndarray) -> np.ndarray:
     return box
 
 
-def coded(shifts: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return numbers (E,) that order as the shifts do, and how many there can be: void beyond 2^62."""
+def shift_codes(shifts: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return integers (E,) with the sort order of ``shifts`` (E, 3), and how many of them are possible.
+
+    If that number is above 2^62, the integers have overflowed and must not be used.
+    """
     if not len(shifts):
         return np.zeros(0, int), 1.0
     low = shifts.min(axis=0)
@@ -198,16 +203,16 @@ def coded(shifts: np.ndarray) -> tuple[np.ndarray, float]:
         return np.asarray((s[:, 0] * n + s[:, 1]) * m + s[:, 2]), float(np.prod(spans.astype(float)))
 
 
-def _closed_up(x: np.ndarray, gap: float) -> np.ndarray:
-    """Return coordinates from 0 on, with what is empty made no longer than ``gap``."""
+def _close_gaps(x: np.ndarray, gap: float) -> np.ndarray:
+    """Return the coordinates ``x`` (N,) shifted to start at 0, with gaps shortened to at most ``gap``."""
     order = np.argsort(x)
     closed = np.zeros_like(x)
     closed[order[1:]] = np.minimum(np.diff(x[order]), gap).cumsum()
     return closed
 
 
-def _check(inverse: np.ndarray, pbc: np.ndarray, fractional: np.ndarray, reach: float) -> None:
-    """Raise ValueError where there would be more than LIMIT pairs, or more than LIMIT cells to look into."""
+def _check_size(inverse: np.ndarray, pbc: np.ndarray, fractional: np.ndarray, reach: float) -> None:
+    """Raise ValueError if more than LIMIT pairs, or more than LIMIT cells to search, are expected."""
     n, cells, size = len(fractional), 1.0, 1.0
     for k, repeated in enumerate(pbc):
         if repeated:

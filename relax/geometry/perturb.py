@@ -1,4 +1,4 @@
-"""Small random displacements, the same for the same seed."""
+"""Small random displacements, reproducible by their seed."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ __all__ = ["rattle"]
 
 
 def rattle(atoms: Atoms, amplitude: float, seed: int, freedom: CellFreedom | None = None) -> None:
-    """Displace the atoms at random and, where the cell is free, strain it, in place.
+    """Displace the atoms at random, in place, and strain the cell if it is free.
 
-    Constraints are honoured.
+    Constraints hold.
 
     Parameters
     ----------
     atoms
         The structure.
     amplitude
-        Standard deviation of each component of a displacement, A; the components of the strain get this
-        over the length of a cube that holds one atom.
+        Standard deviation of each component of a displacement, A.  For the components of the strain it is
+        divided by the cube root of the volume per atom.
     seed
-        Of numpy's ``default_rng``.
+        Seed of numpy's ``default_rng``.
     freedom
-        What the cell may do; it is held, if not given.
+        How the cell may change; if not given, it stays the same.
     """
     rng = np.random.default_rng(seed)
     moves = rng.normal(0.0, amplitude, (len(atoms), 3))

@@ -1,4 +1,4 @@
-"""Space groups, as spglib finds them, and what they leave of a force, a strain and a step."""
+"""Space groups, as spglib finds them, and projections of forces, strains and steps on them."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy as np
 import spglib
 from ase import Atoms
 
-# Its C code tells standard error of every attempt that it gives up; the last one's result is what counts.
+# The C code of spglib prints a warning for each failed attempt, also when a later one succeeds.
 os.environ.setdefault("SPGLIB_WARNING", "OFF")
 
 __all__ = ["LARGEST", "SYMPREC", "SpaceGroup", "space_group"]
 
 SYMPREC = 0.01
-"""How far (A) atoms may be from the places that symmetry gives them."""
+"""Largest distance (A) of atoms from their symmetric positions."""
 
 ROUNDING = 1e-11
-"""Distance (A) that is as good as none."""
+"""Distances (A) below this are rounding."""
 
 LARGEST = 1000
-"""Atoms beyond which no space group is looked for, unless asked: the search grows as their square."""
+"""Largest number of atoms for which :func:`space_group` searches: the time grows with its square."""
 
 
-def found(atoms: Atoms, symprec: float) -> Any:
-    """Return spglib's dataset of ``atoms``, or None where it finds no group."""
+def symmetry_dataset(atoms: Atoms, symprec: float) -> Any:
+    """Return spglib's dataset of ``atoms``, or None if it finds no group; ``symprec`` in A."""
     cell = atoms.cell[:], atoms.get_scaled_positions(), atoms.numbers
     with warnings.catch_warnings():
-        # Up to spglib 3 a failure may be a None and a warning, from then on it is an error.
+        # Before spglib 3 a failure may be None with a warning; later it is an error.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             return spglib.get_symmetry_dataset(cell, symprec=symprec)
@@ -39,20 +39,20 @@ def found(atoms: Atoms, symprec: float) -> Any:
 
 
 def is_crystal(atoms: Atoms) -> bool:
-    """Whether ``atoms`` fill space: periodic in three directions, in a cell with a volume."""
+    """Whether ``atoms`` are finite and periodic in three directions, in a cell with a volume."""
     finite = np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell[:]).all()
     return bool(finite and atoms.pbc.all() and atoms.cell.volume > 1e-6)
 
 
 def space_group(atoms: Atoms, symprec: float = SYMPREC) -> str:
-    """Return the space group of a crystal, such as ``"Fm-3m (225)"``.
+    """Return the space group of a crystal, such as ``"Fm-3m (225)"``; ``symprec`` in A.
 
-    Nothing for what is not periodic in three directions, has more than ``LARGEST`` atoms, or
-    is beyond spglib.
+    The string is empty if the structure is not periodic in three directions or has more than ``LARGEST``
+    atoms, or if spglib finds no group.
     """
     if not is_crystal(atoms) or len(atoms) > LARGEST:
         return ""
-    group = found(atoms, symprec)
+    group = symmetry_dataset(atoms, symprec)
     return f"{group.international} ({group.number})" if group is not None else ""
 
 
@@ -67,7 +67,7 @@ class SpaceGroup:
     rotations, translations
         Operations on scaled positions, (K, 3, 3) and (K, 3).
     images
-        Atom that each operation takes each atom to, (K, N).
+        The atom to which each operation moves each atom, (K, N).
     """
 
     name: str
@@ -77,16 +77,16 @@ class SpaceGroup:
 
     @classmethod
     def of(cls, atoms: Atoms, symprec: float = SYMPREC) -> SpaceGroup:
-        """Find the group of ``atoms``.
+        """Return the space group of ``atoms``, with a tolerance of ``symprec``, A.
 
         Raises
         ------
         ValueError
-            It is not periodic in three directions, or spglib finds no group.
+            The structure is not periodic in three directions, or spglib finds no group.
         """
         if not is_crystal(atoms):
             raise ValueError("symmetry='keep' needs a crystal that is periodic in three directions")
-        group = found(atoms, symprec)
+        group = symmetry_dataset(atoms, symprec)
         if group is None:
             raise ValueError(f"spglib finds no space group within {symprec} A")
         scaled, cell = atoms.get_scaled_positions(), atoms.cell[:]
@@ -101,11 +101,11 @@ class SpaceGroup:
         return cls(name, group.rotations, group.translations, images)
 
     def cartesian(self, cell: np.ndarray) -> np.ndarray:
-        """Return the rotations (K, 3, 3) of vectors in the frame of ``cell`` (3, 3)."""
+        """Return the Cartesian rotation matrices (K, 3, 3) of the operations, for a ``cell`` (3, 3)."""
         return np.asarray(cell.T @ self.rotations @ np.linalg.inv(cell.T))
 
     def of_rows(self, rows: np.ndarray, cell: np.ndarray) -> np.ndarray:
-        """Return the part of vectors on atoms (N, 3) that the group leaves."""
+        """Return the symmetric part of vectors on atoms (N, 3), such as forces."""
         turned = np.einsum("kab,ib->kia", self.cartesian(cell), rows)
         mean = np.zeros_like(rows)
         for images, moved in zip(self.images, turned, strict=True):
@@ -113,19 +113,20 @@ class SpaceGroup:
         return mean / len(turned)
 
     def tensors(self, cell: np.ndarray) -> np.ndarray:
-        """Return the projector (9, 9) on the strains and stresses that the group leaves."""
+        """Return the projector (9, 9) on the symmetric strains and stresses."""
         turns = self.cartesian(cell)
         return np.asarray(np.einsum("kac,kbd->abcd", turns, turns).reshape(9, 9) / len(turns))
 
     def snap(self, atoms: Atoms) -> None:
-        """Move atoms and cell to where the group has them; the atoms move by less than spglib allowed.
+        """Move the atoms and the cell to their symmetric positions, in place.
 
-        They do not move as a whole: spglib's origin may be off by its tolerance.  What is there already, but
-        for rounding, is left to the last bit, so that a restart is no change.
+        The atoms move by less than spglib's tolerance.  Their mean position stays, since the origin that
+        spglib finds may be off by its tolerance.  A structure that is symmetric up to rounding does not
+        change at all, so that a restart changes nothing.
         """
         old = atoms.cell[:]
         metric = np.mean(np.swapaxes(self.rotations, 1, 2) @ (old @ old.T) @ self.rotations, axis=0)
-        # The strain without rotation that gives the cell the averaged metric.
+        # The strain without rotation that gives the cell the averaged metric tensor.
         inner = np.linalg.inv(old)
         values, vectors = np.linalg.eigh(inner @ metric @ inner.T)
         cell = old @ (vectors * np.sqrt(values)) @ vectors.T

@@ -1,1 +1,1 @@
-"""The model Hessian of pair stiffnesses: the metric that rules may run in."""
+"""The preconditioner: a model Hessian of pair stiffnesses, the metric that rules may run in."""

@@ -1,4 +1,4 @@
-"""What a rule may ask of a metric, its preconditioner."""
+"""The interface of a metric, which is the preconditioner of a rule."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ __all__ = ["Identity", "Metric"]
 
 
 class Metric(Protocol):
-    """A positive definite matrix H on the rows of each structure of a batch, R rows in all.
+    """A preconditioner: a positive definite matrix H for each structure of a batch, R rows in all.
 
-    Its scale is free: a rule that needs one in eV/A^2 learns it from the gradients it is shown.
+    H has no unit, and its scale is arbitrary.  A rule that needs H in eV/A^2 estimates the scale from
+    the gradients.
     """
 
     @property
     def size(self) -> Array:
-        """The mean of the diagonal of H of each structure, on all of its rows (R, 1)."""
+        """Mean of the diagonal of H of each structure, on all rows of the structure (R, 1)."""
         ...
 
     def apply(self, rows: Array) -> Array:
@@ -36,13 +37,13 @@ class Metric(Protocol):
 
 @dataclass(frozen=True)
 class Identity:
-    """The metric in which every row is as stiff as any other, for ``rows`` (R, 3)."""
+    """The identity matrix as a metric, for arrays like ``rows`` (R, 3)."""
 
     rows: Array
 
     @property
     def size(self) -> Array:
-        """One for every row (R, 1)."""
+        """Ones (R, 1)."""
         return self.rows[:, 0:1] * 0.0 + 1.0
 
     def apply(self, rows: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Model Hessians of small structures, inverted."""
+"""Model Hessians of small structures, as dense matrices."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from functools import cached_property
 
 import numpy as np
 
-from relax.preconditioner.network import SpringNetwork, blocks, strained
+from relax.preconditioner.network import SpringNetwork, blocks, strain_blocks
 from relax.preconditioner.pair_stiffness import PairStiffness
 
 __all__ = ["Dense"]
 
 
 class Dense:
-    """The matrices of S structures of the same number of rows, R."""
+    """The Hessians of S structures with the same number R of rows."""
 
-    def __init__(self, bodies: Sequence[SpringNetwork], stiffness: PairStiffness) -> None:
-        rows = bodies[0].rows
-        h = np.zeros((len(bodies), rows, 3, rows, 3))
-        for s, body in enumerate(bodies):
-            self._fill(h[s], body, stiffness.tangent)
-        self.h = h.reshape(len(bodies), 3 * rows, 3 * rows)
-        for s, body in enumerate(bodies):
-            if body.kept is not None:
-                self._hold(self.h[s], body.kept)
+    def __init__(self, networks: Sequence[SpringNetwork], stiffness: PairStiffness) -> None:
+        rows = networks[0].rows
+        h = np.zeros((len(networks), rows, 3, rows, 3))
+        for s, network in enumerate(networks):
+            self._fill(h[s], network, stiffness.tangent)
+        self.h = h.reshape(len(networks), 3 * rows, 3 * rows)
+        for s, network in enumerate(networks):
+            if network.projectors is not None:
+                self._constrain(self.h[s], network.projectors)
         diagonal = np.arange(3 * rows)
         self.h[:, diagonal, diagonal] += stiffness.floor
 
     @staticmethod
-    def _fill(h: np.ndarray, body: SpringNetwork, tangent: float) -> None:
-        """Add the springs of ``body`` to its matrix ``h`` (R, 3, R, 3)."""
-        springs, n = body.springs, body.atoms
+    def _fill(h: np.ndarray, network: SpringNetwork, tangent: float) -> None:
+        """Write the springs of ``network`` into its matrix ``h`` (R, 3, R, 3)."""
+        springs, n = network.springs, network.atoms
         i, j = springs.first, springs.second
         stiff = blocks(springs, tangent)
         between = np.empty((n, n, 3, 3))
@@ -42,9 +42,9 @@ class Dense:
         atoms = np.arange(n)
         h[:n, :, :n] = -between.transpose(0, 2, 1, 3)
         h[atoms, :, atoms] += between.sum(axis=1)
-        if body.scale is None:
+        if network.scale is None:
             return
-        pull, cost = strained(springs, stiff, body.scale)
+        pull, cost = strain_blocks(springs, stiff, network.scale)
         net = np.zeros((n, 3, 9))
         for a in range(3):
             for b in range(9):
@@ -54,12 +54,12 @@ class Dense:
         h[n:, :, n:] = cost.reshape(3, 3, 3, 3)
 
     @staticmethod
-    def _hold(h: np.ndarray, kept: np.ndarray) -> None:
-        """Take what constraints hold out of the matrix ``h`` (3R, 3R) of a structure."""
-        n = len(kept)
+    def _constrain(h: np.ndarray, projectors: np.ndarray) -> None:
+        """Apply the ``projectors`` (N, 3, 3) of constraints to both sides of ``h`` (3R, 3R), in place."""
+        n = len(projectors)
         for rows in (h, h.T):
             view = rows[: 3 * n].reshape(n, 3, -1)
-            rows[: 3 * n] = (kept @ view).reshape(3 * n, -1)
+            rows[: 3 * n] = (projectors @ view).reshape(3 * n, -1)
 
     @property
     def size(self) -> np.ndarray:
@@ -68,28 +68,28 @@ class Dense:
 
     @cached_property
     def inverse(self) -> np.ndarray:
-        """The inverses (S, 3R, 3R)."""
+        """The inverses of H (S, 3R, 3R)."""
         return np.linalg.inv(self.h)
 
     @cached_property
-    def halved(self) -> np.ndarray:
-        """The inverses of the symmetric square roots (S, 3R, 3R)."""
+    def inverse_root(self) -> np.ndarray:
+        """The inverses of the symmetric square roots of H (S, 3R, 3R)."""
         values, vectors = np.linalg.eigh(self.h)
         return np.asarray((vectors / np.sqrt(values)[:, None, :]) @ vectors.swapaxes(1, 2))
 
     def apply(self, rows: np.ndarray) -> np.ndarray:
-        """Return H times rows (S, R, 3)."""
+        """Return H times ``rows`` (S, R, 3)."""
         return times(self.h, rows)
 
     def solve(self, rows: np.ndarray) -> np.ndarray:
-        """Return the inverse of H times rows (S, R, 3)."""
+        """Return the inverse of H times ``rows`` (S, R, 3)."""
         return times(self.inverse, rows)
 
     def root(self, rows: np.ndarray) -> np.ndarray:
-        """Return the inverse root of H times rows (S, R, 3)."""
-        return times(self.halved, rows)
+        """Return the inverse of the symmetric square root of H times ``rows`` (S, R, 3)."""
+        return times(self.inverse_root, rows)
 
 
 def times(matrices: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return matrices (S, 3R, 3R) times rows (S, R, 3), each with the rounding it has alone."""
+    """Return matrices (S, 3R, 3R) times rows (S, R, 3), each rounded as in a batch of one."""
     return np.asarray(matrices @ rows.reshape(len(rows), -1, 1)).reshape(rows.shape)

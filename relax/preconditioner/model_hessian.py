@@ -17,34 +17,36 @@ from relax.preconditioner.sparse import Sparse
 __all__ = ["PairHessian"]
 
 DENSE = 360
-"""Coordinates of a structure up to which its matrix is inverted."""
+"""Largest number of coordinates of a structure for which a dense matrix is used."""
 
 
 class PairHessian:
-    """The Hessian of the springs of every structure of a batch, a ``Metric``.
+    """The pair-stiffness Hessian of every structure of a batch, a ``Metric``.
+
+    H is positive definite by construction.
 
     Parameters
     ----------
-    bodies
+    networks
         The structures.
     stiffness
-        How stiff springs are across, and rows by themselves.
+        The parameters of the model.
     """
 
-    def __init__(self, bodies: Sequence[SpringNetwork], stiffness: PairStiffness) -> None:
-        seg = Segments([body.rows for body in bodies])
+    def __init__(self, networks: Sequence[SpringNetwork], stiffness: PairStiffness) -> None:
+        seg = Segments([network.rows for network in networks])
         sizes = np.array(seg.lengths)
         self.parts: list[tuple[np.ndarray, Dense | Sparse]] = []
         for rows in np.unique(sizes[3 * sizes <= DENSE]):
-            alike = np.flatnonzero(sizes == rows)
-            part = Dense([bodies[s] for s in alike.tolist()], stiffness)
-            self.parts.append((seg.starts[alike][:, None] + np.arange(rows), part))
+            same_size = np.flatnonzero(sizes == rows)
+            part = Dense([networks[s] for s in same_size.tolist()], stiffness)
+            self.parts.append((seg.starts[same_size][:, None] + np.arange(rows), part))
         for s in np.flatnonzero(3 * sizes > DENSE).tolist():
-            self.parts.append((seg.starts[s] + np.arange(sizes[s])[None], Sparse(bodies[s], stiffness)))
+            self.parts.append((seg.starts[s] + np.arange(sizes[s])[None], Sparse(networks[s], stiffness)))
 
     @cached_property
     def size(self) -> np.ndarray:
-        """The mean of the diagonal of H of each structure, on all of its rows (R, 1)."""
+        """Mean of the diagonal of H of each structure, on all rows of the structure (R, 1)."""
         size = np.empty((sum(where.size for where, _ in self.parts), 1))
         for where, part in self.parts:
             size[where] = part.size[:, None, None]

@@ -10,33 +10,33 @@ from ase.data import covalent_radii
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.preconditioner.springs import Springs, springs
 
-__all__ = ["SpringNetwork", "blocks", "spring_network", "strained"]
+__all__ = ["SpringNetwork", "blocks", "spring_network", "strain_blocks"]
 
 
 @dataclass
 class SpringNetwork:
-    """One structure as its Hessian sees it.
+    """The springs and constraints of one structure, which its model Hessian is made of.
 
     Parameters
     ----------
     springs
-        Its springs.
+        The springs between its atoms.
     atoms
-        Number of atoms, N.
+        Number N of atoms.
     scale
-        Length (A) that a strain of one counts as; None where the cell is held.
-    kept
-        Projectors (N, 3, 3) on what constraints leave of the atoms' steps; None where they are free.
+        Length (A) of a strain of one; None if the cell is fixed.
+    projectors
+        Matrices (N, 3, 3) that project the atoms' steps on what constraints allow; None without constraints.
     """
 
     springs: Springs
     atoms: int
     scale: float | None = None
-    kept: np.ndarray | None = None
+    projectors: np.ndarray | None = None
 
     @property
     def rows(self) -> int:
-        """Rows of the structure: atoms and, where the cell relaxes, three of its strain."""
+        """Number of rows: one per atom and, if the cell relaxes, three of its strain."""
         return self.atoms + 3 * (self.scale is not None)
 
 
@@ -47,29 +47,50 @@ def spring_network(
     pbc: np.ndarray,
     stiffness: PairStiffness,
     scale: float | None = None,
-    kept: np.ndarray | None = None,
+    projectors: np.ndarray | None = None,
 ) -> SpringNetwork:
-    """Return a structure as its Hessian sees it, with bonds as long as covalent radii say.
+    """Return the spring network of one structure, with bond lengths from covalent radii.
 
-    Where it has so many pairs that they cannot be listed, it is without springs.
+    There are no springs if the structure has too many pairs to list.
+
+    Parameters
+    ----------
+    numbers, positions, cell, pbc
+        Atomic numbers (N,), positions (N, 3) and cell (3, 3) in A, and which directions are periodic (3,).
+    stiffness
+        The parameters of the model.
+    scale, projectors
+        As in :class:`SpringNetwork`.
     """
     try:
         found = springs(positions, cell, pbc, covalent_radii[numbers], stiffness)
     except ValueError:
-        found = Springs.none()
-    return SpringNetwork(found, len(numbers), scale, kept)
+        found = Springs.empty()
+    return SpringNetwork(found, len(numbers), scale, projectors)
 
 
 def blocks(springs: Springs, tangent: float) -> np.ndarray:
-    """Return the stiffness (P, 3, 3) of springs against a change of their vectors."""
+    """Return the second derivatives (P, 3, 3) of the energies of springs by their vectors."""
     along, u = springs.along[:, None, None], springs.unit
     return np.asarray(along * ((1 - tangent) * u[:, :, None] * u[:, None, :] + tangent * np.eye(3)))
 
 
-def strained(springs: Springs, stiff: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pull (P, 3, 9) of a unit of strain on springs, and what strains cost (9, 9).
+def strain_blocks(springs: Springs, stiff: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the blocks of the Hessian that belong to the strain.
 
-    Only the symmetric part of a strain changes lengths; the other turns the structure.
+    Only the symmetric part of a strain changes lengths; the antisymmetric part is a rotation.
+
+    Parameters
+    ----------
+    springs, stiff
+        P springs, and their blocks (P, 3, 3) from :func:`blocks`.
+    scale
+        Length of a strain of one, A.
+
+    Returns
+    -------
+    pull, cost
+        Derivatives by the vectors of the springs and the strain (P, 3, 9), and by the strain twice (9, 9).
     """
     d = springs.vectors / scale
     pull = 0.5 * (stiff[:, :, :, None] * d[:, None, None, :] + stiff[:, :, None, :] * d[:, None, :, None])

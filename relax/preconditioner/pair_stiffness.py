@@ -1,4 +1,4 @@
-"""The numbers of a model Hessian of pairs: how stiff bonds are, and how fast that decays."""
+"""The parameters of the pair-stiffness model Hessian."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ __all__ = ["PairStiffness"]
 
 @dataclass(frozen=True, kw_only=True)
 class PairStiffness:
-    """A model Hessian in which neighbours are springs, and bonds are stiffer than angles.
+    """A model Hessian in which springs connect neighbours, so that bonds are stiffer than angles.
 
     ::
 
         H = sum over pairs  w (u u^T + tangent (1 - u u^T))  +  floor 1
         w = exp(-decay (r / r0 - 1))
 
-    A pair's term acts on the change of its bond vector, of length r along u: the difference of the
-    displacements of its atoms and, where the cell relaxes, its strain times the vector.  The length r0
-    of a bond is the sum of the covalent radii, times one number for a structure where distances are
-    ``"learned"``: the mean, over its atoms, of what the nearest neighbour's distance is of that sum.
+    The term of a pair acts on the change of its bond vector, which has length r and direction u.  This change
+    is the difference of the atoms' displacements plus, if the cell relaxes, the strain times the vector.
+    The bond length r0 is the sum of the covalent radii.  With ``distances="learned"`` it is multiplied by
+    one number per structure: the mean over the atoms of the distance to the nearest neighbour, divided
+    by the sum of the radii.
 
-    Source: the weights are those of Packwood et al., J. Chem. Phys. 144, 164109 (2016), the springs those
-    of Lindh et al., Chem. Phys. Lett. 241, 423 (1995); together as in Mones et al., Sci. Rep. 8, 13991
-    (2018).
+    H has no unit; see :class:`~relax.preconditioner.base.Metric`.
+
+    Source: the weights are from Packwood et al., J. Chem. Phys. 144, 164109 (2016), and the springs from
+    Lindh et al., Chem. Phys. Lett. 241, 423 (1995); Mones et al., Sci. Rep. 8, 13991 (2018), combine them.
     """
 
     decay: float = param(12.0, "(0, inf)", "", "decay of a pair's stiffness, per bond length")
-    tangent: float = param(0.01, "[0, 1]", "", "stiffness across a bond, as a share of that along it")
-    floor: float = param(0.15, "(0, inf)", "", "stiffness of every row by itself")
-    distances: str = choice("learned", ("learned", "covalent"), "where the lengths of bonds are from")
+    tangent: float = param(0.01, "[0, 1]", "", "stiffness across a bond, relative to that along it")
+    floor: float = param(0.15, "(0, inf)", "", "constant added to the diagonal")
+    distances: str = choice("learned", ("learned", "covalent"), "source of the bond lengths")
 
     NEGLIGIBLE = 0.01
-    """Stiffness, as a share of that of a bond, of which there is none: it decides how far pairs reach."""
+    """Stiffness, relative to that of a bond, below which pairs are left out.  It sets their cutoff."""
 
     def along(self, ratio: Array) -> Array:
-        """Return the stiffness along pairs whose distances over those of bonds are ``ratio``."""
+        """Return the stiffness w along pairs, for their distances over the bond lengths, ``ratio``."""
         xp = array_namespace(ratio)
         return xp.exp(-self.decay * (ratio - 1))

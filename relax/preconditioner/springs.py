@@ -1,4 +1,4 @@
-"""The springs between the atoms of one structure."""
+"""The springs between the atoms of one structure, from its pairs and covalent radii."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from relax.preconditioner.pair_stiffness import PairStiffness
 
 __all__ = ["Springs", "springs"]
 
-
-SEEN = (1.1, 3.0)
-"""How much longer than the covalent radii say bonds are looked for at first, and at most."""
+SEARCHED = (1.1, 3.0)
+"""Bond lengths that are searched, over the sums of the covalent radii: at first, and at most."""
 
 
 class Springs(NamedTuple):
-    """P pairs of atoms, or of atoms and images, each named once."""
+    """P pairs of atoms, or of atoms and images, each listed once."""
 
     first: np.ndarray  # (P,)
     second: np.ndarray  # (P,)
     vectors: np.ndarray  # (P, 3) A, from the first atom to the second
-    unit: np.ndarray  # (P, 3) the same of length one
+    unit: np.ndarray  # (P, 3) unit vectors
     along: np.ndarray  # (P,) stiffness along the pair
 
     @classmethod
-    def none(cls) -> Springs:
-        """Return no springs."""
-        nobody, nowhere = np.zeros(0, int), np.zeros((0, 3))
-        return cls(nobody, nobody, nowhere, nowhere, np.zeros(0))
+    def empty(cls) -> Springs:
+        """Return an object without springs."""
+        atoms, vectors = np.zeros(0, int), np.zeros((0, 3))
+        return cls(atoms, atoms, vectors, vectors, np.zeros(0))
 
 
 def springs(
@@ -38,47 +37,50 @@ def springs(
 ) -> Springs:
     """Return the springs between atoms.
 
+    With learned distances the search is repeated with a longer cutoff as long as the learned bond length is
+    beyond the one that was searched.
+
     Parameters
     ----------
     positions
         (N, 3) in A.
     cell, pbc
-        (3, 3) in A, a vector a row, and (3,) along which it is repeated.
+        (3, 3) in A, one vector per row, and which directions are periodic (3,).
     radii
-        (N,) in A; the bonds of two atoms have the length of their sum, or one in proportion to it.
+        Covalent radii (N,), A.  Bond lengths are in proportion to their sums.
     stiffness
-        What there is to know of pairs.
+        The parameters of the model.
 
     Raises
     ------
     ValueError
-        Pairs cannot be listed, see :func:`~relax.geometry.neighbors.pairs`.
+        The pairs cannot be listed, see :func:`~relax.geometry.neighbors.pairs`.
     """
     reach = 1 + math.log(1 / stiffness.NEGLIGIBLE) / stiffness.decay
     learned = stiffness.distances == "learned"
-    longer, seen = 1.0, SEEN[0] if learned else 1.0
+    bond, searched = 1.0, SEARCHED[0] if learned else 1.0
     while True:
-        i, j, d, ratio = near(positions, cell * pbc[:, None], pbc, radii, reach * seen)
+        i, j, d, ratio = pairs_within(positions, cell * pbc[:, None], pbc, radii, reach * searched)
         if not learned:
             break
         nearest = np.full(len(positions), math.inf)
         np.minimum.at(nearest, np.concatenate([i, j]), np.concatenate([ratio, ratio]))
-        met = nearest[nearest < math.inf]
-        enough = 2 * len(met) >= len(nearest)
-        longer = float(met.mean()) if enough else SEEN[1]
-        if longer <= seen or seen == SEEN[1]:
+        found = nearest[nearest < math.inf]
+        enough = 2 * len(found) >= len(nearest)
+        bond = float(found.mean()) if enough else SEARCHED[1]
+        if bond <= searched or searched == SEARCHED[1]:
             break
-        seen = min(max(longer, 1.5 * seen), SEEN[1])
-    kept = ratio < reach * longer
-    i, j, d, ratio = i[kept], j[kept], d[kept], ratio[kept] / longer
+        searched = min(max(bond, 1.5 * searched), SEARCHED[1])
+    kept = ratio < reach * bond
+    i, j, d, ratio = i[kept], j[kept], d[kept], ratio[kept] / bond
     r = np.sqrt(squares(d))
     return Springs(i, j, d, d / np.where(r > 0, r, 1.0)[:, None], stiffness.along(ratio))
 
 
-def near(
+def pairs_within(
     positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, radii: np.ndarray, reach: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return pairs closer than ``reach`` times the sum of their radii, each once.
+    """Return pairs closer than ``reach`` times the sum of their radii, each listed once.
 
     Returns
     -------
@@ -86,7 +88,7 @@ def near(
         First and second atoms (P,), vectors (P, 3) in A, and distances over the sums of radii (P,).
     """
     i, j, shifts = pairs(positions, cell, pbc, reach * 2 * float(radii.max()))
-    once = (i < j) | ((i == j) & forward(shifts))
+    once = (i < j) | ((i == j) & is_positive(shifts))
     i, j, shifts = i[once], j[once], shifts[once]
     d = vectors(positions, i, j, shifts, cell)
     ratio = np.sqrt(squares(d)) / (radii[i] + radii[j])
@@ -94,7 +96,7 @@ def near(
     return i[kept], j[kept], d[kept], ratio[kept]
 
 
-def forward(shifts: np.ndarray) -> np.ndarray:
-    """Return which of the integer ``shifts`` (P, 3) come after their opposites, from left to right."""
+def is_positive(shifts: np.ndarray) -> np.ndarray:
+    """Return for which of the integer ``shifts`` (P, 3) the first nonzero component is positive."""
     x, y, z = shifts.T
     return np.asarray((x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0)))))

@@ -1,4 +1,4 @@
-"""The update rules, by class and by name."""
+"""The update rules, and what is needed to run them: points, segments and wrappers."""
 
 from relax.core.rule import Point, Rule
 from relax.core.segments import Segments

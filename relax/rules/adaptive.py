@@ -1,4 +1,4 @@
-"""Rules that divide by the size of the gradients they remember."""
+"""Adaptive rules, which divide the step by the size of past gradients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["AdaDelta", "AdaGrad", "AdaMax", "Adam", "RMSprop"]
 
 @dataclass(frozen=True, kw_only=True)
 class AdaGrad(Adaptive):
-    """Adaptive gradient: each step shrinks with all gradients seen so far.
+    """Adaptive gradient: the step shrinks with the sum of all squared gradients.
 
     ::
 
@@ -39,7 +39,7 @@ class AdaGrad(Adaptive):
 
 @dataclass(frozen=True, kw_only=True)
 class AdaDelta(Adaptive):
-    """Adaptive delta: the step has the size of recent steps, so that units cancel.
+    """Adaptive delta: the step scales with recent steps, so that it has the right unit.
 
     ::
 
@@ -51,7 +51,7 @@ class AdaDelta(Adaptive):
     Source: equations 16 and 17 of arXiv:2307.15663 (Zeiler, arXiv:1212.5701).
     """
 
-    lr: float = param(1.0, "(0, inf)", "", "share of the step that is taken")
+    lr: float = param(1.0, "(0, inf)", "", "factor of the step")
     beta2: float = param(0.9, "[0, 1)", "", "decay of both squared means")
     eps: float = param(1e-6, "(0, inf)", "(eV/A)^2 and A^2", "sets the first step")
 
@@ -68,7 +68,7 @@ class AdaDelta(Adaptive):
 
 @dataclass(frozen=True, kw_only=True)
 class RMSprop(Adaptive):
-    """Gradient over the running root mean square of the gradient.
+    """The gradient divided by its running root mean square.
 
     ::
 

@@ -1,4 +1,4 @@
-"""FIRE, the baseline of the field."""
+"""FIRE, the usual baseline for atomistic structures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["FIRE"]
 
 @dataclass(frozen=True, kw_only=True)
 class FIRE(Rule):
-    """Fast inertial relaxation engine: molecular dynamics that stops when it runs uphill.
+    """Fast inertial relaxation engine: molecular dynamics that is stopped whenever it goes uphill.
 
     ::
 
@@ -24,8 +24,8 @@ class FIRE(Rule):
         else:                v <- 0, a <- a_start, dt <- f_dec dt
         v <- v + dt F,  dx = dt v
 
-    Source: Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006), in the order and with the numbers of
-    ``ase.optimize.FIRE``, to which it is equal inside ``MaxStep(FIRE(), 0.2, norm="structure")``.
+    Source: Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006).  Order and defaults are those of
+    ``ase.optimize.FIRE``, and ``MaxStep(FIRE(), 0.2, norm="structure")`` makes the same steps.
     """
 
     default_maxstep = (0.2, "structure")
@@ -34,8 +34,8 @@ class FIRE(Rule):
     dt: float = param(0.1, "(0, inf)", "A/sqrt(eV)", "first time step")
     dt_max: float = param(1.0, "(0, inf)", "A/sqrt(eV)", "largest time step")
     n_min: int = param(5, "[0, inf)", "steps", "downhill steps before the time step grows")
-    f_inc: float = param(1.1, "[1, inf)", "", "growth of the time step")
-    f_dec: float = param(0.5, "(0, 1]", "", "cut of the time step when uphill")
+    f_inc: float = param(1.1, "[1, inf)", "", "growth factor of the time step")
+    f_dec: float = param(0.5, "(0, 1]", "", "factor of the time step after an uphill step")
     a_start: float = param(0.1, "[0, 1]", "", "mixing of velocity and force at the start")
     f_a: float = param(0.99, "(0, 1]", "", "decay of the mixing")
 

@@ -1,4 +1,4 @@
-"""Frankenstein, in both published forms."""
+"""Frankenstein, in both of its published forms."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from relax.rules.adaptive_base import Adaptive, per_row
 __all__ = ["Frankenstein"]
 
 E = math.e
-DIGITS = 11  # with which the authors' package writes its constants; visible at 1e-12
+DIGITS = 11  # decimals of the constants in the authors' package; the difference shows at 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frankenstein(Adaptive):
-    """Momentum and second moment whose coefficients follow the state of the descent.
+    """Gradient descent with adaptive coefficients of the momentum and of the second moment.
 
     ::
 
@@ -34,22 +34,23 @@ class Frankenstein(Adaptive):
         v     <- beta2 v + (1 - beta2) x                                       (11)
 
     with m = v = 0 and x = lr before the first step.  The authors' PyTorch package (``form="package"``)
-    differs from the paper in that
+    differs from the paper in the following points:
 
-    - rho takes sqrt(v), the root of the running maximum, in place of sqrt(x);
-    - rho's argument is clipped to [e**-0.2, e**1.03] in place of [e**0.8, e**1.05];
+    - rho contains sqrt(v), the root of the running maximum, instead of sqrt(x);
+    - the argument of rho is clipped to [e**-0.2, e**1.03] instead of [e**0.8, e**1.05];
     - x(t) / x(t-1) in beta2 is clipped to at most 1, so that beta2 is never below 1/2;
-    - beta may be held fixed, whatever the step (``beta_fixed``);
+    - beta may be fixed, independent of the step (``beta_fixed``);
     - there is weight decay, added to the gradient or (``decoupled``) applied to x;
-    - its constants are written with eleven decimals.
+    - the constants have eleven decimals.
 
-    What follows is ours, and is off in :meth:`paper` and :meth:`package`: v forgets by ``forget`` a step
-    before the maximum, and each structure has a step ``lr`` of its own, between ``lr_min`` and
-    ``lr_max``: times ``lr_up`` while its energy falls, and when it rises times ``lr_down``, with the
-    momentum cut to ``brake`` of itself.  Section 2.1 asks for a step that follows a schedule and for a
-    momentum that is reset where the step was too long; this is FIRE's way to both.  Since normalised
-    steps do not shrink by themselves, a memory that forgets needs it.  tanh and the exponentials take
-    gradients in eV/A as plain numbers: in other units the path is another.
+    Two additions are made here; :meth:`paper` and :meth:`package` turn them off.  First, v is multiplied by
+    ``forget`` before the maximum.  Second, each structure has its own step ``lr`` between ``lr_min`` and
+    ``lr_max``, as in FIRE: it is multiplied by ``lr_up`` while the energy falls and by ``lr_down``
+    when the energy rises, and then the momentum is multiplied by ``brake``.  Section 2.1 of the paper
+    suggests both a schedule of the step and a reset of the momentum after a step that was too long.
+    The second addition is needed for the first, because normalised steps do not shrink by themselves.
+
+    tanh and the exponentials take gradients in eV/A as plain numbers, so the path depends on the unit.
 
     Source: Algorithm 1 of arXiv:2503.02147, and the PyTorch package of its authors.
     """
@@ -57,15 +58,15 @@ class Frankenstein(Adaptive):
     form: str = choice("paper", ("paper", "package"), "which published form")
     lr: float = param(0.06, "(0, inf)", "A", "first step along a steady gradient")
     beta: float = param(0.97, "[0, 1)", "", "momentum at lr = 1e-3 A, or always if fixed")
-    beta_fixed: bool = param(False, doc="hold the momentum whatever the step")
+    beta_fixed: bool = param(False, doc="keep beta fixed, independent of the step")
     eps: float = param(1e-3, "(0, inf)", "(eV/A)^2", "added to each squared gradient; paper: 1e-8")
     weight_decay: float = param(0.0, "[0, inf)", "1/A", "pull towards the origin")
     decoupled: bool = param(False, doc="apply the weight decay to x instead of the gradient")
-    forget: float = param(0.75, "(0, 1]", "", "what is kept of v before the maximum")
-    judge: str = choice("energy", ("energy", "power"), "what tells a fall from a rise")
-    lr_up: float = param(1.1, "[1, inf)", "", "growth of lr while the energy falls")
-    lr_down: float = param(0.5, "(0, 1]", "", "cut of lr when it rises")
-    brake: float = param(0.45, "[0, 1]", "", "what is kept of the momentum when the energy rises")
+    forget: float = param(0.75, "(0, 1]", "", "factor of v before the maximum")
+    judge: str = choice("energy", ("energy", "power"), "how a rise is detected: E rose, or G.dx > 0")
+    lr_up: float = param(1.1, "[1, inf)", "", "factor of lr while the energy falls")
+    lr_down: float = param(0.5, "(0, 1]", "", "factor of lr when it rises")
+    brake: float = param(0.45, "[0, 1]", "", "factor of the momentum when the energy rises")
     lr_min: float = param(1e-5, "(0, inf)", "A", "smallest lr")
     lr_max: float = param(0.06, "(0, inf)", "A", "largest lr")
 
@@ -85,7 +86,7 @@ class Frankenstein(Adaptive):
 
     @classmethod
     def package(cls, lr: float = 1e-3, fixed_beta: float = 0.0, weight_decay: float = 0.0) -> Frankenstein:
-        """Return the authors' PyTorch package; ``fixed_beta`` of 0 lets beta follow ``lr``, as there."""
+        """Return the authors' PyTorch package; with ``fixed_beta=0`` beta depends on ``lr``, as there."""
         return cls(
             form="package", granularity="component", lr=lr, beta=fixed_beta or 0.9,
             beta_fixed=fixed_beta > 0, eps=1e-8, weight_decay=weight_decay, decoupled=True,
@@ -136,7 +137,7 @@ class Frankenstein(Adaptive):
         return dx, {"m": m, "dx": dx, "v": v, "x": x, "lr": lr, "e": point.e, "t": state["t"] + 1}
 
     def rises(self, state: State, point: Point) -> Array:
-        """Whether the last step of each structure led uphill (R, 1)."""
+        """Return whether the last step of each structure went uphill (R, 1)."""
         if self.judge == "power":
             return point.seg.dot(point.g, state["dx"]) > 0
         return (state["t"] > 0) & (point.e > state["e"])

@@ -1,4 +1,4 @@
-"""Gradient descent with one step size for all, and its momenta."""
+"""Gradient descent with one step size for all rows, with and without momentum."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["NAG", "SGD", "Momentum"]
 
 @dataclass(frozen=True, kw_only=True)
 class SGD(Rule):
-    """Steepest descent, with heavy-ball or Nesterov momentum if asked.
+    """Steepest descent, optionally with heavy-ball or Nesterov momentum.
 
     ::
 
@@ -22,15 +22,15 @@ class SGD(Rule):
         dx  = -lr m                   (plain, heavy ball)
         dx  = -lr (mu m + G)          (nesterov)
 
-    Source: equations 9-12 of arXiv:2307.15663, in the form of ``torch.optim.SGD``.  Nesterov's step is
-    the form with the gradient at the current point: one force call a step.
+    Source: equations 9-12 of arXiv:2307.15663, in the form of ``torch.optim.SGD``.  Nesterov's step takes
+    the gradient at the current point, and needs one force call per step.
     """
 
     default_clip = 20.0
 
     lr: float = param(0.003, "(0, inf)", "A^2/eV", "step for a gradient of one")
-    momentum: float = param(0.0, "[0, 1)", "", "share of the last step that is kept")
-    nesterov: bool = param(False, doc="look ahead along the momentum")
+    momentum: float = param(0.0, "[0, 1)", "", "factor of the last step")
+    nesterov: bool = param(False, doc="use Nesterov momentum")
 
     def init(self, x: Array) -> State:
         return {"m": x * 0.0}
@@ -54,7 +54,7 @@ class Momentum(SGD):
     """
 
     lr: float = param(0.002, "(0, inf)", "A^2/eV", "step for a gradient of one")
-    momentum: float = param(0.9, "[0, 1)", "", "share of the last step that is kept")
+    momentum: float = param(0.9, "[0, 1)", "", "factor of the last step")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,5 +70,5 @@ class NAG(SGD):
     """
 
     lr: float = param(0.001, "(0, inf)", "A^2/eV", "step for a gradient of one")
-    momentum: float = param(0.9, "[0, 1)", "", "share of the last step that is kept")
-    nesterov: bool = param(True, doc="look ahead along the momentum")
+    momentum: float = param(0.9, "[0, 1)", "", "factor of the last step")
+    nesterov: bool = param(True, doc="use Nesterov momentum")

@@ -1,4 +1,4 @@
-"""L-BFGS without a line search, the quasi-Newton baseline, and its two loops."""
+"""L-BFGS without a line search, the quasi-Newton baseline, and its two-loop recursion."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from relax.core.segments import Array, array_namespace
 from relax.core.state import State
 from relax.rules.adaptive_base import nonzero, per_row
 
-__all__ = ["LBFGS", "push_pair", "two_loop_recursion"]
+__all__ = ["LBFGS", "empty_pairs", "push_pair", "two_loop_recursion"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LBFGS(Rule):
-    """Limited-memory BFGS: Newton's step with the curvature that the last steps showed.
+    """Limited-memory BFGS: a Newton step with a Hessian estimated from the last steps.
 
     ::
 
@@ -26,29 +26,21 @@ class LBFGS(Rule):
         for i oldest to newest:  z <- z + s(i) (a(i) - rho(i) y(i).z)
         dx = -z
 
+    ``careful`` leaves out pairs without positive curvature and reverses a step that leads uphill, as pele's
+    L-BFGS does.  With ``scaled=False, careful=False`` the rule inside ``MaxStep(..., 0.2)`` is
+    ``ase.optimize.LBFGS``.
+
     Source: Nocedal, Math. Comput. 35, 773 (1980); scaling from Liu and Nocedal, Math. Program. 45, 503
-    (1989).  With ``scaled=False, careful=False`` it is ``ase.optimize.LBFGS`` inside ``MaxStep(..., 0.2)``.
-    ``careful`` leaves out pairs of no positive curvature and turns round a step that leads uphill, as
-    pele's L-BFGS does.
+    (1989).
     """
 
-    memory: int = param(100, "[1, inf)", "steps", "pairs that are kept")
-    alpha: float = param(70.0, "(0, inf)", "eV/A^2", "curvature before any pair is known")
-    scaled: bool = param(True, doc="take the initial curvature from the newest pair")
+    memory: int = param(100, "[1, inf)", "steps", "number of pairs (s, y) that are kept")
+    alpha: float = param(70.0, "(0, inf)", "eV/A^2", "initial curvature, before there is any pair")
+    scaled: bool = param(True, doc="estimate the initial curvature from the newest pair")
     careful: bool = param(True, doc="use positive curvature only, and never step uphill")
 
     def init(self, x: Array) -> State:
-        xp = array_namespace(x)
-        history = xp.stack([x * 0.0] * self.memory, axis=1)
-        return {
-            "x": x * 0.0,
-            "g": x * 0.0,
-            "s": history,
-            "y": history,
-            "rho": history[:, :, 0],
-            "gamma": per_row(x, 1 / self.alpha),
-            "t": per_row(x),
-        }
+        return empty_pairs(x, self.memory) | {"gamma": per_row(x, 1 / self.alpha), "t": per_row(x)}
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp, dot = array_namespace(point.g), point.seg.dot
@@ -56,12 +48,12 @@ class LBFGS(Rule):
         s = xp.where(started, point.x - state["x"], 0 * point.x)
         y = xp.where(started, point.g - state["g"], 0 * point.g)
         sy, yy = dot(s, y), dot(y, y)
-        # Below 1e-300 the inverse of s.y overflows.
+        # Below 1e-300 the inverse of s.y may overflow.
         useful = (sy > 1e-12 * yy if self.careful else sy != 0) & (xp.abs(sy) > 1e-300)
         rho = xp.where(useful, 1 / xp.where(useful, sy, xp.ones_like(sy)), 0 * sy)
         gamma = xp.where(useful & (yy > 0), xp.abs(sy) / nonzero(yy), state["gamma"])
         pairs = push_pair(state, s, y, rho)
-        # A structure with a shorter history than the oldest one meets pairs whose rho is 0.
+        # For a structure with a shorter history than the longest, rho is 0 in the remaining pairs.
         known = min(self.memory, int(xp.max(state["t"])))
         scale = gamma if self.scaled else 1 / self.alpha
         z = two_loop_recursion(point, pairs, known, lambda q: scale * q)
@@ -71,13 +63,22 @@ class LBFGS(Rule):
 
 
 def two_loop_recursion(point: Point, pairs: State, known: int, first: Callable[[Array], Array]) -> Array:
-    """Return the inverse Hessian that ``known`` pairs stand for, times the gradient (R, 3).
+    """Return the L-BFGS inverse Hessian times the gradient (R, 3), A.
 
-    ``pairs`` has ``s``, ``y`` (R, memory, 3), the newest in front, and ``rho`` (R, memory), 0 for one that
-    does not count; ``first`` multiplies rows by the inverse Hessian of before any pair was known.
+    Parameters
+    ----------
+    point
+        The gradient, and the segments for its products.
+    pairs
+        ``s`` and ``y`` (R, memory, 3) with the newest pair first, and ``rho`` (R, memory), which is 0 for
+        pairs that do not count.
+    known
+        How many of the pairs to use.
+    first
+        Function that multiplies rows (R, 3) by the initial inverse Hessian.
     """
     xp, dot = array_namespace(point.g), point.seg.dot
-    # A pair's rows side by side: each is read twice, and strided reads cost more than one copy.
+    # Copied to make the rows of each pair contiguous: each is read twice, and strided reads cost more.
     s, y = (xp.asarray(xp.permute_dims(pairs[k][:, :known, :], (1, 0, 2)), copy=True) for k in "sy")
     rho = [pairs["rho"][:, i : i + 1] for i in range(known)]
     q, a = point.g, []
@@ -90,8 +91,15 @@ def two_loop_recursion(point: Point, pairs: State, known: int, first: Callable[[
     return z
 
 
+def empty_pairs(x: Array, memory: int) -> State:
+    """Return the last ``x`` and ``g`` (R, 3) and ``memory`` pairs ``s``, ``y`` and ``rho``, all zero."""
+    xp = array_namespace(x)
+    history = xp.stack([x * 0.0] * memory, axis=1)
+    return {"x": x * 0.0, "g": x * 0.0, "s": history, "y": history, "rho": history[:, :, 0]}
+
+
 def push_pair(state: State, s: Array, y: Array, rho: Array) -> State:
-    """Return the pairs of ``state`` with one more, in place of the oldest."""
+    """Return the pairs of ``state`` with one more in front, and without the oldest."""
     xp = array_namespace(s)
     return {
         "s": xp.concat([s[:, None, :], state["s"][:, :-1, :]], axis=1),

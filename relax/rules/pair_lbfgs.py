@@ -1,4 +1,4 @@
-"""L-BFGS on a metric of pair stiffnesses: the fastest of the rules here."""
+"""L-BFGS preconditioned by the pair-stiffness Hessian: the rule with the fewest force calls."""
 
 from __future__ import annotations
 
@@ -11,70 +11,63 @@ from relax.core.state import State
 from relax.preconditioner.base import Identity
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.rules.adaptive_base import nonzero, per_row
-from relax.rules.lbfgs import push_pair, two_loop_recursion
+from relax.rules.lbfgs import empty_pairs, push_pair, two_loop_recursion
 
 __all__ = ["PairLBFGS"]
 
 TINY = 1e-300
-"""Quotients by numbers below this may overflow."""
+"""Division by smaller numbers may overflow."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairLBFGS(PairStiffness, Rule):
-    """L-BFGS whose first guess of the Hessian knows that bonds are stiff and angles soft.
+    """L-BFGS with a pair-stiffness Hessian as preconditioner, and with a trust radius.
 
     ::
 
         H0^-1 = gamma H^-1,   gamma = sqrt(s.H s / y.H^-1 y) of the newest pair
-        dx    = - two loops of L-BFGS on the last pairs (s, y) from H0, cut to the radius
-        rho   = (E(i+1) - E(i)) / (change that the gradient foretold), both less the noise of energies
+        dx    = - (two-loop recursion on the last pairs (s, y), starting from H0), cut to the radius
+        rho   = (E(i+1) - E(i)) / (change predicted from the gradient), both less the noise of energies
         rho < worst:  back to x(i);   rho < poor:  radius <- shrink |dx|
         rho > fine and the step was cut:  radius <- min(grow radius, largest)
 
-    H is the model Hessian of :class:`~relax.preconditioner.pair_stiffness.PairStiffness`, made anew at
-    every step.  Its scale, 1/gamma, is the geometric mean of the two that a secant gives, and needs no extra
-    force call.  A step that is taken back costs its one force call, and what that says of the curvature stays
-    in the memory.
+    H is the model Hessian of :class:`~relax.preconditioner.pair_stiffness.PairStiffness`, built again at
+    every step.  The two secant equations give two estimates of its scale 1/gamma; their geometric mean is
+    used, which needs no extra force call.  A step that is taken back costs one force call, but its pair
+    (s, y) stays in the memory.
 
-    Source: Nocedal, Math. Comput. 35, 773 (1980), for the two loops; the trust radius is that of Nocedal
-    and Wright, Numerical Optimization (2006), algorithm 4.1.
+    Source: Nocedal, Math. Comput. 35, 773 (1980), for the two-loop recursion; Nocedal and Wright, Numerical
+    Optimization (2006), algorithm 4.1, for the trust radius.
     """
 
     NAME = "pair-lbfgs"
-    default_maxstep = (0.6, "atom")  # the way back from a step that is undone, and another one
+    default_maxstep = (0.6, "atom")  # a step may take one back and make another, each up to ``largest``
     max_strain = 0.1
     strain_length = (3.0, 0.0)
     default_force_floor = 2e-3
-    undoes = True
+    takes_back_steps = True
 
-    memory: int = param(10, "[1, inf)", "steps", "pairs that are kept")
-    hardness: float = param(5.0, "(0, inf)", "eV/A^2", "stiffness of a bond before any pair is known")
-    straight: float = param(0.05, "[0, 1)", "", "smallest cosine of s and y, by H, that counts")
-    blur: float = param(1e-7, "[0, 1)", "", "noise of the energy, as a share of it")
+    memory: int = param(10, "[1, inf)", "steps", "number of pairs (s, y) that are kept")
+    hardness: float = param(5.0, "(0, inf)", "eV/A^2", "stiffness of a bond before there is any pair")
+    straight: float = param(0.05, "[0, 1)", "", "smallest cosine of s and y, in the metric H")
+    blur: float = param(1e-7, "[0, 1)", "", "noise of the energy, relative to the energy")
     radius: float = param(0.2, "(0, inf)", "A", "first trust radius")
     largest: float = param(0.3, "(0, inf)", "A", "largest trust radius")
     smallest: float = param(0.01, "(0, inf)", "A", "smallest trust radius")
-    worst: float = param(-0.5, "(-inf, 1)", "", "share of the foretold change below which a step is undone")
-    poor: float = param(-0.25, "(-inf, 1)", "", "share below which the radius shrinks")
-    fine: float = param(0.9, "(0, inf)", "", "share above which the radius grows")
-    shrink: float = param(0.3, "(0, 1)", "", "new radius, as a share of the length of a poor step")
-    grow: float = param(1.5, "[1, inf)", "", "growth of the radius")
+    worst: float = param(-0.5, "(-inf, 1)", "", "rho below which a step is taken back")
+    poor: float = param(-0.25, "(-inf, 1)", "", "rho below which the radius shrinks")
+    fine: float = param(0.9, "(0, inf)", "", "rho above which the radius grows")
+    shrink: float = param(0.3, "(0, 1)", "", "new radius after a poor step, relative to its length")
+    grow: float = param(1.5, "[1, inf)", "", "growth factor of the radius")
 
     @property
     def stiffness(self) -> PairStiffness:
         return self
 
     def init(self, x: Array) -> State:
-        xp = array_namespace(x)
-        history = xp.stack([x * 0.0] * self.memory, axis=1)
-        return {
-            "x": x * 0.0,
-            "g": x * 0.0,
+        return empty_pairs(x, self.memory) | {
             "e": per_row(x),
             "slope": per_row(x),
-            "s": history,
-            "y": history,
-            "rho": history[:, :, 0],
             "gamma": per_row(x, 1 / self.hardness),
             "radius": per_row(x, self.radius),
             "t": per_row(x),
@@ -94,19 +87,19 @@ class PairLBFGS(PairStiffness, Rule):
 
         slope = dot(state["g"], s)
         part = slope / xp.where(state["slope"] < -TINY, state["slope"], -xp.ones_like(slope))
-        foretold = slope * (1 - 0.5 * xp.clip(part, 0.0, 1.0))
-        # Where both changes are noise, the step went as foretold.
-        least = self.blur * xp.abs(point.e)
-        rise, foretold = point.e - state["e"] - least, foretold - least
-        share = rise / xp.where(foretold < -TINY, foretold, -xp.ones_like(slope))
+        predicted = slope * (1 - 0.5 * xp.clip(part, 0.0, 1.0))
+        # If both changes are below the noise, their ratio becomes 1.
+        noise = self.blur * xp.abs(point.e)
+        change, predicted = point.e - state["e"] - noise, predicted - noise
+        ratio = change / xp.where(predicted < -TINY, predicted, -xp.ones_like(slope))
         length, radius = point.seg.longest(s), state["radius"]
         shorter = xp.clip(self.shrink * length, self.smallest, None)
         longer = xp.clip(self.grow * radius, None, self.largest)
         cut = length > 0.8 * radius
-        radius = xp.where(started & (share < self.poor), shorter, radius)
-        radius = xp.where(started & (share > self.fine) & cut, longer, radius)
-        undone = started & (share < self.worst)
-        x, g, e = (xp.where(undone, state[k], now) for k, now in zip("xge", point[:3], strict=True))
+        radius = xp.where(started & (ratio < self.poor), shorter, radius)
+        radius = xp.where(started & (ratio > self.fine) & cut, longer, radius)
+        taken_back = started & (ratio < self.worst)
+        x, g, e = (xp.where(taken_back, state[k], now) for k, now in zip("xge", point[:3], strict=True))
         base = point._replace(x=x, g=g, e=e)
 
         known = min(self.memory, int(xp.max(state["t"])))

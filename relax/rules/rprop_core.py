@@ -1,6 +1,6 @@
-"""Rules with a step size of their own for each number or atom, grown and shrunk by the turns it takes.
+"""RPROP and CoRe: rules with a step size for each component or atom, adapted to changes of direction.
 
-CoRe is RPROP's step sizes along Adam's direction, so the two stand side by side.
+CoRe combines the step sizes of RPROP with the direction of Adam.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ __all__ = ["RPROP", "CoRe"]
 
 @dataclass(frozen=True, kw_only=True)
 class Resilient(Adaptive):
-    """What RPROP and CoRe share: equation 6 of arXiv:2307.15663.
+    """The step sizes of RPROP and CoRe.
 
     ::
 
-        s <- min(eta_plus s, s_max)     while the gradient keeps its direction
-        s <- max(eta_minus s, s_min)    where it has turned
-        s <- s                          where either is zero
+        s <- min(eta_plus s, s_max)     if the gradient keeps its direction
+        s <- max(eta_minus s, s_min)    if it has reversed
+        s <- s                          if the present or the last one is zero
+
+    Source: equation 6 of arXiv:2307.15663.
     """
 
     s_0: float = param(0.05, "(0, inf)", "A", "first step size")
     s_min: float = param(1e-6, "(0, inf)", "A", "smallest step size")
     s_max: float = param(0.2, "(0, inf)", "A", "largest step size")
-    eta_minus: float = param(0.5, "(0, 1]", "", "shrinks the step size where the gradient turns")
-    eta_plus: float = param(1.2, "[1, inf)", "", "grows the step size while it does not")
+    eta_minus: float = param(0.5, "(0, 1]", "", "factor of the step size when the gradient reverses")
+    eta_plus: float = param(1.2, "[1, inf)", "", "factor of the step size when it does not")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -40,7 +42,7 @@ class Resilient(Adaptive):
             raise ValueError(f"{type(self).__name__}: s_min = {self.s_min} is above s_max = {self.s_max}")
 
     def resized(self, s: Array, turn: Array) -> Array:
-        """Equation 6: step sizes after a gradient whose product with the last one is ``turn``."""
+        """Return the step sizes after a gradient whose product with the last one is ``turn`` (equation 6)."""
         xp = array_namespace(s)
         s = xp.where(turn > 0, self.eta_plus * s, xp.where(turn < 0, self.eta_minus * s, s))
         return xp.clip(s, self.s_min, self.s_max)
@@ -53,13 +55,13 @@ class RPROP(Resilient):
     ::
 
         s  <- equation 6 with G(t-1) G(t)
-        G  <- 0 where G(t-1) G(t) < 0          (backtracking: no step where it has turned)
+        G  <- 0 where G(t-1) G(t) < 0          (backtracking: no step after a reversal)
         dx  = -s sgn(G)
 
     Source: section 2.10 of arXiv:2307.15663 (Riedmiller and Braun, 1993), as ``torch.optim.Rprop``.
     """
 
-    backtracking: bool = param(True, doc="take no step where the gradient has just turned")
+    backtracking: bool = param(True, doc="make no step where the gradient has just reversed")
 
     def init(self, x: Array) -> State:
         return {"G": x * 0.0, "s": self.scales(x, self.s_0)}
@@ -90,35 +92,37 @@ class CoRe(Resilient):
         S     <- S + g u P s / t_hist                          while t <= t_hist
                  (1 - 1/t_hist) S + g u P s / t_hist           afterwards          (8)
 
-    Source: equations 1-8 of arXiv:2307.15663.  :meth:`paper` gives the values recommended there; the
-    defaults here are for atoms.  ``beta2 < 0`` leaves out the second moment, ``u = sgn(g)``, as the
-    authors' package does.  With ``granularity="atom"`` the importance and the freezing are an
-    atom's; the frozen share is of each structure.
+    :meth:`paper` returns the values recommended in the paper; the defaults are for atoms.  ``beta2 < 0``
+    leaves out the second moment, ``u = sgn(g)``, as the authors' package does.  With
+    ``granularity="atom"`` there is one importance per atom, and whole atoms are frozen; ``frozen`` is a
+    fraction of each structure.
 
-    Weight decay is off for positions: it pulls every atom towards the origin, which is an arbitrary
-    point, so that the result would depend on where the structure stands.  Freezing is off because a
-    frozen atom never reaches its minimum; both serve the training of models, where the paper uses them.
+    Weight decay and freezing serve the training of models, and are off by default.  Weight decay would pull
+    the atoms towards the origin, and the result would depend on the position of the structure in space.
+    A frozen atom would not reach its minimum.
+
+    Source: equations 1-8 of arXiv:2307.15663.
     """
 
     s_0: float = param(0.06, "(0, inf)", "A", "first step size")
     s_max: float = param(0.25, "(0, inf)", "A", "largest step size")
-    eta_minus: float = param(0.72, "(0, 1]", "", "shrinks the step size where the gradient turns")
-    eta_plus: float = param(1.06, "[1, inf)", "", "grows the step size while it does not")
+    eta_minus: float = param(0.72, "(0, 1]", "", "factor of the step size when the gradient reverses")
+    eta_plus: float = param(1.06, "[1, inf)", "", "factor of the step size when it does not")
     beta1a: float = param(0.6, "[0, 1)", "", "decay of the first moment at the start")
     beta1b: float = param(0.8, "[0, 1)", "", "decay of the first moment at the end")
-    beta1c: float = param(50.0, "(0, inf)", "steps", "how long the start lasts")
+    beta1c: float = param(50.0, "(0, inf)", "steps", "length of the start")
     beta2: float = param(0.8, "(-inf, 1)", "", "decay of the second moment; below 0: none, u = sgn(g)")
-    eps: float = param(0.05, "[0, inf)", "eV/A", "force below which steps fade; paper: 1e-8")
+    eps: float = param(0.05, "[0, inf)", "eV/A", "force below which steps shrink; paper: 1e-8")
     weight_decay: float = param(0.0, "[0, inf)", "1/A", "pull towards the origin")
     t_hist: int = param(0, "[0, inf)", "steps", "length of the importance history; 0: none; paper: 250")
-    frozen: float = param(0.0, "[0, 1]", "", "share that importance freezes")
+    frozen: float = param(0.0, "[0, 1]", "", "fraction of the most important that is frozen")
 
     @classmethod
     def paper(cls, learning: Literal["batch", "intermediate", "mini-batch"] = "batch") -> CoRe:
-        """Return CoRe with the values section 4.1 of the paper recommends, by component.
+        """Return CoRe with the values recommended in section 4.1 of the paper, by component.
 
-        The batch kind is the one whose gradient is exact, as forces are.  Weight decay and freezing
-        stay off (the paper: 0.1 and 0 to 0.1), see the class.
+        ``learning="batch"`` is for exact gradients, such as forces.  Weight decay and freezing stay off (in
+        the paper 0.1, and 0 to 0.1), see the class.
         """
         s_max = {"batch": 1.0, "intermediate": 1e-2, "mini-batch": 1e-3}[learning]
         return cls(
@@ -150,7 +154,7 @@ class CoRe(Resilient):
         return dx, memory | {"s": s, "S": S}
 
     def plasticity(self, S: Array, t: Array, seg: Segments) -> Array:
-        """Equation 5: 0 where the importance ``S`` is among its structure's highest, else 1."""
+        """Return P: 0 where the importance ``S`` is among the structure's highest, else 1 (equation 5)."""
         xp = array_namespace(S)
         ones = xp.ones_like(S)
         if self.frozen == 0 or self.t_hist == 0:
@@ -162,14 +166,14 @@ class CoRe(Resilient):
             if n == 0:
                 return xp.zeros_like(scores)
             least = xp.sort(flat)[flat.shape[0] - n]
-            # The authors' package leaves the same margin; without it rounding picks among equals,
-            # and the freezing breaks the symmetry of a crystal.
+            # The margin is that of the authors' package.  Without it rounding would decide between equal
+            # atoms, and freezing would break the symmetry of a crystal.
             return xp.astype(scores >= 0.999999 * least, scores.dtype)
 
         return xp.where(t > self.t_hist, ones - seg.each(top, S), ones)
 
     def importance(self, S: Array, t: Array, gain: Array) -> Array:
-        """Equation 8: the running importance after a step that was worth ``gain``, eV."""
+        """Return the importance S (eV) after a step with ``gain`` = g u P s (equation 8)."""
         if self.t_hist == 0:
             return S
         xp = array_namespace(S)

@@ -1,1 +1,1 @@
-"""Potentials: many structures in one call where the model can, one by one where not."""
+"""The models: batched ones, and any ASE calculator, one structure after the other."""

@@ -1,4 +1,4 @@
-"""CHGNet on many structures at once."""
+"""CHGNet for many structures at once."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from relax.calculators.base import Evaluation, Geometry
 from relax.calculators.memory import keep_memory, memory_watched
 from relax.calculators.optional import NOISY
 from relax.calculators.registry import unsupported
-from relax.calculators.splitting import asked, parts, unknown
+from relax.calculators.splitting import parts, unknown, with_fault_isolation
 from relax.core.errors import UnsupportedStructure, one_line
 
 __all__ = ["CHGNet"]
 
 
 class CHGNet:
-    """CHGNet, whose structures share the passes through the network.
+    """CHGNet, with several structures in each pass through the network.
 
-    It computes in float32, and the numbers of a structure depend on what is beside it by its rounding.  On
-    the CPU its construction has the process keep freed memory, see
+    It computes in float32, so that the numbers of a structure depend on the others in the batch within
+    rounding.  On the CPU, constructing it makes the process keep freed memory, see
     :func:`relax.calculators.memory.keep_memory`.
 
     Parameters
@@ -30,7 +30,7 @@ class CHGNet:
     calculator
         A CHGNetCalculator.
     batch_size
-        Structures in one pass at most.
+        Largest number of structures in one pass.
     """
 
     unit = "atoms"
@@ -55,28 +55,28 @@ class CHGNet:
     def evaluate(self, geometry: Geometry, stress: bool) -> Evaluation:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=NOISY)
-            return asked(lambda some: self._told(some, stress), geometry)
+            return with_fault_isolation(lambda some: self._evaluate(some, stress), geometry)
 
-    def _told(self, geometry: Geometry, stress: bool) -> Evaluation:
-        answer, rows, graphs = unknown(geometry), parts(geometry), {}
+    def _evaluate(self, geometry: Geometry, stress: bool) -> Evaluation:
+        evaluation, rows, graphs = unknown(geometry), parts(geometry), {}
         for s, key in enumerate(geometry.keys):
             try:
                 graphs[s] = self._graph(key, geometry.positions[rows[s]], geometry.cells[s])
-            except Exception as error:  # an atom without a neighbour, mostly
-                answer.faults[s] = one_line(error)
+            except Exception as error:  # mostly an atom without neighbours
+                evaluation.faults[s] = one_line(error)
         if not graphs:
-            return answer
-        calculator = self.calculator
+            return evaluation
+        model = self.calculator.model
         with memory_watched():
-            said = calculator.model.predict_graph(
+            found = model.predict_graph(
                 list(graphs.values()), task="efs" if stress else "ef", batch_size=self.batch_size
             )
-        for s, told in zip(graphs, [said] if len(graphs) == 1 else said, strict=True):
-            answer.energies[s] = told["e"] * (geometry.lengths[s] if calculator.model.is_intensive else 1)
-            answer.forces[rows[s]] = told["f"]
+        for s, prediction in zip(graphs, [found] if len(graphs) == 1 else found, strict=True):
+            evaluation.energies[s] = prediction["e"] * (geometry.lengths[s] if model.is_intensive else 1)
+            evaluation.forces[rows[s]] = prediction["f"]
             if stress:
-                answer.stresses[s] = told["s"] * calculator.stress_weight
-        return answer
+                evaluation.stresses[s] = prediction["s"] * self.calculator.stress_weight
+        return evaluation
 
     def _graph(self, key: int, positions: np.ndarray, cell: np.ndarray) -> Any:
         from pymatgen.io.ase import AseAtomsAdaptor

@@ -1,4 +1,4 @@
-"""The Lennard-Jones potential of many structures at once."""
+"""The Lennard-Jones potential for many structures at once."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ __all__ = ["LennardJones"]
 
 
 class LennardJones:
-    """Lennard-Jones, every element alike, with the meaning of ASE's calculator of this name.
+    """The Lennard-Jones potential of ASE's calculator of this name, the same for all elements.
 
-    A structure's numbers are the same to the last bit whichever structures are beside it.
+    The numbers of a structure are the same to the last bit in any batch.
 
     Parameters
     ----------
     sigma
-        A.
+        Distance at which the energy of a pair is zero, A.
     epsilon
-        eV.
+        Depth of the minimum, eV.
     rc
         Cutoff, A.
     ro
-        Where the smooth cutoff sets in, A.
+        Start of the smooth cutoff, A.
     smooth
-        Bring the energy smoothly to zero between ``ro`` and ``rc``; otherwise it is shifted by a constant,
+        Bring the energy smoothly to zero between ``ro`` and ``rc``.  Otherwise it is shifted by a constant,
         and the forces jump at ``rc``.
     """
 
@@ -62,7 +62,7 @@ class LennardJones:
     def evaluate(self, geometry: Geometry, stress: bool) -> Evaluation:
         found = self._lists(geometry)
         d, owner, count = found.vectors, found.owner[found.first], len(geometry.keys)
-        # Atoms at the same place have an infinite energy, and no warning is due.
+        # The energy of atoms at the same place is infinite, which needs no warning.
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             energy, slope = self._terms(squares(d))
             pulls = slope[:, None] * d
@@ -79,7 +79,7 @@ class LennardJones:
         return Evaluation(energies, forces, stresses, found.faults)
 
     def _terms(self, r2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the energy of each pair (E,), and its derivative by distance over the distance."""
+        """Return for squared distances (E,) the energies, and their derivatives over the distances."""
         a, b = self.rc**2, self.ro**2
         c2 = self.sigma**2 / r2
         c6 = c2 * c2 * c2
@@ -96,5 +96,5 @@ class LennardJones:
 
 
 def _summed(terms: np.ndarray, which: np.ndarray, count: int) -> np.ndarray:
-    """Return the sums (count,) of terms, added from left to right whatever stands beside them."""
+    """Return the sums (count,) of ``terms`` by their index ``which``, each added in order."""
     return np.bincount(which, terms, count).astype(float)

@@ -1,4 +1,4 @@
-"""MACE models on many structures at once."""
+"""MACE models for many structures at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relax.calculators.memory import keep_memory, memory_watched
 from relax.calculators.neighbor_lists import NeighborLists, Pairs
 from relax.calculators.optional import NOISY
 from relax.calculators.registry import unsupported
-from relax.calculators.splitting import asked, unknown, volumes
+from relax.calculators.splitting import unknown, volumes, with_fault_isolation
 from relax.core.errors import CalculatorError, UnsupportedStructure
 from relax.geometry.neighbors import images
 
@@ -23,7 +23,7 @@ __all__ = ["MACE", "unbatched"]
 
 
 def unbatched(calculator: Any) -> str:
-    """Return in words why a MACECalculator cannot be batched; nothing where it can."""
+    """Return in words why a MACECalculator cannot be batched; an empty string if it can."""
     if len(calculator.models) != 1:
         return f"a committee of {len(calculator.models)} models"
     model = calculator.models[0]
@@ -31,7 +31,7 @@ def unbatched(calculator: Any) -> str:
     if kind not in LOCAL or calculator.model_type != "MACE":
         return f"{kind}, a model with interactions beyond its cutoff"
     if hasattr(model, "joint_embedding"):
-        return "a model that is told the charge and the spin of a structure"
+        return "a model that needs the charge and the spin of a structure"
     if getattr(calculator, "use_compile", False):
         return "a compiled model"
     if (calculator.energy_units_to_eV, calculator.length_units_to_A) != (1.0, 1.0):
@@ -42,7 +42,7 @@ def unbatched(calculator: Any) -> str:
 class MACE:
     """A MACE model without interactions beyond its cutoff.
 
-    On the CPU its construction has the process keep freed memory, see
+    On the CPU, constructing it makes the process keep freed memory, see
     :func:`relax.calculators.memory.keep_memory`.
 
     Parameters
@@ -51,7 +51,7 @@ class MACE:
         A MACECalculator with one model, as :func:`relax.calculators.mace_loading.load_model` returns it.
         The parameters of its model are frozen.
     skin
-        How far apart, in A, pairs are kept in mind beyond the cutoff, see
+        Distance beyond the cutoff up to which pairs are kept as candidates, A, see
         :class:`~relax.calculators.neighbor_lists.NeighborLists`.
 
     Raises
@@ -71,7 +71,7 @@ class MACE:
         self.calculator = calculator
         self.device = str(calculator.device)
         self.seconds = {"neighbours": 0.0, "graph": 0.0, "model": 0.0}
-        """Wall time spent since the start, by what it was spent on."""
+        """Wall time since the start, s, by task."""
         self._model = calculator.models[0].requires_grad_(False)
         self._dtype = getattr(torch, calculator.default_dtype)
         self._lists = NeighborLists(float(calculator.r_max), skin)
@@ -98,57 +98,59 @@ class MACE:
         self._lists.drop(key)
 
     def evaluate(self, geometry: Geometry, stress: bool) -> Evaluation:
-        return asked(lambda some: self._told(some, stress), geometry)
+        return with_fault_isolation(lambda some: self._evaluate(some, stress), geometry)
 
-    def _told(self, geometry: Geometry, stress: bool) -> Evaluation:
+    def _evaluate(self, geometry: Geometry, stress: bool) -> Evaluation:
         times = [perf_counter()]
         found = self._lists(geometry)
         times.append(perf_counter())
-        answer, lost = unknown(geometry), found.without
-        answer.faults.update(found.faults)
+        evaluation, lost = unknown(geometry), found.without
+        evaluation.faults.update(found.faults)
         if lost.all():
-            return answer
+            return evaluation
         with memory_watched(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=NOISY)
             graph = self._graph(geometry, found, stress)
             times.append(self._now())
             out = self._model(graph, training=False, compute_force=True, compute_virials=stress)
-            answer.energies = self._host(out["energy"])
-            answer.forces = self._host(out["forces"])
+            evaluation.energies = self._to_numpy(out["energy"])
+            evaluation.forces = self._to_numpy(out["forces"])
             if stress:
-                answer.stresses = -self._host(out["virials"]) / volumes(geometry)[:, None, None]
-                answer.stresses[~geometry.pbc.any(axis=1)] = np.nan
+                evaluation.stresses = -self._to_numpy(out["virials"]) / volumes(geometry)[:, None, None]
+                evaluation.stresses[~geometry.pbc.any(axis=1)] = np.nan
         times.append(self._now())
         for what, spent in zip(self.seconds, np.diff(times), strict=True):
             self.seconds[what] += float(spent)
-        answer.energies[lost], answer.stresses[lost] = np.nan, np.nan
-        answer.forces[lost[found.owner]] = np.nan
-        return answer
+        evaluation.energies[lost], evaluation.stresses[lost] = np.nan, np.nan
+        evaluation.forces[lost[found.owner]] = np.nan
+        return evaluation
 
     def _graph(self, geometry: Geometry, found: Pairs, stress: bool) -> dict[str, Any]:
-        """Return what the model takes."""
+        """Return the input of the model."""
         import torch
 
         if self._kept[0] != geometry.keys:
-            self._kept = (geometry.keys, self._unchanging(geometry, found.owner))
+            self._kept = (geometry.keys, self._constant_input(geometry, found.owner))
         cells = geometry.cells
         graph = self._kept[1] | {
-            "positions": self._there(geometry.positions),
-            "cell": self._there(cells.reshape(-1, 3)),
+            "positions": self._to_torch(geometry.positions),
+            "cell": self._to_torch(cells.reshape(-1, 3)),
             "edge_index": torch.from_numpy(np.stack([found.first, found.second])).to(self.device),
-            "unit_shifts": self._there(found.shifts),
+            "unit_shifts": self._to_torch(found.shifts),
         }
         if stress:
-            # The model's own one adds the sum of all positions, times zero: one overflow would reach all.
+            # The model's own displacement contains the sum of all positions times zero.  The overflow of
+            # one structure would make it NaN for all.
             graph["displacement"] = torch.zeros(
                 (len(cells), 3, 3), dtype=self._dtype, device=self.device, requires_grad=True
             )
             graph["shifts"] = graph["unit_shifts"]
         else:
-            graph["shifts"] = self._there(images(found.shifts, cells[found.owner[found.first]]))
+            graph["shifts"] = self._to_torch(images(found.shifts, cells[found.owner[found.first]]))
         return graph
 
-    def _unchanging(self, geometry: Geometry, owner: np.ndarray) -> dict[str, Any]:
+    def _constant_input(self, geometry: Geometry, owner: np.ndarray) -> dict[str, Any]:
+        """Return the part of the input that stays the same while the structures do."""
         import torch
 
         ends = torch.from_numpy(np.cumsum(geometry.lengths))
@@ -162,17 +164,17 @@ class MACE:
         }
         return {name: tensor.to(self.device) for name, tensor in known.items()}
 
-    def _there(self, array: np.ndarray) -> Any:
+    def _to_torch(self, array: np.ndarray) -> Any:
         import torch
 
         return torch.from_numpy(array).to(device=self.device, dtype=self._dtype)
 
     @staticmethod
-    def _host(tensor: Any) -> np.ndarray:
+    def _to_numpy(tensor: Any) -> np.ndarray:
         return np.array(tensor.detach().cpu().numpy(), float)
 
     def _now(self) -> float:
-        """Return the time when all that was asked for is done."""
+        """Return the time once the device has finished all calls."""
         if self.device != "cpu":
             import torch
 

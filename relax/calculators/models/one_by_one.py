@@ -18,16 +18,16 @@ __all__ = ["SequentialCalculator"]
 
 
 class SequentialCalculator:
-    """An ASE calculator as a potential, asked of one structure after the other.
+    """An ASE calculator as a potential that evaluates one structure after the other.
 
-    An exception is a fault of the structure it came with, and of no other.
+    An exception becomes the fault of its structure, and does not affect the others.
 
     Parameters
     ----------
     calculator
         The calculator.
     device
-        Where it computes.
+        Its device.
     """
 
     unit = "atoms"
@@ -48,51 +48,54 @@ class SequentialCalculator:
         del self._kept[key]
 
     def evaluate(self, geometry: Geometry, stress: bool) -> Evaluation:
-        answer, fine = unknown(geometry), finite(geometry)
+        evaluation, usable = unknown(geometry), finite(geometry)
         for s, rows in enumerate(parts(geometry)):
-            # Some calculators never come back from a structure that is nowhere.
-            if not fine[s]:
+            # Some calculators never return from a structure that is not finite.
+            if not usable[s]:
                 continue
             atoms = self._kept[geometry.keys[s]]
             atoms.set_cell(geometry.cells[s])
             atoms.positions[:] = geometry.positions[rows]
             try:
-                energy, forces, tensor = self._told(atoms, stress)
+                energy, forces, tensor = self._calculate(atoms, stress)
             except Exception as error:
-                answer.faults[s] = one_line(error)
+                evaluation.faults[s] = one_line(error)
             else:
-                answer.energies[s], answer.forces[rows], answer.stresses[s] = energy, forces, tensor
-        return answer
+                evaluation.energies[s], evaluation.forces[rows] = energy, forces
+                evaluation.stresses[s] = tensor
+        return evaluation
 
-    def _told(self, atoms: Atoms, stress: bool) -> tuple[float, np.ndarray, np.ndarray]:
+    def _calculate(self, atoms: Atoms, stress: bool) -> tuple[float, np.ndarray, np.ndarray]:
         """Return energy, forces (n, 3) and stress (3, 3) of one structure."""
         calculator = self.calculator
-        # A structure that equals the one before would be answered from memory, and not be counted.
+        # Otherwise a structure that equals the last one would get old results, and the call would not count.
         if hasattr(calculator, "reset"):
             calculator.reset()
-        forces = _numbers("forces", calculator.get_forces(atoms), (len(atoms), 3))
-        energy = _numbers("energy", self._energy(atoms), ())
+        forces = _checked_array("forces", calculator.get_forces(atoms), (len(atoms), 3))
+        energy = _checked_array("energy", self._energy(atoms), ())
         return float(energy), forces, self._stress(atoms) if stress else np.full((3, 3), np.nan)
 
     def _energy(self, atoms: Atoms) -> Any:
-        try:  # what the forces are the slope of, where that is another energy
+        try:  # the energy whose derivatives are the forces, if the calculator has several
             return self.calculator.get_potential_energy(atoms, force_consistent=True)
         except PropertyNotImplementedError:
             return self.calculator.get_potential_energy(atoms)
 
     def _stress(self, atoms: Atoms) -> np.ndarray:
         try:
-            told = np.array(self.calculator.get_stress(atoms), float)
+            stress = np.array(self.calculator.get_stress(atoms), float)
         except PropertyNotImplementedError:
-            # Nothing that has a volume may go without.
+            # A structure without volume has no stress; for any other the missing stress is an error.
             if atoms.pbc.any() and atoms.cell.rank == 3:
                 raise
             return np.full((3, 3), np.nan)
-        return _numbers("stress", voigt_6_to_full_3x3_stress(told) if told.shape == (6,) else told, (3, 3))
+        tensor = voigt_6_to_full_3x3_stress(stress) if stress.shape == (6,) else stress
+        return _checked_array("stress", tensor, (3, 3))
 
 
-def _numbers(what: str, told: Any, shape: tuple[int, ...]) -> np.ndarray:
-    numbers = np.array(told, float)
-    if numbers.shape != shape:
-        raise ValueError(f"the calculator's {what} are of shape {numbers.shape}, not {shape}")
-    return numbers
+def _checked_array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return ``value`` as an array; raise ValueError if it does not have this ``shape``."""
+    array = np.array(value, float)
+    if array.shape != shape:
+        raise ValueError(f"the calculator's {name} has shape {array.shape}, not {shape}")
+    return array

@@ -1,4 +1,4 @@
-"""Wrappers around rules.  The outermost is applied last to the step, and first to the gradient."""
+"""Wrappers around rules.  The outermost one acts first on the gradient, and last on the step."""
 
 from relax.rules.wrappers.base import Wrapper, innermost
 from relax.rules.wrappers.build import SETTINGS, for_atoms

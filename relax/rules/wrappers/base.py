@@ -1,4 +1,4 @@
-"""A rule that holds a rule."""
+"""The base class of wrappers around rules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Wrapper", "innermost"]
 
 @dataclass(frozen=True)
 class Wrapper(Rule):
-    """A rule that holds a rule and, unless it says otherwise, hands it its own state."""
+    """A rule that contains a rule.  Unless a subclass changes that, its state is that of the inner rule."""
 
     rule: Rule
 

@@ -1,4 +1,4 @@
-"""Rules as optimizers run them."""
+"""Rules inside the wrappers with which optimizers run them."""
 
 from __future__ import annotations
 
@@ -32,28 +32,32 @@ def for_atoms(
     centred: bool = False,
     metric: bool | PairStiffness = False,
 ) -> Rule:
-    """Return ``rule`` as optimizers and benchmarks run it: inside a trust radius, and what else is asked.
+    """Return ``rule`` inside a trust radius and the other wrappers that are asked for.
+
+    Optimizers and benchmarks run rules in this form.
 
     Parameters
     ----------
+    rule
+        The rule.
     maxstep, maxstep_norm
-        Trust radius in A and its norm; the rule's own ``trust`` where not given.
+        Trust radius (A) and its norm, see :class:`MaxStep`.  If not given, ``Rule.default_maxstep``.
     clip, clip_norm
-        Largest gradient the rule is shown, eV/A; the rule's own ``ceiling`` where not given, if it has
-        one, and none where infinite.
+        Largest gradient that is passed to the rule (eV/A) and its norm, see :class:`ClipGradient`.  If not
+        given, ``Rule.default_clip``; infinity means no limit.
     force_floor
-        Force that counts as noise, eV/A, see :class:`ForceFloor`; the rule's own ``noise`` where not given.
+        Force below which a gradient counts as noise, eV/A, see :class:`ForceFloor`.  If not given,
+        ``Rule.default_force_floor``.
     schedule
-        Factor of the step size, a callable of the step number.
+        Function of the step number that returns a factor of the step, see :class:`Scheduled`.
     restart_when
-        ``"energy"``, ``"power"`` or ``"stall"``; see :class:`Restart`.
+        ``"energy"``, ``"power"`` or ``"stall"``, see :class:`Restart`.
     maximize
-        Climb instead of descending.
+        Maximize the energy.
     centred
-        Take the drift of the centroid out, see :class:`Centred`.
+        Remove the drift of the centroid, see :class:`Centred`.
     metric
-        Run the rule in the coordinates of a metric, ``True`` for that of the defaults; see
-        :class:`InMetric`.
+        Precondition the rule, see :class:`InMetric`; ``True`` for the default parameters.
 
     Raises
     ------
@@ -80,11 +84,8 @@ def for_atoms(
         rule = Ascent(rule)
     if centred:
         rule = Centred(rule)
-    maxstep, norm = (
-        own.default_maxstep[0] if maxstep is None else maxstep,
-        maxstep_norm or own.default_maxstep[1],
-    )
-    return MaxStep(rule, maxstep, norm)
+    default, default_norm = own.default_maxstep
+    return MaxStep(rule, default if maxstep is None else maxstep, maxstep_norm or default_norm)
 
 
 SETTINGS = tuple(for_atoms.__kwdefaults__ or ())

@@ -1,4 +1,4 @@
-"""Wrappers that limit what a rule is shown and how far it steps."""
+"""Wrappers that limit the gradient that a rule gets, and the step that it makes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ NORMS = ("component", "atom", "structure")
 
 @dataclass(frozen=True)
 class MaxStep(Wrapper):
-    """Trust radius: no step is longer than ``maxstep``, in the norm named.
+    """A fixed trust radius: no step is longer than ``maxstep``.
 
-    ``"component"`` cuts each Cartesian component (pele's FIRE); ``"atom"`` scales a structure's whole
-    step so that its longest row is ``maxstep`` (ASE's BFGS and LBFGS); ``"structure"`` scales it so
-    that its norm over all rows is ``maxstep`` (ASE's FIRE).
+    ``norm="component"`` clips each Cartesian component, as pele's FIRE does.  ``"atom"`` scales the whole
+    step of a structure such that its longest row is at most ``maxstep``, as ASE's BFGS and LBFGS do.
+    ``"structure"`` scales it such that its norm over all rows is at most ``maxstep``, as ASE's FIRE does.
     """
 
     maxstep: float = param(0.2, "(0, inf)", "A", "longest step")
-    norm: str = choice("atom", NORMS, "what the longest step is measured on")
+    norm: str = choice("atom", NORMS, "norm of the longest step")
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp = array_namespace(point.g)
@@ -39,14 +39,14 @@ class MaxStep(Wrapper):
 
 @dataclass(frozen=True)
 class ClipGradient(Wrapper):
-    """Show the rule no gradient above ``limit``, in the norm named.
+    """Limit the gradient that the rule gets to ``limit``.
 
-    ``"component"`` cuts each Cartesian component, ``"atom"`` shortens each row of its own, and
-    ``"structure"`` scales the gradient of a structure, where its norm is above ``limit``.
+    ``norm="component"`` clips each Cartesian component, ``"atom"`` shortens each row that is longer, and
+    ``"structure"`` scales the gradient of a structure if its norm over all rows is larger.
     """
 
     limit: float = param(10.0, "(0, inf)", "eV/A", "largest gradient")
-    norm: str = choice("atom", NORMS, "what the largest gradient is measured on")
+    norm: str = choice("atom", NORMS, "norm of the largest gradient")
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp, g = array_namespace(point.g), point.g
@@ -61,33 +61,33 @@ class ClipGradient(Wrapper):
 
 @dataclass(frozen=True)
 class ForceFloor(Wrapper):
-    """Show the rule no force that is only noise, so that no normalised step amplifies it.
+    """Set gradients to zero that are only noise, so that a normalised step does not amplify them.
 
-    An atom that symmetry holds in place feels a force of rounding size.  A rule that divides by the size
-    of the forces it has seen makes a full step of it, and the crystal leaves its space group by
-    accident.  A row counts as zero where it is below ``floor``, and below ``floor`` (as a plain number)
-    of the longest row of its structure, so that any tolerance can still be reached.
+    An atom on a symmetric position has a force of the size of rounding.  A rule that divides by the size of
+    past forces makes a full step of it, and the crystal loses its space group by accident.  A row is set
+    to zero if it is shorter than ``floor`` and also shorter than ``floor`` (as a plain number) times the
+    longest row of its structure.  The second condition lets a run converge to any tolerance.
     """
 
-    floor: float = param(1e-4, "[0, 1)", "eV/A", "force, and share of the largest, that counts as none")
+    floor: float = param(1e-4, "[0, 1)", "eV/A", "force, and fraction of the longest, that counts as zero")
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp, g = array_namespace(point.g), point.g
         length = xp.sqrt(point.seg.own_dot(g, g))
-        heard = length > self.floor * xp.clip(point.seg.max(length), None, 1.0)
-        return self.rule.update(state, point._replace(g=xp.where(heard, g, 0 * g)))
+        above = length > self.floor * xp.clip(point.seg.max(length), None, 1.0)
+        return self.rule.update(state, point._replace(g=xp.where(above, g, 0 * g)))
 
 
 @dataclass(frozen=True)
 class Centred(Wrapper):
-    """Keep the centroid where it is, wherever the forces do.
+    """Keep the centroid of a structure in place if there is no net force.
 
-    Rules that scale atom by atom drift, although the forces on a free structure sum to zero.  Where
-    they do, to ``tolerance`` of the sum of their lengths, the mean step is taken out; where they do
-    not (atoms held fixed, an external field, cell rows), the step is left as it is.
+    With a separate scale for each atom the steps do not sum to zero, although the forces on a free structure
+    do.  If the net force is at most ``tolerance`` times the sum of the lengths of the forces, the mean
+    step is subtracted.  Otherwise (fixed atoms, an external field, cell rows) the step stays unchanged.
     """
 
-    tolerance: float = param(1e-6, "[0, inf)", "", "net force, as a share of all, that counts as none")
+    tolerance: float = param(1e-6, "[0, inf)", "", "net force that counts as zero, relative to all forces")
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp, seg = array_namespace(point.g), point.seg

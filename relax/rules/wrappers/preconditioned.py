@@ -1,4 +1,4 @@
-"""A wrapper that runs a rule in the coordinates of a metric."""
+"""A wrapper that preconditions a rule."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["InMetric"]
 
 @dataclass(frozen=True)
 class InMetric(Wrapper, PairStiffness):
-    """Let the rule walk in coordinates in which bonds and angles are alike: q = (H / size)^1/2 x.
+    """Precondition the rule with the pair-stiffness Hessian H: run it in q = (H / size)^1/2 x.
 
     ::
 
         dE/dq = (H / size)^-1/2 dE/dx,    dx = (H / size)^-1/2 dq
 
-    With the size of H, the mean of its diagonal, taken out, stiff directions stay what they are, and soft
-    ones become longer steps.  The root is the symmetric one, which mixes rows no more than it must and
-    turns with the structure.  H is made anew at every step, and q goes on from where it was.
+    The size of H is the mean of its diagonal.  Divided by it, H leaves steps along stiff directions about as
+    they are, and makes steps along soft directions longer.  The root is the symmetric one, which rotates
+    with the structure.  H is built again at every step, while q continues from its last value.
     """
 
     @property
@@ -39,10 +39,10 @@ class InMetric(Wrapper, PairStiffness):
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp, dot, metric = array_namespace(point.g), point.seg.dot, point.metric or Identity(point.x)
         stretch = xp.sqrt(metric.size)
-        # Whoever carries out a step may have shortened it.
+        # The last step may have been shortened outside.
         part = dot(point.x - state["x"], state["dx"]) / nonzero(dot(state["dx"], state["dx"]))
         q = state["q"] + part * state["dq"]
-        seen = point._replace(x=q, g=stretch * metric.root(point.g), metric=None)
-        dq, inner = self.rule.update(state["rule"], seen)
+        inner_point = point._replace(x=q, g=stretch * metric.root(point.g), metric=None)
+        dq, inner = self.rule.update(state["rule"], inner_point)
         dx = stretch * metric.root(dq)
         return dx, {"rule": inner, "x": point.x, "dx": dx, "q": q, "dq": dq}

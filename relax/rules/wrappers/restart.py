@@ -1,4 +1,4 @@
-"""Wrappers that restart a rule, or turn it upside down."""
+"""Wrappers that restart a rule, or let it maximize."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ __all__ = ["Ascent", "Restart", "is_ascent"]
 
 @dataclass(frozen=True)
 class Restart(Wrapper):
-    """Give the rule a fresh state, structure by structure, when its last step went wrong.
+    """Reset the state of the rule, for each structure on its own, after a bad step.
 
-    ``"energy"``: the energy rose.  ``"power"``: the step ended uphill, G.dx > 0; it does not see the
-    noise that a float32 model has in its energies.  ``"stall"``: no lower energy for ``patience`` steps.
+    ``when="energy"``: the energy rose.  ``"power"``: the last step ended uphill, G.dx > 0; this is not
+    affected by the noise in the energies of float32 models.  ``"stall"``: no lower energy for
+    ``patience`` steps.
 
-    Meant for rules that carry a velocity.  One that remembers step sizes starts again from its first,
-    which near a minimum may be too long each time: there only ``"stall"`` makes sense.
+    The wrapper is meant for rules with a velocity.  For rules that adapt step sizes use only ``"stall"``:
+    they restart from the first step size, which may be too long near a minimum, each time again.
     """
 
-    when: str = choice("power", ("energy", "power", "stall"), "what calls for a restart")
-    patience: int = param(20, "[1, inf)", "steps", "steps without a lower energy that are a stall")
+    when: str = choice("power", ("energy", "power", "stall"), "condition for a restart")
+    patience: int = param(20, "[1, inf)", "steps", "steps without a lower energy before a restart")
 
     def init(self, x: Array) -> State:
         blank = {"dx": x * 0.0, "e": per_row(x), "t": per_row(x)}
@@ -35,7 +36,7 @@ class Restart(Wrapper):
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp = array_namespace(point.g)
-        e, t = state["e"], state["t"]  # for a stall: lowest energy, and steps since then
+        e, t = state["e"], state["t"]  # with "stall": the lowest energy, and the steps since then
         lower = (t == 0) | (point.e < e)
         if self.when == "power":
             again = point.seg.dot(point.g, state["dx"]) > 0
@@ -55,14 +56,14 @@ class Restart(Wrapper):
 
 @dataclass(frozen=True)
 class Ascent(Wrapper):
-    """Climb: the rule sees the energy upside down."""
+    """Maximize the energy: the rule gets the negative energy and gradient."""
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         return self.rule.update(state, point._replace(g=-point.g, e=-point.e))
 
 
 def is_ascent(rule: Rule) -> bool:
-    """Whether the rule is turned upside down somewhere."""
+    """Whether one of the wrappers of ``rule`` is :class:`Ascent`."""
     while isinstance(rule, Wrapper):
         if isinstance(rule, Ascent):
             return True

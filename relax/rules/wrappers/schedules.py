@@ -1,4 +1,4 @@
-"""Step-size schedules: the step number ``t`` (R, 1) in, a factor out."""
+"""Step-size schedules: functions of the step number ``t`` (R, 1) that return a factor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Constant", "Cosine", "Exponential", "Scheduled", "WarmUp"]
 
 @dataclass(frozen=True)
 class Constant:
-    """The same ``factor`` always."""
+    """A constant ``factor``."""
 
     factor: float = 1.0
 
@@ -38,7 +38,7 @@ class Exponential:
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from 1 down to ``last`` over ``steps``, then ``last`` (arXiv:1608.03983)."""
+    """Half a cosine from 1 to ``last`` in ``steps`` steps, then ``last`` (arXiv:1608.03983)."""
 
     steps: float = 500.0
     last: float = 0.01
@@ -51,7 +51,7 @@ class Cosine:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Rise in a line over ``steps``, then follow ``then``, whose first step is the last of the rise."""
+    """A linear rise over ``steps`` steps, then the schedule ``then``, which starts at the last of them."""
 
     steps: int = 10
     then: Constant | Cosine | Exponential = Constant()
@@ -64,9 +64,9 @@ class WarmUp:
 
 @dataclass(frozen=True)
 class Scheduled(Wrapper):
-    """Multiply the step by ``schedule(t)``, any callable of the step number ``t`` = 0, 1, ...
+    """Multiply the step by ``schedule(t)``, any function of the step number ``t`` = 0, 1, ...
 
-    ``t`` is a column (R, 1), since structures of different age share a batch; the schedule returns a
+    ``t`` is a column (R, 1), since structures may enter a batch at different times.  The schedule returns a
     column or a number.  :mod:`relax.rules.wrappers.schedules` has the usual ones.
     """
 
