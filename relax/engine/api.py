@@ -137,7 +137,7 @@ def _shown(ensemble: Ensemble, structures: Iterable[Atoms]) -> Iterator[Relaxed]
         for ended, relaxed in enumerate(ensemble.run(structures), 1):
             bar.advance()
             rate = ended / max(time.monotonic() - began, 1e-9)
-            bar.pace(ensemble.active, ended, rate, None if total is None else total - ended)
+            bar.update(ensemble.active, ended, rate, None if total is None else total - ended)
             yield relaxed
 
 
