@@ -1,4 +1,4 @@
-"""``relax run --batch``: the same verdicts, a file that grows by whole structures, and going on with it."""
+"""``relax run --batch``: the same results, an output file that grows by whole structures, and resuming."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def metals(relax):
 
 @pytest.fixture
 def mixed(relax):
-    """Return the name of a file with all sorts of structures; 3, 4 and 6 are of no use to a batch."""
+    """Return the name of a file with all sorts of structures; 3, 4 and 6 are invalid in a batch."""
     slab = fcc111("Cu", (2, 2, 3), vacuum=6)
     slab.info.clear()
     slab.rattle(0.05, seed=1)
@@ -86,11 +86,11 @@ def assert_same(one: dict[str, Atoms], other: dict[str, Atoms]) -> None:
         assert np.allclose(atoms.get_forces(), other[source].get_forces(), atol=2e-8)
 
 
-# The same as one by one
+# The same as single runs
 
 
 @pytest.mark.parametrize("options", [[], ["--cell", "--rule", "core", "--symmetry", "free", "--seed", "1"]])
-def test_verdicts_are_those_of_one_by_one(relax, mixed, options):
+def test_batch_and_single_runs_agree(relax, mixed, options):
     words = ["run", "-c", "emt", mixed, *options]
     code, out, err = relax(*words, "--batch", "--json", "-o", "batch.extxyz")
     results = {r["source"]: r for r in map(json.loads, out.splitlines())}
@@ -133,7 +133,7 @@ def test_the_table_is_in_the_order_of_input(relax, metals):
     assert "structures/s" in lines[-1]
 
 
-def test_a_cell_stays_where_there_is_none(relax):
+def test_cell_of_a_molecule_is_kept(relax):
     write("wide.traj", bulk("Cu", a=3.75))
     write("pair.traj", Atoms("Cu2", [[0, 0, 0], [0, 0, 2.4]]))
     words = ("run", "-c", "emt", "--batch", "--cell", "--pressure", 1, "wide.traj", "pair.traj")
@@ -146,7 +146,7 @@ def test_a_cell_stays_where_there_is_none(relax):
     assert found["pair.traj"].cell.rank == 0
 
 
-def test_what_does_not_converge_is_told_and_kept(relax, metals):
+def test_unconverged_structures_are_reported_and_written(relax, metals):
     code, out, _ = relax("run", "-c", "emt", "--batch", metals, "--steps", 1, "-o", "out.extxyz")
     assert code == 1
     assert f"{metals}#4: max_steps: fmax is " in out
@@ -181,7 +181,7 @@ def test_nothing_to_relax_writes_and_loads_nothing(relax):
     assert os.listdir() == ["bad.cif"]
 
 
-def test_a_file_of_refused_structures_leaves_no_file(relax):
+def test_no_output_file_without_a_result(relax):
     write("bad.traj", Atoms("Og2", [[0, 0, 0], [0, 0, 2.4]]))
     code, _, err = relax("run", "-c", "emt", "--batch", "bad.traj", "-o", "out.extxyz")
     assert (code, len(err)) == (2, 1)
@@ -191,7 +191,7 @@ def test_a_file_of_refused_structures_leaves_no_file(relax):
 # The file grows by whole structures
 
 
-def test_structures_are_in_the_file_before_the_end(relax, metals):
+def test_output_grows_during_the_run(relax, metals):
     Path("spy.py").write_text(
         "import os\n"
         "from ase.calculators.emt import EMT\n"
@@ -206,7 +206,7 @@ def test_structures_are_in_the_file_before_the_end(relax, metals):
     assert sorted(set(sys.modules.pop("spy").Spy.seen)) == list(range(10))
 
 
-def test_structures_are_read_as_there_is_room(relax, metals, monkeypatch):
+def test_structures_are_read_when_there_is_room(relax, metals, monkeypatch):
     ahead, most = [], []
 
     def counted(path):
@@ -242,7 +242,7 @@ class Board(progress.Bar):
 
 
 @pytest.mark.parametrize("name", ["metals.extxyz", "metals.json"])
-def test_the_bar_says_how_far_it_is(relax, metals, monkeypatch, name):
+def test_progress_bar_of_a_batch(relax, metals, monkeypatch, name):
     board = Board()
     monkeypatch.setattr(progress, "progress", lambda: contextlib.nullcontext(board))
     frames = read(metals, ":")
@@ -288,10 +288,10 @@ def test_a_frame_is_written_whole_or_not_at_all(relax, metals, monkeypatch, faul
     assert f"{done} of {done} converged" in out
 
 
-# Going on
+# Resuming
 
 
-def test_a_complete_file_is_left_as_it_is(relax, metals, monkeypatch):
+def test_resume_leaves_a_complete_file_alone(relax, metals, monkeypatch):
     words = ("run", "-c", "emt", "--batch", metals, "-o", "out.extxyz", "--resume")
     assert relax(*words)[0] == 0  # there is no file yet
     before = Path("out.extxyz").read_bytes()
@@ -306,7 +306,7 @@ def test_a_complete_file_is_left_as_it_is(relax, metals, monkeypatch):
 
 
 @pytest.mark.parametrize("left", [0.0, 0.03, 0.31, 0.55, 0.999])
-def test_an_incomplete_last_frame_is_made_anew(relax, metals, left):
+def test_resume_redoes_an_incomplete_last_frame(relax, metals, left):
     words = ("run", "-c", "emt", "--batch", metals, "-o")
     assert relax(*words, "whole.extxyz")[0] == 0
     whole = Path("whole.extxyz").read_bytes()
@@ -322,7 +322,7 @@ def test_an_incomplete_last_frame_is_made_anew(relax, metals, left):
     assert_same(frames_of("out.extxyz"), frames_of("whole.extxyz"))
 
 
-def test_names_that_are_there_twice_are_relaxed_twice(relax):
+def test_file_named_twice_is_relaxed_twice(relax):
     write("it's a ünusual=name [1].extxyz", metal(0))
     words = ("run", "-c", "emt", "--batch", "-o", "out.extxyz", *["it's a ünusual=name [1].extxyz"] * 2)
     assert "2 of 2 converged" in relax(*words)[1]
@@ -372,7 +372,7 @@ def test_names_that_are_there_twice_are_relaxed_twice(relax):
         (["--batch", "-c", "nosuch:thing", "-o", "out.extxyz"], "no module 'nosuch'"),
     ],
 )
-def test_a_refusal_is_one_line_and_loses_nothing(relax, words, says):
+def test_batch_usage_error_is_one_line_and_loses_nothing(relax, words, says):
     write("good.extxyz", metal(0))
     write("there.extxyz", metal(1))
     Path("text.xyz").write_text("nothing\nof the kind\n")
@@ -388,7 +388,7 @@ def test_a_refusal_is_one_line_and_loses_nothing(relax, words, says):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_was_interrupted_goes_on(relax, metals, number):
+def test_resume_after_a_signal(relax, metals, number):
     Path("mine.py").write_text(
         "import time\n"
         "from ase.calculators.emt import EMT\n"
@@ -430,7 +430,7 @@ def test_a_run_that_was_interrupted_goes_on(relax, metals, number):
 # Parts
 
 
-def test_a_file_of_one_structure_gives_it_its_name(tmp_path, monkeypatch):
+def test_names_of_structures(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write("one.extxyz", metal(0))
     write("two.extxyz", [metal(0), metal(1)])
@@ -446,7 +446,7 @@ def test_a_file_of_one_structure_gives_it_its_name(tmp_path, monkeypatch):
     assert count_inputs(["two.extxyz", "one.extxyz"]) is None
 
 
-def test_an_output_that_was_moved_from_another_system_is_read(tmp_path):
+def test_comment_line_is_parsed(tmp_path):
     path = tmp_path / "out.extxyz"
     path.write_bytes(
         b'1\nsource="a \\"b\\" c" relax_rule=adam relax_options="cell=True fmax=0.05" '
@@ -466,7 +466,7 @@ def record(place: int, status: str) -> Record:
 
 
 @pytest.mark.parametrize(("n", "shown"), [(MOST_ROWS, True), (MOST_ROWS + 1, False)])
-def test_the_report_of_many_structures_is_short(n, shown):
+def test_report_of_a_large_batch_is_short(n, shown):
     summary = RunSummary(batch=True)
     for place in reversed(range(n)):
         summary.add(record(place, "converged" if place % 2 else "stalled"))

@@ -250,7 +250,7 @@ def test_defaults_are_those_of_the_library():
         (["--trajectory", "/dev/null"], "--trajectory /dev/null: "),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(relax, good, words, says):
+def test_usage_error_is_one_line_and_writes_nothing(relax, good, words, says):
     options = [] if "--calculator" in words else ["--calculator", "emt"]
     code, out, err = relax("run", good, *options, *words)
     assert (code, out, len(err)) == (2, "", 1), err
@@ -317,7 +317,7 @@ def bad_file(kind: str) -> str:
         ("none", "there are no atoms"),
     ],
 )
-def test_a_bad_file_is_one_line_and_the_others_are_relaxed(relax, good, kind, says):
+def test_invalid_file_is_one_line_and_the_others_are_relaxed(relax, good, kind, says):
     bad = bad_file(kind)
     code, out, err = relax("run", "-c", "emt", bad, good, "-o", "out.extxyz")
     assert (code, len(err)) == (2, 1), err
@@ -337,7 +337,7 @@ def test_nothing_to_relax_writes_nothing(relax):
 # Runs
 
 
-def test_results_are_told_and_written_in_order(relax, good):
+def test_results_are_printed_and_written_in_input_order(relax, good):
     slab = fcc111("Cu", (2, 2, 3), vacuum=6)
     slab.info.clear()  # what the builder notes for adsorbates fits no file
     slab.rattle(0.05)
@@ -389,7 +389,7 @@ def test_json_of_nothing_is_still_json(relax):
     assert json.loads(out)["results"] == []
 
 
-def test_a_run_that_does_not_converge_is_exit_1_and_kept(relax, good):
+def test_unconverged_structure_is_exit_1_and_written(relax, good):
     code, out, err = relax("run", "-c", "emt", good, "--steps", 1, "-o", "out.extxyz")
     assert (code, err) == (1, [])
     assert f"{good}: max_steps: fmax is " in out
@@ -463,7 +463,7 @@ def planar() -> str:
 
 
 @pytest.mark.parametrize("batch", [[], ["--batch"]])
-def test_a_saddle_is_told_from_a_minimum(relax, good, batch):
+def test_saddle_has_its_own_status(relax, good, batch):
     words = ("run", "-c", "emt", "--check", "minimum", *batch, planar(), good)
     code, out, err = relax(*words, "-o", "out.extxyz")
     assert (code, err) == (1, [])
@@ -478,7 +478,7 @@ def test_a_saddle_is_told_from_a_minimum(relax, good, batch):
 
 
 @pytest.mark.parametrize("batch", [[], ["--batch"]])
-def test_a_saddle_is_left(relax, batch):
+def test_escape_from_a_saddle(relax, batch):
     words = ("run", "-c", "emt", "--check", "minimum", "--escape", *batch, planar())
     code, out, err = relax(*words)
     assert (code, err) == (0, [])
@@ -490,14 +490,14 @@ def test_a_saddle_is_left(relax, batch):
     assert "mode" not in result
 
 
-def test_without_a_check_nothing_is_said_of_curvatures(relax):
+def test_no_curvature_without_a_check(relax):
     code, out, _ = relax("run", "-c", "emt", planar(), "-o", "out.extxyz")
     assert code == 0
     assert "curv." not in out
     assert not {"relax_curvature", "relax_escapes"} & set(read("out.extxyz").info)
 
 
-def test_going_on_compares_the_check(relax):
+def test_resume_compares_the_check(relax):
     words = ("run", "-c", "emt", "--batch", planar(), "-o", "out.extxyz")
     assert relax(*words, "--check", "minimum")[0] == 1
     code, _, (line,) = relax(*words, "--resume")
@@ -507,7 +507,7 @@ def test_going_on_compares_the_check(relax):
 
 
 @pytest.mark.parametrize("batch", [[], ["--batch"]])
-def test_a_rule_walks_in_a_metric(relax, good, batch):
+def test_metric_preconditions_a_rule(relax, good, batch):
     words = ("run", "-c", "emt", "-r", "lbfgs", *batch, good)
     code, _, err = relax(*words, "--metric", "-o", "out.extxyz")
     assert (code, err) == (0, [])
@@ -546,7 +546,7 @@ def test_a_pressure_is_met(relax):
 
 
 @pytest.mark.parametrize(("option", "kept"), [("--hydrostatic", "shape"), ("--constant-volume", "volume")])
-def test_what_a_cell_may_not_do(relax, option, kept):
+def test_hydrostatic_and_constant_volume(relax, option, kept):
     atoms = bulk("Cu", "bct", a=2.7, c=3.4)
     write("cu.traj", atoms)
     code, out, _ = relax("run", "-c", "emt", "--cell", option, "cu.traj", "-o", "out.traj")
@@ -573,7 +573,7 @@ def test_symmetry_is_kept_or_free(relax):
     assert free["spacegroup_first"] == "P1 (1)"
 
 
-def test_a_rattle_is_the_same_for_the_same_seed_and_its_group_is_told(relax):
+def test_rattle_depends_on_the_seed_only(relax):
     write("cu.traj", bulk("Cu", cubic=True))
 
     def rattled(seed):
@@ -596,7 +596,7 @@ def test_a_rattle_is_the_same_for_the_same_seed_and_its_group_is_told(relax):
         (["--symmetry", "keep"], molecule("N2"), "a crystal that is periodic in three directions"),
     ],
 )
-def test_what_cannot_be_relaxed_so_is_bad_input_and_the_others_are_relaxed(relax, good, options, atoms, says):
+def test_structure_without_the_cell_or_symmetry_is_invalid(relax, good, options, atoms, says):
     write("bad.traj", atoms)
     words = ["run", "-c", "emt", *options, "bad.traj", good, "-o", "out.extxyz", "--trajectory", "paths"]
     code, out, err = relax(*words)
@@ -608,7 +608,7 @@ def test_what_cannot_be_relaxed_so_is_bad_input_and_the_others_are_relaxed(relax
     assert os.listdir("paths") == [f"{good}.traj"]
 
 
-def test_a_run_that_goes_wrong_goes_back_if_asked(relax, good):
+def test_backtracking_after_bad_forces(relax, good):
     Path("fickle.py").write_text(
         "from ase.calculators.emt import EMT\n"
         "class Fickle(EMT):\n"
@@ -624,7 +624,7 @@ def test_a_run_that_goes_wrong_goes_back_if_asked(relax, good):
     assert relax("run", "-c", "fickle:Fickle", good, "--on-bad", "backtrack")[0] == 0
 
 
-def test_the_time_of_a_structure_is_limited(relax, good):
+def test_timeout_per_structure(relax, good):
     Path("sleepy.py").write_text(
         "import time\n"
         "from ase.calculators.emt import EMT\n"
@@ -722,7 +722,7 @@ def test_one_trajectory_may_be_a_file(relax, good):
     assert "one file for 2 structures; name a folder" in err[0]
 
 
-def test_a_format_that_cannot_hold_them_is_refused_before_the_run(relax, good):
+def test_unsuitable_format_is_found_before_the_run(relax, good):
     code, out, err = relax("run", "-c", "emt", good, good, "-o", "out.vasp", "--logfile", "log")
     assert (code, out, len(err)) == (2, "", 1)
     assert "--output out.vasp: cannot be written" in err[0]
@@ -735,7 +735,7 @@ def no_room(path, frames, rehearse=False):
         raise InvalidStructure("the disk is full")
 
 
-def test_a_write_that_fails_at_the_end_costs_no_results(relax, good, monkeypatch):
+def test_failed_write_still_prints_the_results(relax, good, monkeypatch):
     monkeypatch.setattr("relax.io.results_file.write_structures", no_room)
     code, out, err = relax("run", "-c", "emt", good, "-o", "out.extxyz")
     assert (code, err) == (2, ["relax: --output out.extxyz: the disk is full"])
@@ -782,7 +782,7 @@ def test_ctrl_c_keeps_what_is_finished(relax, good, full, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_is_done_outlives_an_interruption(tmp_path, good, number):
+def test_finished_structures_are_written_after_a_signal(tmp_path, good, number):
     (tmp_path / "mine.py").write_text(
         "import time\n"
         "from ase.calculators.emt import EMT\n"
@@ -829,7 +829,7 @@ def test_the_examples_converge_on_their_own(tmp_path, cell):
     assert len(read(output, ":")) == len(files) >= 4
 
 
-def test_the_examples_are_what_their_script_makes():
+def test_example_files_match_their_script():
     from benchmarks.make_examples import EXAMPLES, FOLDER
 
     assert {path.name for path in FOLDER.iterdir()} == set(EXAMPLES)

@@ -646,7 +646,7 @@ UNUSABLE: dict[str, tuple[Callable[[], Atoms], str]] = {
 
 @pytest.mark.parametrize(("rule", "cell"), [("core", []), ("lbfgs", ["--cell"])], ids=["core", "lbfgs-cell"])
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_a_structure_of_no_use_is_told_and_the_rest_is_relaxed(relax, name, rule, cell):
+def test_invalid_structure_is_reported_and_the_rest_is_relaxed(relax, name, rule, cell):
     build, words = UNUSABLE[name]
     write("good.traj", copper())
     write("bad.traj", build())

@@ -108,7 +108,7 @@ def test_reading_is_lazy(tmp_path):
     stream.close()
 
 
-def test_the_count_of_what_is_not_there(tmp_path):
+def test_count_of_missing_and_empty_files(tmp_path):
     assert count_structures(tmp_path / "nothing.cif") == 0
     (tmp_path / "empty.cif").write_text("")
     assert count_structures(tmp_path / "empty.cif") == 0
@@ -117,7 +117,7 @@ def test_the_count_of_what_is_not_there(tmp_path):
     assert count_structures(tmp_path / "POSCAR") == 1
 
 
-def test_the_text_of_a_frame_is_what_a_file_has(tmp_path):
+def test_extxyz_text_is_that_of_a_file(tmp_path):
     ase_write(tmp_path / "out.extxyz", copper())
     assert extxyz_text(copper()) == (tmp_path / "out.extxyz").read_text()
     atoms = copper()
@@ -168,12 +168,12 @@ def spoiled(what: str) -> Atoms:
         ("occupancy", "Cu 0.5, Ni 0.5"),
     ],
 )
-def test_a_useless_structure_is_refused(what, words):
+def test_invalid_structure_is_rejected(what, words):
     with pytest.raises(InvalidStructure, match=words):
         check_structure(spoiled(what))
 
 
-def test_no_atoms_are_refused():
+def test_no_atoms_are_rejected():
     with pytest.raises(InvalidStructure, match="no atoms"):
         check_structure(Atoms())
 
@@ -186,7 +186,7 @@ def test_a_sound_structure_passes(constraint):
     check_structure(Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]))
 
 
-def test_a_cif_with_mixed_sites_is_refused(tmp_path):
+def test_cif_with_mixed_sites_is_rejected(tmp_path):
     atoms = bulk("NaCl", "rocksalt", a=5.64)
     shares = {"0": {"Na": 0.5, "K": 0.5}, "1": {"Cl": 1.0}}
     atoms.info["occupancy"] = shares
@@ -234,7 +234,7 @@ def test_writing_leaves_whole_files_only(tmp_path, rehearse):
     ("name", "words"),
     [("no/such/folder.extxyz", "no folder"), ("out.nonsense", "format|cannot"), (".", "plain file")],
 )
-def test_a_place_that_cannot_be_written_is_refused(tmp_path, name, words):
+def test_unwritable_path_is_rejected(tmp_path, name, words):
     with pytest.raises(InvalidStructure, match=words):
         write_structures(tmp_path / name, [copper()])
 
