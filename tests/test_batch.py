@@ -528,7 +528,7 @@ def test_what_makes_no_sense_is_said_at_once():
 
 def test_a_bar_shows_how_it_goes(monkeypatch):
     said = []
-    monkeypatch.setattr("relax.io.progress.Bar.pace", lambda bar, *words: said.append(words))
+    monkeypatch.setattr("relax.io.progress.Bar.update", lambda bar, *words: said.append(words))
     done = together(metals(), EMT(), "lbfgs", fmax=0.05, progress=True)
     assert len(done) == 4
     assert [(active + ended, ended, left) for active, ended, _, left in said][-1] == (4, 4, 0)

@@ -1,4 +1,4 @@
-"""``relax run --batch``: the same verdicts, a file that grows by whole structures, and going on with it."""
+"""``relax run --batch``: the same results, an output file that grows by whole structures, and resuming."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ from ase.build import bulk, fcc111, molecule
 from ase.constraints import FixAtoms, FixBondLength
 from ase.io import read, write
 
-from relax.cli.batching import Run, named, total
-from relax.cli.screens import batch_table
-from relax.cli.summary import FEW, REASONS, Line, Tally
+from relax.cli.inputs import Record, count_inputs, named_structures
+from relax.cli.runner import Runner
+from relax.cli.summary import MOST_REASONS, MOST_ROWS, RunSummary
+from relax.cli.tables import run_table
 from relax.core.errors import InvalidStructure
 from relax.core.result import Result
-from relax.io import progress as screens
-from relax.io import results_file as output
-from relax.io import structures
-from relax.io.extxyz import complete, cut
-from relax.io.results_file import Output
-from relax.io.structures import stream
+from relax.io import progress, results_file
+from relax.io.extxyz import complete, split_frames
+from relax.io.read import read_structures
+from relax.io.results_file import ResultsFile
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,7 +51,7 @@ def metals(relax):
 
 @pytest.fixture
 def mixed(relax):
-    """Return the name of a file with all sorts of structures; 3, 4 and 6 are of no use to a batch."""
+    """Return the name of a file with all sorts of structures; 3, 4 and 6 are invalid in a batch."""
     slab = fcc111("Cu", (2, 2, 3), vacuum=6)
     slab.info.clear()
     slab.rattle(0.05, seed=1)
@@ -87,11 +86,11 @@ def assert_same(one: dict[str, Atoms], other: dict[str, Atoms]) -> None:
         assert np.allclose(atoms.get_forces(), other[source].get_forces(), atol=2e-8)
 
 
-# The same as one by one
+# The same as single runs
 
 
 @pytest.mark.parametrize("options", [[], ["--cell", "--rule", "core", "--symmetry", "free", "--seed", "1"]])
-def test_verdicts_are_those_of_one_by_one(relax, mixed, options):
+def test_batch_and_single_runs_agree(relax, mixed, options):
     words = ["run", "-c", "emt", mixed, *options]
     code, out, err = relax(*words, "--batch", "--json", "-o", "batch.extxyz")
     results = {r["source"]: r for r in map(json.loads, out.splitlines())}
@@ -101,7 +100,7 @@ def test_verdicts_are_those_of_one_by_one(relax, mixed, options):
         "4: EMT does not know the element of atom 2, Og (it knows Al Cu Ag Au Ni Pd Pt H C N O)",
         "6: a batch does not honour the constraint FixBondLengths; relax this structure by itself",
     ]
-    assert err[-1].endswith(", 3 could not be relaxed")
+    assert err[-1].endswith(", 3 invalid inputs were skipped")
 
     code, out, _ = relax(*words, "--json", "-o", "single.extxyz")
     expected = {f"{mixed}#{r['frame']}": r for r in json.loads(out)["results"]}
@@ -134,20 +133,20 @@ def test_the_table_is_in_the_order_of_input(relax, metals):
     assert "structures/s" in lines[-1]
 
 
-def test_a_cell_stays_where_there_is_none(relax):
+def test_cell_of_a_molecule_is_kept(relax):
     write("wide.traj", bulk("Cu", a=3.75))
     write("pair.traj", Atoms("Cu2", [[0, 0, 0], [0, 0, 2.4]]))
     words = ("run", "-c", "emt", "--batch", "--cell", "--pressure", 1, "wide.traj", "pair.traj")
     code, out, err = relax(*words, "-o", "out.xyz")
     assert code == 0, out
-    assert err == ["relax: pair.traj: not periodic, its cell is kept"]
+    assert err == ["relax: pair.traj: not periodic, so its cell is kept"]
     assert "enthalpy" in out
     found = frames_of("out.xyz")
     assert found["wide.traj"].cell.volume < 0.95 * bulk("Cu", a=3.75).cell.volume
     assert found["pair.traj"].cell.rank == 0
 
 
-def test_what_does_not_converge_is_told_and_kept(relax, metals):
+def test_unconverged_structures_are_reported_and_written(relax, metals):
     code, out, _ = relax("run", "-c", "emt", "--batch", metals, "--steps", 1, "-o", "out.extxyz")
     assert code == 1
     assert f"{metals}#4: max_steps: fmax is " in out
@@ -156,7 +155,7 @@ def test_what_does_not_converge_is_told_and_kept(relax, metals):
     words = ("--batch", metals, "--steps", 1, "--resume", "-o", "out.extxyz")
     code, out, _ = relax("run", "-c", "emt", *words)
     assert code == 1
-    assert "10 in out.extxyz already, 0 of them converged" in out
+    assert "10 already in out.extxyz, 0 of them converged" in out
 
 
 def test_a_fault_in_the_middle_of_a_file(relax, metals):
@@ -167,7 +166,7 @@ def test_a_fault_in_the_middle_of_a_file(relax, metals):
     assert err[0].startswith(f"relax: {metals}: frame 10 cannot be read: XYZError: ")
     assert err[1:] == ["relax: nothing.cif: there is no such file"]
     assert "10 of 10 converged" in out
-    assert "2 could not be relaxed" in out
+    assert "2 invalid inputs were skipped" in out
     assert len(frames_of("out.extxyz")) == 10
 
 
@@ -175,12 +174,14 @@ def test_nothing_to_relax_writes_and_loads_nothing(relax):
     Path("bad.cif").write_text("")
     code, out, err = relax("run", "-c", "nosuch:thing", "--batch", "bad.cif", "-o", "out.extxyz")
     assert (code, out.splitlines(), err) == (
-        2, ["nothing was relaxed", "1 could not be relaxed"], ["relax: bad.cif: the file is empty"]
+        2,
+        ["no structures were relaxed", "1 invalid input was skipped"],
+        ["relax: bad.cif: the file is empty"],
     )  # fmt: skip
     assert os.listdir() == ["bad.cif"]
 
 
-def test_a_file_of_refused_structures_leaves_no_file(relax):
+def test_no_output_file_without_a_result(relax):
     write("bad.traj", Atoms("Og2", [[0, 0, 0], [0, 0, 2.4]]))
     code, _, err = relax("run", "-c", "emt", "--batch", "bad.traj", "-o", "out.extxyz")
     assert (code, len(err)) == (2, 1)
@@ -190,7 +191,7 @@ def test_a_file_of_refused_structures_leaves_no_file(relax):
 # The file grows by whole structures
 
 
-def test_structures_are_in_the_file_before_the_end(relax, metals):
+def test_output_grows_during_the_run(relax, metals):
     Path("spy.py").write_text(
         "import os\n"
         "from ase.calculators.emt import EMT\n"
@@ -205,54 +206,54 @@ def test_structures_are_in_the_file_before_the_end(relax, metals):
     assert sorted(set(sys.modules.pop("spy").Spy.seen)) == list(range(10))
 
 
-def test_structures_are_read_as_there_is_room(relax, metals, monkeypatch):
+def test_structures_are_read_when_there_is_room(relax, metals, monkeypatch):
     ahead, most = [], []
 
     def counted(path):
-        for atoms in stream(path):
+        for atoms in read_structures(path):
             ahead.append(atoms)
             most.append(len(ahead))
             yield atoms
 
-    end = Run.end
-    monkeypatch.setattr(structures, "stream", counted)
-    monkeypatch.setattr(Run, "end", lambda *args: (ahead.pop(), end(*args)))
+    finish = Runner.finish
+    monkeypatch.setattr("relax.io.read.read_structures", counted)
+    monkeypatch.setattr(Runner, "finish", lambda *args: (ahead.pop(), finish(*args)))
     assert relax("run", "-c", "emt", "--batch", metals, "--budget", 1)[0] == 0
     assert (ahead, len(most)) == ([], 10)
     assert max(most) <= 3
 
 
-class Board(screens.Bar):
-    """A progress bar that keeps what is said."""
+class Board(progress.Bar):
+    """A progress bar that keeps what it shows."""
 
-    shown = True
+    visible = True
 
     def __init__(self) -> None:
-        self.total, self.done, self.words = None, 0, []
+        self.total, self.done, self.texts = None, 0, []
 
     def start(self, total: int | None) -> None:
         self.total = total
 
-    def say(self, words: str) -> None:
-        self.words.append(words)
+    def status(self, text: str) -> None:
+        self.texts.append(text)
 
     def advance(self) -> None:
         self.done += 1
 
 
 @pytest.mark.parametrize("name", ["metals.extxyz", "metals.json"])
-def test_the_bar_says_how_far_it_is(relax, metals, monkeypatch, name):
+def test_progress_bar_of_a_batch(relax, metals, monkeypatch, name):
     board = Board()
-    monkeypatch.setattr(screens, "progress", lambda: contextlib.nullcontext(board))
+    monkeypatch.setattr(progress, "progress", lambda: contextlib.nullcontext(board))
     frames = read(metals, ":")
     frames[4].symbols[0] = "Og"
     write(name, frames)
     assert relax("run", "-c", "emt", "--batch", name, "--budget", 20, "-o", "out.extxyz")[0] == 2
     known = name == metals
     assert (board.total, board.done) == (10 if known else None, 10)
-    for words in ("reading out.extxyz", "counting structures", "loading emt", "1 active"):
-        assert words in board.words
-    assert re.fullmatch(r"0 active  [\d.e+]+ structures/s" + "  0:00:00 left" * known, board.words[-1])
+    for text in ("reading out.extxyz", "counting structures", "loading emt", "1 active"):
+        assert text in board.texts
+    assert re.fullmatch(r"0 active  [\d.e+]+ structures/s" + "  0:00:00 left" * known, board.texts[-1])
 
 
 class Short(io.FileIO):
@@ -275,7 +276,7 @@ def test_a_frame_is_written_whole_or_not_at_all(relax, metals, monkeypatch, faul
     def short(path, mode="r", **options):
         return Short(path, mode) if "b" in mode else open(path, mode, **options)
 
-    monkeypatch.setattr(output, "open", short, raising=False)
+    monkeypatch.setattr(results_file, "open", short, raising=False)
     monkeypatch.setattr(Short, "room", 3000)
     monkeypatch.setattr(Short, "fault", fault)
     words = ("run", "-c", "emt", "--batch", metals, "-o", "out.extxyz")
@@ -287,48 +288,51 @@ def test_a_frame_is_written_whole_or_not_at_all(relax, metals, monkeypatch, faul
     assert f"{done} of {done} converged" in out
 
 
-# Going on
+# Resuming
 
 
-def test_a_complete_file_is_left_as_it_is(relax, metals, monkeypatch):
+def test_resume_leaves_a_complete_file_alone(relax, metals, monkeypatch):
     words = ("run", "-c", "emt", "--batch", metals, "-o", "out.extxyz", "--resume")
     assert relax(*words)[0] == 0  # there is no file yet
     before = Path("out.extxyz").read_bytes()
     monkeypatch.setattr("relax.calculators.registry.load", None)  # there is no need for it
     code, out, err = relax(*words)
     assert (code, err) == (0, [])
-    assert out.splitlines() == ["nothing was relaxed", "10 in out.extxyz already, 10 of them converged"]
+    assert out.splitlines() == [
+        "no structures were relaxed",
+        "10 already in out.extxyz, 10 of them converged",
+    ]
     assert Path("out.extxyz").read_bytes() == before
 
 
 @pytest.mark.parametrize("left", [0.0, 0.03, 0.31, 0.55, 0.999])
-def test_an_incomplete_last_frame_is_made_anew(relax, metals, left):
+def test_resume_redoes_an_incomplete_last_frame(relax, metals, left):
     words = ("run", "-c", "emt", "--batch", metals, "-o")
     assert relax(*words, "whole.extxyz")[0] == 0
     whole = Path("whole.extxyz").read_bytes()
     with open("whole.extxyz") as file:
-        lengths = [sum(map(len, lines)) for lines in cut(file)]
+        lengths = [sum(map(len, lines)) for lines in split_frames(file)]
     kept = sum(lengths[:6]) + int(left * lengths[6])
     Path("out.extxyz").write_bytes(whole[:kept])
     code, out, _ = relax(*words, "out.extxyz", "--resume")
     assert code == 0
     assert "4 of 4 converged" in out
-    assert "6 in out.extxyz already, 6 of them converged" in out
+    assert "6 already in out.extxyz, 6 of them converged" in out
     assert Path("out.extxyz").read_bytes()[: sum(lengths[:6])] == whole[: sum(lengths[:6])]
     assert_same(frames_of("out.extxyz"), frames_of("whole.extxyz"))
 
 
-def test_names_that_are_there_twice_are_relaxed_twice(relax):
+def test_file_named_twice_is_relaxed_twice(relax):
     write("it's a ünusual=name [1].extxyz", metal(0))
     words = ("run", "-c", "emt", "--batch", "-o", "out.extxyz", *["it's a ünusual=name [1].extxyz"] * 2)
     assert "2 of 2 converged" in relax(*words)[1]
     with open("out.extxyz", encoding="utf-8") as file:
-        first = next(cut(file))
+        first = next(split_frames(file))
     Path("out.extxyz").write_text("".join(first), encoding="utf-8")
     code, out, _ = relax(*words, "--resume")
     assert code == 0
     assert "1 of 1 converged" in out
-    assert "1 in out.extxyz already" in out
+    assert "1 already in out.extxyz" in out
     assert [frame.info["source"] for frame in read("out.extxyz", ":")] == [
         "it's a ünusual=name [1].extxyz"
     ] * 2
@@ -338,31 +342,37 @@ def test_names_that_are_there_twice_are_relaxed_twice(relax):
     ("words", "says"),
     [
         (["--batch", "-o", "good.extxyz"], "would overwrite an input"),
-        (["--batch", "-o", "out.traj"], "--batch writes extended XYZ only, give a name in .extxyz or .xyz"),
+        (["--batch", "-o", "out.traj"], "--batch writes extended XYZ only; give a name in .extxyz or .xyz"),
         (["--batch", "-o", "out.extxyz.gz"], "--batch writes extended XYZ only"),
         (
             ["--batch", "-o", "there.extxyz"],
-            "exists already; give --resume to go on with it, or another name",
+            "exists; add --resume to continue it, or give another name",
         ),
-        (["--batch", "-o", "there.extxyz", "--resume"], "frame 0 is not of relax run --output"),
-        (["--batch", "-o", "text.xyz", "--resume"], "a number of atoms is to be here, not 'nothing'"),
+        (
+            ["--batch", "-o", "there.extxyz", "--resume"],
+            "cannot resume from this file: frame 0 was not written by relax run",
+        ),
+        (["--batch", "-o", "text.xyz", "--resume"], "expected a number of atoms, found 'nothing'"),
         (["--batch", "-o", "folder.xyz", "--resume"], "it is not a plain file"),
-        (["--batch", "-o", "core.xyz", "--resume"], "it is of the rule 'core s_0=0.05', not 'pair-lbfgs'"),
+        (
+            ["--batch", "-o", "core.xyz", "--resume"],
+            "it was written with the rule 'core s_0=0.05', not 'pair-lbfgs'",
+        ),
         (
             ["--batch", "-o", "core.xyz", "--resume", "-r", "core", "-s", "s_0=0.05", "--fmax", "0.01"],
-            "it is of a run with calculator=emt fmax=0.05 steps=1, not calculator=emt fmax=0.01",
+            "with the options 'calculator=emt fmax=0.05 steps=1', not 'calculator=emt fmax=0.01'",
         ),
         (["--batch", "-o", "no/out.xyz"], "there is no folder"),
-        (["--batch", "--trajectory", "paths"], "--trajectory follows a structure by itself"),
-        (["--batch", "--logfile", "log"], "--logfile follows a structure by itself"),
-        (["--batch", "--resume"], "--resume goes on with a file, name it with --output"),
-        (["--resume", "-o", "out.extxyz"], "--resume is about --batch"),
-        (["--budget", "100"], "--budget is about --batch"),
-        (["--batch", "--budget", "0"], "--budget is to be a number above 0"),
+        (["--batch", "--trajectory", "paths"], "--trajectory does not work with --batch"),
+        (["--batch", "--logfile", "log"], "--logfile does not work with --batch"),
+        (["--batch", "--resume"], "--resume needs --output: the file to continue"),
+        (["--resume", "-o", "out.extxyz"], "--resume needs --batch; add it"),
+        (["--budget", "100"], "--budget needs --batch; add it"),
+        (["--batch", "--budget", "0"], "--budget must be greater than 0 (got 0)"),
         (["--batch", "-c", "nosuch:thing", "-o", "out.extxyz"], "no module 'nosuch'"),
     ],
 )
-def test_a_refusal_is_one_line_and_loses_nothing(relax, words, says):
+def test_batch_usage_error_is_one_line_and_loses_nothing(relax, words, says):
     write("good.extxyz", metal(0))
     write("there.extxyz", metal(1))
     Path("text.xyz").write_text("nothing\nof the kind\n")
@@ -378,7 +388,7 @@ def test_a_refusal_is_one_line_and_loses_nothing(relax, words, says):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_was_interrupted_goes_on(relax, metals, number):
+def test_resume_after_a_signal(relax, metals, number):
     Path("mine.py").write_text(
         "import time\n"
         "from ase.calculators.emt import EMT\n"
@@ -405,11 +415,11 @@ def test_a_run_that_was_interrupted_goes_on(relax, metals, number):
     assert process.returncode == 128 + number, err
     assert err == ""
     with path.open() as file:
-        done = [complete(lines) for lines in cut(file)]
+        done = [complete(lines) for lines in split_frames(file)]
     assert 2 <= len(done) < 10
     assert all(done)
     assert f"{len(done)} of {len(done)} converged" in out
-    assert "under way were given up" in out
+    assert re.search(r"unfinished structures? (was|were) dropped", out)
     code, out, _ = relax(*words, "out.extxyz", "-c", "mine:Slow", "--resume")
     assert code == 0
     assert f"{10 - len(done)} of {10 - len(done)} converged" in out
@@ -420,54 +430,57 @@ def test_a_run_that_was_interrupted_goes_on(relax, metals, number):
 # Parts
 
 
-def test_a_file_of_one_structure_gives_it_its_name(tmp_path, monkeypatch):
+def test_names_of_structures(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write("one.extxyz", metal(0))
     write("two.extxyz", [metal(0), metal(1)])
-    assert [source for source, *_ in named("one.extxyz")] == ["one.extxyz"]
-    assert [source for source, *_ in named("two.extxyz")] == ["two.extxyz#0", "two.extxyz#1"]
+    assert [source for source, *_ in named_structures("one.extxyz")] == ["one.extxyz"]
+    assert [source for source, *_ in named_structures("two.extxyz")] == ["two.extxyz#0", "two.extxyz#1"]
     with open("one.extxyz", "a") as file:
         file.write("nothing\n")
-    found = named("one.extxyz")
+    found = named_structures("one.extxyz")
     assert next(found)[0] == "one.extxyz"
     with pytest.raises(InvalidStructure, match="frame 1 cannot be read"):
         next(found)
-    assert total(["two.extxyz", "two.extxyz", "nothing.cif"]) == 4
-    assert total(["two.extxyz", "one.extxyz"]) is None
+    assert count_inputs(["two.extxyz", "two.extxyz", "nothing.cif"]) == 4
+    assert count_inputs(["two.extxyz", "one.extxyz"]) is None
 
 
-def test_an_output_that_was_moved_from_another_system_is_read(tmp_path):
+def test_comment_line_is_parsed(tmp_path):
     path = tmp_path / "out.extxyz"
     path.write_bytes(
         b'1\nsource="a \\"b\\" c" relax_rule=adam relax_options="cell=True fmax=0.05" '
         b"note=\xc3\xa0\xa0 relax_status=stalled\nH 0 0 0\n"
     )
-    found = Output(str(path), "adam", "cell=True fmax=0.05")
-    assert (found.before, found.take('a "b" c'), found.take('a "b" c')) == ({"stalled": 1}, True, False)
+    found = ResultsFile(str(path), "adam", "cell=True fmax=0.05")
+    assert found.finished_before == {"stalled": 1}
+    assert [found.already_done('a "b" c') for _ in range(2)] == [True, False]
 
 
-def line(place: int, status: str) -> Line:
+def record(place: int, status: str) -> Record:
     numbers = (0.1, 0.2, -1.0, -2.0, 1.0, 0.9)
-    result = Result(status, f"reason {place}", 3, 2, *numbers, "P1 (1)", "P1 (1)", 0.5)
-    return Line(f"many.traj#{place}", "Cu4", 4, result)
+    made = Record("many.traj", place, f"many.traj#{place}", bulk("Cu", cubic=True))
+    made.place = place
+    made.result = Result(status, f"reason {place}", 3, 2, *numbers, "P1 (1)", "P1 (1)", 0.5)
+    return made
 
 
-@pytest.mark.parametrize(("n", "shown"), [(FEW, True), (FEW + 1, False)])
-def test_the_report_of_many_structures_is_short(n, shown):
-    tally = Tally()
+@pytest.mark.parametrize(("n", "shown"), [(MOST_ROWS, True), (MOST_ROWS + 1, False)])
+def test_report_of_a_large_batch_is_short(n, shown):
+    summary = RunSummary(batch=True)
     for place in reversed(range(n)):
-        tally.add(place, line(place, "converged" if place % 2 else "stalled"))
-    tally.stop(given_up=2)
-    tally.before.update(converged=7)
+        summary.add(record(place, "converged" if place % 2 else "stalled"))
+    summary.stop(dropped=2)
+    summary.before.update(converged=7)
     console = rich.console.Console(width=80)
     with console.capture() as captured:
-        console.print(batch_table(tally, "out.extxyz", 80))
+        console.print(run_table(summary, "out.extxyz", 80))
     text = captured.get()
     assert ("eV/atom" in text) is shown
-    assert text.count(": stalled: reason") == REASONS
+    assert text.count(": stalled: reason") == MOST_REASONS
     stalled = (n + 1) // 2
-    assert f"and {stalled - REASONS} more that did not converge" in text
+    assert f"and {stalled - MOST_REASONS} more that did not converge" in text
     assert f"{n - stalled} of {n} converged, {stalled} stalled; {3 * n} force calls" in text
-    assert "7 in out.extxyz already, 7 of them converged" in text
-    assert "2 under way were given up" in text
+    assert "7 already in out.extxyz, 7 of them converged" in text
+    assert "2 unfinished structures were dropped" in text
     assert max(map(len, text.splitlines())) <= 80

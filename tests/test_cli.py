@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import os
 import signal
@@ -22,11 +23,17 @@ from ase.io import Trajectory, read, write
 from ase.units import GPa
 
 from relax import __version__
-from relax.cli.app import RULE_NAMES, common_settings
-from relax.cli.options import Plan
-from relax.cli.screens import about, run_table
+from relax.cli.inputs import Record
+from relax.cli.options import RunOptions
+from relax.cli.options.declaration import declarations
+from relax.cli.options.rule_settings import RULE_NAMES, common_settings
+from relax.cli.rules_command import rule_text
+from relax.cli.summary import RunSummary
+from relax.cli.tables import run_table
+from relax.core.errors import InvalidStructure
 from relax.core.parameters import parameters
 from relax.core.result import STATUSES, Result
+from relax.engine.api import relax_many
 from relax.geometry.symmetry import SYMPREC
 from relax.optimizers.named import OPTIMIZERS
 from relax.rules import DEFAULT_RULE, RULES
@@ -99,9 +106,9 @@ def test_the_module_is_the_command():
 
 
 def test_names_are_those_of_the_rules():
-    assert tuple(RULES) == RULE_NAMES
+    assert (DEFAULT_RULE, *(name for name in RULES if name != DEFAULT_RULE)) == RULE_NAMES
     assert set(OPTIMIZERS) == set(RULE_NAMES)
-    assert Plan.rule == DEFAULT_RULE
+    assert RunOptions.rule == DEFAULT_RULE
     for name, optimizer in OPTIMIZERS.items():
         assert optimizer.__name__ == f"{RULES[name].__name__}Relax"
 
@@ -114,13 +121,16 @@ def test_every_rule_is_listed_with_everything(relax):
     code, out, err = relax("rules")
     assert (code, err) == (0, [])
     assert max(map(len, out.splitlines())) <= 80
+    assert out.startswith(DEFAULT_RULE)
     flat = " ".join(out.split())
     for name, rule in RULES.items():
-        told = about(rule)
-        assert told.summary
-        assert told.source
-        assert told.recurrence
-        assert f"{name} (in Python {rule.__name__}Relax) {told.summary} Source: {told.source}." in flat
+        text = rule_text(rule)
+        assert text.summary
+        assert text.source
+        assert text.recurrence
+        default = ", the default" if name == DEFAULT_RULE else ""
+        head = f"{name} (in Python {rule.__name__}Relax{default})"
+        assert f"{head} {text.summary} Source: {text.source}." in flat
         for parameter, declared in parameters(rule).items():
             assert f"{parameter} " in flat
             assert declared.allowed.split(" | ")[0] in flat
@@ -147,8 +157,30 @@ def test_rules_as_json(relax):
 
 def test_an_unknown_rule_of_rules(relax):
     assert relax("rules", "adamm") == (2, "", [
-        f"relax: unknown rule 'adamm', did you mean 'adam'? (there are: {' '.join(RULE_NAMES)})"
+        f"relax: unknown rule 'adamm'; did you mean 'adam'? (available: {' '.join(RULE_NAMES)})"
     ])  # fmt: skip
+
+
+# Options
+
+
+def test_every_option_is_in_the_help(relax, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    code, out, err = relax("run", "--help")
+    assert (code, err) == (0, [])
+    assert max(map(len, out.splitlines())) <= 100
+    flat = " ".join(out.split())
+    for field, declared in declarations(RunOptions):
+        assert declared.parameter.help in flat
+        if field.name not in ("files", "set_words", "as_json"):
+            assert f"--{field.name.replace('_', '-')} " in flat
+
+
+def test_defaults_are_those_of_the_library():
+    library = inspect.signature(relax_many).parameters
+    defaults = {f.name: f.default for f in dataclasses.fields(RunOptions) if f.name in library}
+    assert {"rule", "fmax", "steps", "smax", "timeout", "cell", "symprec", "on_bad", "check"} < set(defaults)
+    assert defaults == {name: library[name].default for name in defaults}
 
 
 # Mistakes on the command line
@@ -159,10 +191,10 @@ def test_an_unknown_rule_of_rules(relax):
     [
         (["--rule", "frankenstien"], "did you mean 'frankenstein'"),
         (["--rule", "Adam"], "did you mean 'adam'"),
-        (["--set", "flor=1"], "pair-lbfgs has no parameter 'flor', did you mean 'floor'"),
+        (["--set", "flor=1"], "pair-lbfgs has no parameter 'flor'; did you mean 'floor'?"),
         (["--set", "maxstp=1"], "did you mean 'maxstep'"),
-        (["--set", "lr"], "name=value"),
-        (["--set", "lr="], "name=value"),
+        (["--set", "lr"], "--set lr: write NAME=VALUE"),
+        (["--set", "lr="], "--set lr=: write NAME=VALUE"),
         (["--set", "floor=fast"], "floor = 'fast' is not a number"),
         (["--set", "floor=-1"], "floor = -1.0 is not allowed; give a number in (0, inf)"),
         (["--set", "floor=nan"], "floor = nan is not allowed"),
@@ -170,30 +202,36 @@ def test_an_unknown_rule_of_rules(relax):
         (["--set", "clip_norm=row"], "clip_norm = 'row' is not allowed"),
         (["--set", "maximize=maybe"], "maximize = 'maybe' is not allowed"),
         (["--rule", "core", "--set", "s_min=1"], "s_min = 1.0 is above s_max"),
-        (["--fmax", "0"], "--fmax is to be a number above 0"),
-        (["--fmax", "nan"], "--fmax is to be a number above 0"),
-        (["--steps", "-1"], "--steps is to be 0 or more"),
+        (["--fmax", "0"], "--fmax must be greater than 0 (got 0)"),
+        (["--fmax", "nan"], "--fmax must be greater than 0 (got nan)"),
+        (["--steps", "-1"], "--steps must be 0 or more (got -1)"),
         (["--steps", "many"], "--steps"),
         (["--nonsense"], "No such option"),
-        (["--symmetry", "kept"], "--symmetry is to be keep or free, not 'kept'"),
-        (["--on-bad", "raise"], "--on-bad is to be stop or backtrack, not 'raise'"),
-        (["--check", "maximum"], "--check is to be minimum, not 'maximum'"),
-        (["--escape"], "--escape leaves the saddles that --check minimum finds, give that too"),
-        (["--metric", "--rule", "pair-lbfgs"], "pair-lbfgs has its own"),
+        (["--symmetry", "kept"], "--symmetry must be keep or free (got 'kept')"),
+        (["--on-bad", "raise"], "--on-bad must be stop or backtrack (got 'raise')"),
+        (["--check", "maximum"], "--check must be minimum (got 'maximum')"),
+        (["--escape"], "--escape needs --check minimum; add it"),
+        (
+            ["--metric", "--rule", "pair-lbfgs"],
+            "--metric is not for pair-lbfgs, which is always preconditioned",
+        ),
         (["--symmetry", "keep", "--rattle", "0.1"], "--rattle breaks the symmetry that --symmetry keep"),
-        (["--rattle", "-1"], "--rattle is to be 0 or more"),
-        (["--rattle", "inf"], "--rattle is to be 0 or more"),
-        (["--seed", "-1"], "--seed is to be 0 or more"),
-        (["--symprec", "0"], "--symprec is to be a number above 0"),
-        (["--timeout", "0"], "--timeout is to be a number above 0"),
-        (["--cell", "--smax", "nan"], "--smax is to be a number above 0"),
-        (["--cell", "--pressure", "nan"], "--pressure is to be a finite number"),
-        (["--pressure", "1"], "--pressure is about cells that relax, give --cell too"),
-        (["--smax", "1"], "--smax is about cells that relax, give --cell too"),
-        (["--hydrostatic"], "--hydrostatic is about cells that relax, give --cell too"),
-        (["--constant-volume", "--no-cell"], "--constant-volume is about cells that relax"),
-        (["--cell", "--hydrostatic", "--constant-volume"], "together hold the cell"),
-        (["--cell", "--pressure", "1", "--constant-volume"], "--pressure does nothing at --constant-volume"),
+        (["--rattle", "-1"], "--rattle must be 0 or more"),
+        (["--rattle", "inf"], "--rattle must be 0 or more"),
+        (["--seed", "-1"], "--seed must be 0 or more"),
+        (["--symprec", "0"], "--symprec must be greater than 0"),
+        (["--timeout", "0"], "--timeout must be greater than 0"),
+        (["--cell", "--smax", "nan"], "--smax must be greater than 0"),
+        (["--cell", "--pressure", "nan"], "--pressure must be a finite number (got nan)"),
+        (["--pressure", "1"], "--pressure needs --cell; add it"),
+        (["--smax", "1"], "--smax needs --cell; add it"),
+        (["--hydrostatic"], "--hydrostatic needs --cell; add it"),
+        (["--constant-volume", "--no-cell"], "--constant-volume needs --cell; add it"),
+        (["--cell", "--hydrostatic", "--constant-volume"], "together fix the cell"),
+        (
+            ["--cell", "--pressure", "1", "--constant-volume"],
+            "--pressure has no effect with --constant-volume",
+        ),
         (["--device", "cuda"], "a device can be chosen for chgnet and mace models, not for emt"),
         (["--dtype", "float32"], "a dtype can be chosen for mace models, not for emt"),
         (["--head", "pbe"], "a head can be chosen for mace models, not for emt"),
@@ -212,7 +250,7 @@ def test_an_unknown_rule_of_rules(relax):
         (["--trajectory", "/dev/null"], "--trajectory /dev/null: "),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(relax, good, words, says):
+def test_usage_error_is_one_line_and_writes_nothing(relax, good, words, says):
     options = [] if "--calculator" in words else ["--calculator", "emt"]
     code, out, err = relax("run", good, *options, *words)
     assert (code, out, len(err)) == (2, "", 1), err
@@ -273,13 +311,13 @@ def bad_file(kind: str) -> str:
         ("unreadable", "cannot be read"),
         ("missing", "there is no such file"),
         ("nan", "the position of atom 1 (Cu) is [nan nan nan]"),
-        ("spot", "atoms 0 (Cu) and 1 (Cu) are on one spot"),
+        ("spot", "atoms 0 (Cu) and 1 (Cu) overlap"),
         ("fixed", "all atoms are fixed"),
         ("element", "EMT does not know the element of atom 2, Og"),
         ("none", "there are no atoms"),
     ],
 )
-def test_a_bad_file_is_one_line_and_the_others_are_relaxed(relax, good, kind, says):
+def test_invalid_file_is_one_line_and_the_others_are_relaxed(relax, good, kind, says):
     bad = bad_file(kind)
     code, out, err = relax("run", "-c", "emt", bad, good, "-o", "out.extxyz")
     assert (code, len(err)) == (2, 1), err
@@ -299,7 +337,7 @@ def test_nothing_to_relax_writes_nothing(relax):
 # Runs
 
 
-def test_results_are_told_and_written_in_order(relax, good):
+def test_results_are_printed_and_written_in_input_order(relax, good):
     slab = fcc111("Cu", (2, 2, 3), vacuum=6)
     slab.info.clear()  # what the builder notes for adsorbates fits no file
     slab.rattle(0.05)
@@ -351,7 +389,7 @@ def test_json_of_nothing_is_still_json(relax):
     assert json.loads(out)["results"] == []
 
 
-def test_a_run_that_does_not_converge_is_exit_1_and_kept(relax, good):
+def test_unconverged_structure_is_exit_1_and_written(relax, good):
     code, out, err = relax("run", "-c", "emt", good, "--steps", 1, "-o", "out.extxyz")
     assert (code, err) == (1, [])
     assert f"{good}: max_steps: fmax is " in out
@@ -407,7 +445,7 @@ def test_the_cell_is_relaxed_where_there_is_one(relax):
     write("pair.traj", Atoms("Cu2", [[0, 0, 0], [0, 0, 2.4]]))
     code, out, err = relax("run", "-c", "emt", "--cell", "-o", "out.traj", "wide.traj", "pair.traj")
     assert code == 0, out
-    assert err == ["relax: pair.traj: not periodic, its cell is kept"]
+    assert err == ["relax: pair.traj: not periodic, so its cell is kept"]
     relaxed, pair = read("out.traj", ":")
     assert relaxed.cell.volume < 0.95 * wide.cell.volume
     assert pair.cell.rank == 0
@@ -425,7 +463,7 @@ def planar() -> str:
 
 
 @pytest.mark.parametrize("batch", [[], ["--batch"]])
-def test_a_saddle_is_told_from_a_minimum(relax, good, batch):
+def test_saddle_has_its_own_status(relax, good, batch):
     words = ("run", "-c", "emt", "--check", "minimum", *batch, planar(), good)
     code, out, err = relax(*words, "-o", "out.extxyz")
     assert (code, err) == (1, [])
@@ -440,11 +478,11 @@ def test_a_saddle_is_told_from_a_minimum(relax, good, batch):
 
 
 @pytest.mark.parametrize("batch", [[], ["--batch"]])
-def test_a_saddle_is_left(relax, batch):
+def test_escape_from_a_saddle(relax, batch):
     words = ("run", "-c", "emt", "--check", "minimum", "--escape", *batch, planar())
     code, out, err = relax(*words)
     assert (code, err) == (0, [])
-    assert "planar.extxyz: left 1 saddle\n" in out
+    assert "planar.extxyz: left 1 saddle point\n" in out
     said = json.loads(relax(*words, "--json")[1])
     result = said if batch else said["results"][0]
     assert (result["status"], result["escapes"]) == ("converged", 1)
@@ -452,28 +490,28 @@ def test_a_saddle_is_left(relax, batch):
     assert "mode" not in result
 
 
-def test_without_a_check_nothing_is_said_of_curvatures(relax):
+def test_no_curvature_without_a_check(relax):
     code, out, _ = relax("run", "-c", "emt", planar(), "-o", "out.extxyz")
     assert code == 0
     assert "curv." not in out
     assert not {"relax_curvature", "relax_escapes"} & set(read("out.extxyz").info)
 
 
-def test_going_on_compares_the_check(relax):
+def test_resume_compares_the_check(relax):
     words = ("run", "-c", "emt", "--batch", planar(), "-o", "out.extxyz")
     assert relax(*words, "--check", "minimum")[0] == 1
     code, _, (line,) = relax(*words, "--resume")
     assert code == 2
-    assert "it is of a run with calculator=emt fmax=0.05 check=minimum" in line
+    assert "it was written with the options 'calculator=emt fmax=0.05 check=minimum'" in line
     assert relax(*words, "--check", "minimum", "--resume")[0] == 1
 
 
 @pytest.mark.parametrize("batch", [[], ["--batch"]])
-def test_a_rule_walks_in_a_metric(relax, good, batch):
+def test_metric_preconditions_a_rule(relax, good, batch):
     words = ("run", "-c", "emt", "-r", "lbfgs", *batch, good)
     code, _, err = relax(*words, "--metric", "-o", "out.extxyz")
     assert (code, err) == (0, [])
-    assert read("out.extxyz").info["relax_options"] == "calculator=emt fmax=0.05 metric=True"
+    assert read("out.extxyz").info["relax_options"] == "calculator=emt metric=True fmax=0.05"
     relax(*words, "-o", "plain.extxyz")
     assert abs(read("out.extxyz").positions - read("plain.extxyz").positions).max() > 1e-6
 
@@ -484,15 +522,13 @@ def test_a_slab_relaxes_in_its_plane(relax):
     write("slab.traj", slab)
     code, out, err = relax("run", "-c", "emt", "--cell", "-o", "out.traj", "slab.traj", "--smax", 0.1)
     assert code == 0, out
-    assert err == [
-        "relax: slab.traj: periodic along a and b only, its cell relaxes there and is kept elsewhere"
-    ]
+    assert err == ["relax: slab.traj: periodic only along a and b, so the rest of its cell is kept"]
     relaxed = read("out.traj")
     assert np.allclose(relaxed.cell[2], slab.cell[2], atol=1e-12)
     assert relaxed.cell.lengths()[0] < 0.99 * slab.cell.lengths()[0]
     code, out, err = relax("run", "-c", "emt", "--cell", "--pressure", 1, "slab.traj")
     assert (code, out) == (2, "")
-    assert err == ["relax: slab.traj: a pressure needs a structure that is periodic in three directions"]
+    assert err == ["relax: slab.traj: --pressure needs a structure that is periodic in three directions"]
 
 
 def test_a_pressure_is_met(relax):
@@ -510,7 +546,7 @@ def test_a_pressure_is_met(relax):
 
 
 @pytest.mark.parametrize(("option", "kept"), [("--hydrostatic", "shape"), ("--constant-volume", "volume")])
-def test_what_a_cell_may_not_do(relax, option, kept):
+def test_hydrostatic_and_constant_volume(relax, option, kept):
     atoms = bulk("Cu", "bct", a=2.7, c=3.4)
     write("cu.traj", atoms)
     code, out, _ = relax("run", "-c", "emt", "--cell", option, "cu.traj", "-o", "out.traj")
@@ -537,7 +573,7 @@ def test_symmetry_is_kept_or_free(relax):
     assert free["spacegroup_first"] == "P1 (1)"
 
 
-def test_a_rattle_is_the_same_for_the_same_seed_and_its_group_is_told(relax):
+def test_rattle_depends_on_the_seed_only(relax):
     write("cu.traj", bulk("Cu", cubic=True))
 
     def rattled(seed):
@@ -560,7 +596,7 @@ def test_a_rattle_is_the_same_for_the_same_seed_and_its_group_is_told(relax):
         (["--symmetry", "keep"], molecule("N2"), "a crystal that is periodic in three directions"),
     ],
 )
-def test_what_cannot_be_relaxed_so_is_bad_input_and_the_others_are_relaxed(relax, good, options, atoms, says):
+def test_structure_without_the_cell_or_symmetry_is_invalid(relax, good, options, atoms, says):
     write("bad.traj", atoms)
     words = ["run", "-c", "emt", *options, "bad.traj", good, "-o", "out.extxyz", "--trajectory", "paths"]
     code, out, err = relax(*words)
@@ -572,7 +608,7 @@ def test_what_cannot_be_relaxed_so_is_bad_input_and_the_others_are_relaxed(relax
     assert os.listdir("paths") == [f"{good}.traj"]
 
 
-def test_a_run_that_goes_wrong_goes_back_if_asked(relax, good):
+def test_backtracking_after_bad_forces(relax, good):
     Path("fickle.py").write_text(
         "from ase.calculators.emt import EMT\n"
         "class Fickle(EMT):\n"
@@ -588,7 +624,7 @@ def test_a_run_that_goes_wrong_goes_back_if_asked(relax, good):
     assert relax("run", "-c", "fickle:Fickle", good, "--on-bad", "backtrack")[0] == 0
 
 
-def test_the_time_of_a_structure_is_limited(relax, good):
+def test_timeout_per_structure(relax, good):
     Path("sleepy.py").write_text(
         "import time\n"
         "from ase.calculators.emt import EMT\n"
@@ -599,16 +635,16 @@ def test_the_time_of_a_structure_is_limited(relax, good):
     )
     write("slow.traj", copper() * (2, 1, 1))
     start = time.monotonic()
-    code, out, _ = relax("run", "-c", "sleepy:Sleepy", "slow.traj", good, "--timeout", 3)
+    code, out, _ = relax("run", "-c", "sleepy:Sleepy", "slow.traj", good, "--timeout", 1.5)
     assert time.monotonic() - start < 30
     assert code == 1
     assert "slow.traj: timeout: the time was up" in out
     assert "1 of 2 converged" in out
 
 
-def test_the_options_are_those_of_a_plan(relax, good):
+def test_json_options_are_those_of_the_run(relax, good):
     said = json.loads(relax("run", "--json", "-c", "emt", good)[1])["options"]
-    assert Plan([good], calculator="emt").options() == said
+    assert RunOptions([good], calculator="emt").json_options() == said
     assert said["symprec"] == SYMPREC
 
 
@@ -618,14 +654,12 @@ LONGEST = Result(
 )  # fmt: skip
 
 
-@dataclasses.dataclass
-class Row:
-    """A structure with the longest of everything."""
-
-    source: str = "a-folder/another-folder/structure-number-1234.extxyz"
-    formula: str = "Sr8Ti8O24"
-    natoms: int = 40
-    result: Result = LONGEST
+def record(result: Result) -> Record:
+    """Return a structure with the longest of everything."""
+    source = "a-folder/another-folder/structure-number-1234.extxyz"
+    made = Record(source, 0, source, Atoms("Sr8Ti8O24"))
+    made.result = result
+    return made
 
 
 @pytest.mark.parametrize("checked", [False, True])
@@ -634,8 +668,10 @@ def test_the_table_fits_the_screen(width, energies, checked):
     found = {"curvature": -12.3456, "escapes": 2} if checked else {}
     result = dataclasses.replace(LONGEST, **found)
     console = rich.console.Console(width=width)
+    longest, summary = record(result), RunSummary()
+    summary.add(longest)
     with console.capture() as captured:
-        console.print(run_table([Row(result=result)], width))
+        console.print(run_table(summary, None, width))
     lines = captured.get().splitlines()
     assert max(map(len, lines)) <= width
     table = "\n".join(lines[: lines.index("")])
@@ -655,10 +691,10 @@ def test_the_table_fits_the_screen(width, energies, checked):
     )
     assert [word for word in words if word not in table] == []
     flat = " ".join(" ".join(lines).split())
-    left = f"{Row.source}: left 2 saddles " if checked else ""
+    left = f"{longest.source}: left 2 saddle points " if checked else ""
     assert (
-        f"{Row.source}: calculator_error: RuntimeError: no {left}"
-        f"{Row.source}: space group Pm-3m (221) -> none"
+        f"{longest.source}: calculator_error: RuntimeError: no {left}"
+        f"{longest.source}: space group Pm-3m (221) -> none"
     ) in flat
 
 
@@ -683,24 +719,24 @@ def test_one_trajectory_may_be_a_file(relax, good):
     assert "PairLBFGSRelax:    0" in log
     code, _, err = relax("run", "-c", "emt", good, good, "--trajectory", "one.traj")
     assert code == 2
-    assert "name a folder" in err[0]
+    assert "one file for 2 structures; name a folder" in err[0]
 
 
-def test_a_format_that_cannot_hold_them_is_refused_before_the_run(relax, good):
+def test_unsuitable_format_is_found_before_the_run(relax, good):
     code, out, err = relax("run", "-c", "emt", good, good, "-o", "out.vasp", "--logfile", "log")
     assert (code, out, len(err)) == (2, "", 1)
     assert "--output out.vasp: cannot be written" in err[0]
     assert os.listdir() == [good]
 
 
-def test_a_write_that_fails_at_the_end_costs_no_results(relax, good, monkeypatch):
-    from relax.io import structures
+def no_room(path, frames, rehearse=False):
+    """Fail to write, where it is meant."""
+    if not rehearse:
+        raise InvalidStructure("the disk is full")
 
-    def full(path, frames, rehearse=False):
-        if not rehearse:
-            raise structures.InvalidStructure("the disk is full")
 
-    monkeypatch.setattr(structures, "write", full)
+def test_failed_write_still_prints_the_results(relax, good, monkeypatch):
+    monkeypatch.setattr("relax.io.results_file.write_structures", no_room)
     code, out, err = relax("run", "-c", "emt", good, "-o", "out.extxyz")
     assert (code, err) == (2, ["relax: --output out.extxyz: the disk is full"])
     assert "1 of 1 converged" in out
@@ -719,9 +755,34 @@ def test_lennard_jones_runs(relax):
     assert result["energy_last"] == pytest.approx(-3, abs=1e-3)
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_ctrl_c_keeps_what_is_finished(relax, good, full, monkeypatch):
+    Path("stopped.py").write_text(
+        "from ase.calculators.emt import EMT\n"
+        "class Stopped(EMT):\n"
+        "    calls = 0\n"
+        "    def calculate(self, atoms=None, *args):\n"
+        "        super().calculate(atoms, *args)\n"
+        "        self.calls += len(atoms) == 8\n"
+        "        if self.calls == 3: raise KeyboardInterrupt\n"
+    )
+    write("long.traj", copper() * (2, 1, 1))
+    if full:
+        monkeypatch.setattr("relax.io.results_file.write_structures", no_room)
+    words = ("run", "-c", "stopped:Stopped", good, "long.traj", good, "-o", "out.extxyz", "--trajectory", "t")
+    code, out, err = relax(*words)
+    assert (code, err) == (130, ["relax: --output out.extxyz: the disk is full"] if full else [])
+    assert "long.traj: interrupted" in out
+    assert "1 of 2 converged, 1 interrupted" in out
+    assert sorted(os.listdir("t")) == ["good.extxyz.traj", "long.traj.traj"]
+    if not full:
+        statuses = [frame.info["relax_status"] for frame in read("out.extxyz", ":")]
+        assert statuses == ["converged", "interrupted"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_is_done_outlives_an_interruption(tmp_path, good, number):
+def test_finished_structures_are_written_after_a_signal(tmp_path, good, number):
     (tmp_path / "mine.py").write_text(
         "import time\n"
         "from ase.calculators.emt import EMT\n"
@@ -768,7 +829,7 @@ def test_the_examples_converge_on_their_own(tmp_path, cell):
     assert len(read(output, ":")) == len(files) >= 4
 
 
-def test_the_examples_are_what_their_script_makes():
+def test_example_files_match_their_script():
     from benchmarks.make_examples import EXAMPLES, FOLDER
 
     assert {path.name for path in FOLDER.iterdir()} == set(EXAMPLES)

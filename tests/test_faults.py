@@ -634,8 +634,8 @@ def changed(atoms: Atoms, **changes: Any) -> Atoms:
 
 UNUSABLE: dict[str, tuple[Callable[[], Atoms], str]] = {
     "unknown element": (lambda: bulk("U", "fcc", a=4.0), "EMT"),
-    "atoms on one spot": (lambda: Atoms("Cu2", cell=[4, 4, 4], pbc=True), "on one spot"),
-    "an atom and its image": (lambda: Atoms("Cu", cell=[0.05, 4, 4], pbc=True), "on one spot"),
+    "atoms on one spot": (lambda: Atoms("Cu2", cell=[4, 4, 4], pbc=True), "overlap"),
+    "an atom and its image": (lambda: Atoms("Cu", cell=[0.05, 4, 4], pbc=True), "overlap"),
     "flat cell": (lambda: Atoms("Cu", cell=FLAT, pbc=True), "flat"),
     "no cell": (lambda: Atoms("Cu", pbc=True), "flat"),
     "position nan": (lambda: Atoms("Cu2", [[0, 0, 0], [0, 0, NAN]]), "position of atom 1"),
@@ -646,7 +646,7 @@ UNUSABLE: dict[str, tuple[Callable[[], Atoms], str]] = {
 
 @pytest.mark.parametrize(("rule", "cell"), [("core", []), ("lbfgs", ["--cell"])], ids=["core", "lbfgs-cell"])
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_a_structure_of_no_use_is_told_and_the_rest_is_relaxed(relax, name, rule, cell):
+def test_invalid_structure_is_reported_and_the_rest_is_relaxed(relax, name, rule, cell):
     build, words = UNUSABLE[name]
     write("good.traj", copper())
     write("bad.traj", build())
@@ -665,7 +665,7 @@ def test_a_molecule_keeps_its_box(relax, rule):
     write("co.extxyz", molecule("CO"))
     code, err = relax("co.extxyz", "--rule", rule, "--cell")
     assert code == 0
-    assert err == ["relax: co.extxyz: not periodic, its cell is kept"]
+    assert err == ["relax: co.extxyz: not periodic, so its cell is kept"]
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS])
@@ -673,7 +673,7 @@ def test_a_molecule_keeps_its_box(relax, rule):
 def test_an_output_that_cannot_be_written(relax, rule, error, monkeypatch):
     write("good.traj", copper())
     Path("out.extxyz").write_text("what was here before")
-    monkeypatch.setattr("relax.io.structures.ase_write", unwritable(error))
+    monkeypatch.setattr("relax.io.write.ase_write", unwritable(error))
     code, err = relax("good.traj", "--rule", rule, "-o", "out.extxyz")
     assert code == 2
     assert len(err) == 1

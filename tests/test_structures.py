@@ -15,7 +15,9 @@ from ase.io import read as ase_read
 from ase.io import write as ase_write
 
 from relax.core.errors import InvalidStructure
-from relax.io import structures
+from relax.io.check import check_structure
+from relax.io.read import count_structures, read_structures
+from relax.io.write import extxyz_text, snapshot, write_structures
 
 
 def copper() -> Atoms:
@@ -24,7 +26,7 @@ def copper() -> Atoms:
 
 def test_every_frame_is_read(tmp_path):
     ase_write(tmp_path / "two@1.extxyz", [copper(), copper() * (2, 1, 1)])
-    assert [len(atoms) for atoms in structures.read(tmp_path / "two@1.extxyz")] == [4, 8]
+    assert [len(atoms) for atoms in read_structures(tmp_path / "two@1.extxyz")] == [4, 8]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ def test_an_unreadable_file_is_one_line(tmp_path, name, content, words):
     if content is not None:
         (tmp_path / name).write_text(content)
     with pytest.raises(InvalidStructure, match=words) as caught:
-        structures.read(tmp_path / name)
+        list(read_structures(tmp_path / name))
     assert "\n" not in str(caught.value)
 
 
@@ -62,35 +64,35 @@ def test_frames_come_as_ase_reads_them(tmp_path, name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = ase_read(tmp_path / name, ":")
-    found = list(structures.stream(tmp_path / name))
+    found = list(read_structures(tmp_path / name))
     assert len(found) == 3
     for one, other in zip(found, expected, strict=True):
         assert_same(one, other)
-    assert structures.count(tmp_path / name) == (None if name == "many.json" else 3)
+    assert count_structures(tmp_path / name) == (None if name == "many.json" else 3)
 
 
 def test_vectors_after_the_atoms_are_of_the_frame_before(tmp_path):
     path = tmp_path / "vec.xyz"
     ase_write(path, [copper(), copper() * (2, 1, 1)], vec_cell=True)
-    found = list(structures.stream(path))
+    found = list(read_structures(path))
     for one, other in zip(found, ase_read(path, ":"), strict=True):
         assert_same(one, other)
     assert [atoms.pbc.all() for atoms in found] == [True, True]
-    assert structures.count(path) == 2
+    assert count_structures(path) == 2
 
 
 def test_a_fault_in_the_middle_costs_no_frame_before_it(tmp_path):
     path = tmp_path / "many.extxyz"
     ase_write(path, [copper()] * 3)
     path.write_text(path.read_text() + "4\n\nCu 0 0\n")
-    stream = structures.stream(path)
+    stream = read_structures(path)
     assert [len(next(stream)) for _ in range(3)] == [4, 4, 4]
     with pytest.raises(InvalidStructure, match=r"^frame 3 cannot be read: XYZError"):
         next(stream)
-    assert structures.count(path) == 4
+    assert count_structures(path) == 4
     ase_write(path, copper())
     path.write_text(path.read_text() + "four\n")
-    assert structures.count(path) is None
+    assert count_structures(path) is None
 
 
 def test_reading_is_lazy(tmp_path):
@@ -99,34 +101,34 @@ def test_reading_is_lazy(tmp_path):
     whole = path.read_text()
     with path.open("w") as file:
         file.write(whole * 5000)
-    stream = structures.stream(path)
+    stream = read_structures(path)
     began = time.perf_counter()
     next(stream)
     assert time.perf_counter() - began < 0.1
     stream.close()
 
 
-def test_the_count_of_what_is_not_there(tmp_path):
-    assert structures.count(tmp_path / "nothing.cif") == 0
+def test_count_of_missing_and_empty_files(tmp_path):
+    assert count_structures(tmp_path / "nothing.cif") == 0
     (tmp_path / "empty.cif").write_text("")
-    assert structures.count(tmp_path / "empty.cif") == 0
-    assert structures.count(tmp_path) is None
+    assert count_structures(tmp_path / "empty.cif") == 0
+    assert count_structures(tmp_path) is None
     (tmp_path / "POSCAR").write_text("whatever")
-    assert structures.count(tmp_path / "POSCAR") == 1
+    assert count_structures(tmp_path / "POSCAR") == 1
 
 
-def test_the_text_of_a_frame_is_what_a_file_has(tmp_path):
+def test_extxyz_text_is_that_of_a_file(tmp_path):
     ase_write(tmp_path / "out.extxyz", copper())
-    assert structures.text(copper()) == (tmp_path / "out.extxyz").read_text()
+    assert extxyz_text(copper()) == (tmp_path / "out.extxyz").read_text()
     atoms = copper()
     atoms.arrays["odd"] = np.zeros((4, 2, 2))
     with pytest.raises(InvalidStructure, match="cannot be written"):
-        structures.text(atoms)
+        extxyz_text(atoms)
 
 
 def test_a_folder_is_no_structure(tmp_path):
-    with pytest.raises(InvalidStructure, match="is a folder"):
-        structures.read(tmp_path)
+    with pytest.raises(InvalidStructure, match="this is a folder"):
+        list(read_structures(tmp_path))
 
 
 def spoiled(what: str) -> Atoms:
@@ -158,49 +160,49 @@ def spoiled(what: str) -> Atoms:
         ("nan", r"atom 2 \(Cu\)"),
         ("cell", "cell is not finite"),
         ("flat", "flat"),
-        ("spot", r"atoms 1 \(Cu\) and 3 \(Cu\) are on one spot"),
-        ("image", r"atoms 1 \(Cu\) and 3 \(Cu\) are on one spot"),
-        ("itself", r"atom 0 \(Cu\) and its periodic image"),
+        ("spot", r"atoms 1 \(Cu\) and 3 \(Cu\) overlap"),
+        ("image", r"atoms 1 \(Cu\) and 3 \(Cu\) overlap"),
+        ("itself", r"atom 0 \(Cu\) and its periodic image overlap"),
         ("fixed", "all atoms are fixed"),
         ("fixed by half", "all atoms are fixed"),
         ("occupancy", "Cu 0.5, Ni 0.5"),
     ],
 )
-def test_a_useless_structure_is_refused(what, words):
+def test_invalid_structure_is_rejected(what, words):
     with pytest.raises(InvalidStructure, match=words):
-        structures.check(spoiled(what))
+        check_structure(spoiled(what))
 
 
-def test_no_atoms_are_refused():
+def test_no_atoms_are_rejected():
     with pytest.raises(InvalidStructure, match="no atoms"):
-        structures.check(Atoms())
+        check_structure(Atoms())
 
 
 @pytest.mark.parametrize("constraint", [None, FixAtoms([0, 1, 2]), FixedPlane([0, 1, 2, 3], (0, 0, 1))])
 def test_a_sound_structure_passes(constraint):
     atoms = copper()
     atoms.set_constraint(constraint)
-    structures.check(atoms)
-    structures.check(Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]))
+    check_structure(atoms)
+    check_structure(Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]))
 
 
-def test_a_cif_with_mixed_sites_is_refused(tmp_path):
+def test_cif_with_mixed_sites_is_rejected(tmp_path):
     atoms = bulk("NaCl", "rocksalt", a=5.64)
     shares = {"0": {"Na": 0.5, "K": 0.5}, "1": {"Cl": 1.0}}
     atoms.info["occupancy"] = shares
     atoms.set_array("spacegroup_kinds", np.array([0, 1]))
     ase_write(tmp_path / "mixed.cif", atoms)
     with pytest.raises(InvalidStructure, match="partly occupied"):
-        structures.check(structures.read(tmp_path / "mixed.cif")[0])
+        check_structure(next(read_structures(tmp_path / "mixed.cif")))
 
 
 def test_a_snapshot_takes_results_without_a_call():
     atoms = copper()
     atoms.calc = EMT()
     atoms.info |= {"energy": 1.0, "spacegroup": "P1"}
-    assert structures.snapshot(atoms).calc is None
+    assert snapshot(atoms).calc is None
     energy, forces = atoms.get_potential_energy(), atoms.get_forces()
-    kept = structures.snapshot(atoms, source="here")
+    kept = snapshot(atoms, source="here")
     assert kept.get_potential_energy() == energy
     assert np.array_equal(kept.get_forces(), forces)
     assert kept.info == {"source": "here"}
@@ -211,7 +213,7 @@ def test_constraints_and_results_survive_the_file(tmp_path):
     atoms.set_constraint(FixAtoms([1]))
     atoms.calc = EMT()
     atoms.get_forces()
-    structures.write(tmp_path / "out.extxyz", [structures.snapshot(atoms)])
+    write_structures(tmp_path / "out.extxyz", [snapshot(atoms)])
     back = ase_read(tmp_path / "out.extxyz")
     assert list(back.constraints[0].index) == [1]
     assert back.get_potential_energy() == pytest.approx(atoms.get_potential_energy())
@@ -221,10 +223,10 @@ def test_constraints_and_results_survive_the_file(tmp_path):
 def test_writing_leaves_whole_files_only(tmp_path, rehearse):
     path = tmp_path / "out.extxyz"
     path.write_text("before")
-    structures.write(path, [copper()], rehearse=rehearse)
+    write_structures(path, [copper()], rehearse=rehearse)
     assert (path.read_text() == "before") is rehearse
     with pytest.raises(InvalidStructure, match="cannot be written"):
-        structures.write(tmp_path / "out.vasp", [copper(), copper()])
+        write_structures(tmp_path / "out.vasp", [copper(), copper()])
     assert [p.name for p in tmp_path.iterdir()] == ["out.extxyz"]
 
 
@@ -232,14 +234,14 @@ def test_writing_leaves_whole_files_only(tmp_path, rehearse):
     ("name", "words"),
     [("no/such/folder.extxyz", "no folder"), ("out.nonsense", "format|cannot"), (".", "plain file")],
 )
-def test_a_place_that_cannot_be_written_is_refused(tmp_path, name, words):
+def test_unwritable_path_is_rejected(tmp_path, name, words):
     with pytest.raises(InvalidStructure, match=words):
-        structures.write(tmp_path / name, [copper()])
+        write_structures(tmp_path / name, [copper()])
 
 
 def test_a_link_is_written_through(tmp_path):
     (tmp_path / "real.extxyz").write_text("")
     (tmp_path / "link.extxyz").symlink_to(tmp_path / "real.extxyz")
-    structures.write(tmp_path / "link.extxyz", [copper()])
+    write_structures(tmp_path / "link.extxyz", [copper()])
     assert (tmp_path / "link.extxyz").is_symlink()
     assert len(ase_read(tmp_path / "real.extxyz")) == 4

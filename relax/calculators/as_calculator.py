@@ -67,14 +67,19 @@ class PotentialCalculator(Calculator):
         if self._stress and (np.isfinite(stress).all() or not np.isfinite(energy)):
             self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
 
+    def release(self) -> None:
+        """Let the potential forget the structure."""
+        if self._key is not None:
+            self.potential.release(self._key)
+            self._key = None
+
     def _geometry(self, atoms: Any) -> Geometry:
         """Return the geometry of ``atoms``, which are admitted if they are another structure."""
         if self._key is None or compare_atoms(
             self._admitted, atoms, excluded_properties={"positions", "cell"}
         ):
-            if self._key is not None:
-                self.potential.release(self._key)
-            self._key, key = None, next(KEYS)
+            self.release()
+            key = next(KEYS)
             self.potential.admit(key, atoms)
             self._key, self._admitted = key, atoms.copy()
         lengths, cells, pbc = np.array([len(atoms)]), atoms.cell.array[None], atoms.pbc[None]

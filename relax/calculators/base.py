@@ -8,12 +8,13 @@ It evaluates any selection of the admitted structures.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from ase import Atoms
+from ase.stress import voigt_6_to_full_3x3_stress
 
-__all__ = ["Evaluation", "Geometry", "Potential"]
+__all__ = ["Evaluation", "Geometry", "Potential", "stress_matrix"]
 
 
 class Geometry(NamedTuple):
@@ -76,3 +77,14 @@ class Potential(Protocol):
             The structures do not fit into memory together.  The call may be repeated with fewer.
         """
         ...
+
+
+def stress_matrix(stress: Any) -> np.ndarray:
+    """Return a ``stress`` (6,) or (3, 3), eV/A^3, as a matrix (3, 3); NaN if it is neither."""
+    try:
+        array = np.asarray(stress, float)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    if array.shape == (6,):
+        array = voigt_6_to_full_3x3_stress(array)
+    return array if array.shape == (3, 3) else np.full((3, 3), np.nan)

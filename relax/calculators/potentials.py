@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
+from ase.calculators.calculator import compare_atoms
 from ase.filters import Filter
 
-from relax.calculators.base import Evaluation, Geometry, Potential
-from relax.core.errors import OutOfMemory, UnsupportedStructure
+from relax.calculators.base import Potential
 
 if TYPE_CHECKING:
     from relax.calculators.models.one_by_one import SequentialCalculator
 
-__all__ = ["Evaluation", "Geometry", "OutOfMemory", "Potential", "UnsupportedStructure", "as_potential"]
+__all__ = [
+    "Evaluation",
+    "Geometry",
+    "OutOfMemory",
+    "Potential",
+    "UnsupportedStructure",
+    "as_potential",
+    "batched_calculator",
+]
 
 
 def as_potential(
@@ -81,3 +91,27 @@ def _one_by_one(calculator: Any) -> SequentialCalculator:
     from relax.calculators.models.one_by_one import SequentialCalculator
 
     return SequentialCalculator(calculator, str(getattr(calculator, "device", "cpu")))
+
+
+@contextmanager
+def batched_calculator(atoms: Atoms) -> Iterator[None]:
+    """Within the block, let ``atoms`` have the batched potential of their calculator, if there is one.
+
+    It keeps the neighbour lists of one structure from call to call, as ASE's calculators do not.  After the
+    block the calculator of the atoms is back, with the results of the last call.
+    """
+    given = atoms.calc
+    potential = None if given is None else as_potential(given)
+    if potential is None or not potential.batched:
+        yield
+        return
+    from relax.calculators.as_calculator import PotentialCalculator
+
+    atoms.calc = calculator = PotentialCalculator(potential)
+    try:
+        yield
+    finally:
+        atoms.calc = given
+        calculator.release()
+        if not compare_atoms(calculator.atoms, atoms):
+            given.atoms, given.results = atoms.copy(), calculator.results

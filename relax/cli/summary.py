@@ -1,120 +1,126 @@
-"""What is push_pair of the structures of a batch: counts, and little else however many there are."""
+"""The summary of a run: counts, and the structures that are listed one by one."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from relax.core.result import Result
+    from relax.cli.inputs import InvalidInput, Record
 
-__all__ = ["Line", "Tally"]
+__all__ = ["RunSummary"]
 
-FEW = 50
-"""Structures that are shown one by one."""
+MOST_ROWS = 50
+"""Number of structures above which a batch is shown without a table."""
 
-REASONS = 20
-"""Structures of which it is said why they did not converge."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """A structure in the table of a run."""
-
-    source: str
-    formula: str
-    natoms: int
-    result: Result
+MOST_REASONS = 20
+"""Number of structures of a batch whose reason for not converging is shown."""
 
 
-class Tally:
-    """The count of a batch.
+class RunSummary:
+    """Counts of a run; of a batch, it holds few structures, however many there are.
+
+    Parameters
+    ----------
+    batch
+        Whether the run is a batch; otherwise all structures are kept.
 
     Attributes
     ----------
-    ended
-        How many structures ended in which way.
+    statuses
+        How many structures ended with each status.
     before
-        The same of those that an earlier run left in the output.
-    bad
-        Structures and files that were of no use.
-    given_up
-        Structures that were under way at the end.
+        The same of those that were in the output file already.
+    n_invalid, invalid
+        Number of structures and files that cannot be relaxed, and which they are (not of a batch).
+    dropped
+        Number of structures that were unfinished at the end.
     calls
-        Force calls.
+        Number of force calls.
     unconverged
-        The first that did not converge, by their place in the input.
+        The first structures that did not converge, by their place in the input.
     """
 
-    def __init__(self) -> None:
-        self.ended: Counter[str] = Counter()
+    def __init__(self, batch: bool = False) -> None:
+        self.batch = batch
+        self.statuses: Counter[str] = Counter()
         self.before: Counter[str] = Counter()
-        self.bad = self.given_up = self.calls = 0
-        self.unconverged: dict[int, Line] = {}
-        self._few: dict[int, Line] = {}
+        self.n_invalid = self.dropped = self.calls = 0
+        self.invalid: list[InvalidInput] = []
+        self.unconverged: dict[int, Record] = {}
+        self._kept: dict[int, Record] = {}
         self._began = time.monotonic()
         self._seconds: float | None = None
 
     def start(self) -> None:
-        """The first structure is about to begin."""
+        """Start the clock."""
         self._began = time.monotonic()
 
-    def stop(self, given_up: int) -> None:
-        """The run is over, however it ended."""
-        self._seconds, self.given_up = self.seconds, given_up
+    def stop(self, dropped: int) -> None:
+        """Stop the clock, with this number of unfinished structures."""
+        self._seconds, self.dropped = self.seconds, dropped
 
-    def add(self, place: int, line: Line) -> None:
-        """A structure has ended."""
-        self.ended[line.result.status] += 1
-        self.calls += line.result.force_calls
-        if len(self._few) < FEW:
-            self._few[place] = line
-        if not line.result.converged and len(self.unconverged) < REASONS:
-            self.unconverged[place] = line
+    def add(self, record: Record) -> None:
+        """Count a structure that has a result."""
+        self.statuses[record.result.status] += 1
+        self.calls += record.result.force_calls
+        if not self.batch or len(self._kept) < MOST_ROWS:
+            self._kept[record.place] = record
+        if not record.result.converged and (not self.batch or len(self.unconverged) < MOST_REASONS):
+            self.unconverged[record.place] = record
+
+    def add_invalid(self, invalid: InvalidInput) -> None:
+        """Count a structure or a file that cannot be relaxed."""
+        self.n_invalid += 1
+        if not self.batch:
+            self.invalid.append(invalid)
 
     @property
-    def total(self) -> int:
-        """The number of structures that have ended."""
-        return self.ended.total()
+    def finished(self) -> int:
+        """The number of structures that have a result."""
+        return self.statuses.total()
 
     @property
     def all_converged(self) -> bool:
-        """Whether nothing that was relaxed, now or before, ended otherwise."""
-        return set(self.ended + self.before) <= {"converged"}
+        """Whether all structures converged, those in the output file included."""
+        return set(self.statuses + self.before) <= {"converged"}
 
     @property
-    def rows(self) -> list[Line]:
-        """The structures in the order of input, if they are few."""
-        return [self._few[place] for place in sorted(self._few)] if self.total <= FEW else []
+    def records(self) -> list[Record]:
+        """The structures in the order of the input; none of a large batch."""
+        return [self._kept[place] for place in sorted(self._kept)] if len(self._kept) == self.finished else []
 
     @property
     def seconds(self) -> float:
-        """How long the run took so far."""
+        """The time of the run so far, s."""
         return time.monotonic() - self._began if self._seconds is None else self._seconds
 
     @property
     def rate(self) -> float:
-        """Structures that end in a second."""
-        return self.total / max(self.seconds, 1e-9)
+        """Finished structures per second."""
+        return self.finished / max(self.seconds, 1e-9)
 
-    def summary(self, output: str | None) -> list[str]:
-        """Return in words what came of it all, written to ``output`` if to anything."""
-        words = []
-        if self.total:
-            others = [f", {n} {status}" for status, n in self.ended.most_common() if status != "converged"]
-            words.append(
-                f"{self.ended['converged']} of {self.total} converged{''.join(others)}; "
+    def lines(self, output: str | None) -> list[str]:
+        """Return the summary as text, for a run that writes to ``output``."""
+        lines = []
+        if self.finished:
+            others = [f", {n} {status}" for status, n in self.statuses.most_common() if status != "converged"]
+            lines.append(
+                f"{self.statuses['converged']} of {self.finished} converged{''.join(others)}; "
                 f"{self.calls} force calls, {self.seconds:.1f} s, {self.rate:.3g} structures/s"
             )
         else:
-            words.append("nothing was relaxed")
+            lines.append("no structures were relaxed")
         if self.before:
-            there = self.before.total()
-            words.append(f"{there} in {output} already, {self.before['converged']} of them converged")
-        if self.given_up:
-            words.append(f"{self.given_up} under way were given up")
-        if self.bad:
-            words.append(f"{self.bad} could not be relaxed")
-        return words
+            n = self.before.total()
+            lines.append(f"{n} already in {output}, {self.before['converged']} of them converged")
+        if self.dropped:
+            lines.append(f"{self.dropped} unfinished structure{_were(self.dropped)} dropped")
+        if self.n_invalid:
+            lines.append(f"{self.n_invalid} invalid input{_were(self.n_invalid)} skipped")
+        return lines
+
+
+def _were(n: int) -> str:
+    return " was" if n == 1 else "s were"

@@ -1,1 +1,1 @@
-"""Structures from files and back."""
+"""Reading, checking and writing structures, and the progress bar."""

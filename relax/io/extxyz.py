@@ -1,4 +1,4 @@
-"""The frames of an extended XYZ file as text: cut apart and counted without being understood."""
+"""Frames of an extended XYZ file as text: they can be split and counted without parsing the atoms."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import IO
 
-__all__ = ["complete", "cut", "remarks"]
+__all__ = ["comment_fields", "complete", "split_frames"]
 
-REMARK = re.compile(r'(?:^|\s)([^\s="]+)=("(?:\\.|[^"\\])*"|\S+)')
+FIELD = re.compile(r'(?:^|\s)([^\s="]+)=("(?:\\.|[^"\\])*"|\S+)')
 """A key and its value in a comment line."""
 
 
-def cut(file: IO[str]) -> Iterator[list[str]]:
-    """Yield the lines of each frame: number of atoms, comment, atoms, and cell vectors if they are there.
+def split_frames(file: IO[str]) -> Iterator[list[str]]:
+    """Yield the lines of each frame: number of atoms, comment, atoms, and cell vectors if present.
 
-    The last frame may be short of lines.  As for ASE, a blank line where a frame is to begin is the end.
+    The last frame may be incomplete.  As in ASE, a blank line in place of a number of atoms ends the file.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def cut(file: IO[str]) -> Iterator[list[str]]:
         try:
             natoms = int(head)
         except ValueError:
-            raise ValueError(f"a number of atoms is to be here, not {head.strip()[:40]!r}") from None
+            raise ValueError(f"expected a number of atoms, found {head.strip()[:40]!r}") from None
         lines = [head, *islice(file, max(natoms, 0) + 1)]
         head = file.readline()
         while head.lstrip().startswith("VEC"):
@@ -38,13 +38,13 @@ def cut(file: IO[str]) -> Iterator[list[str]]:
 
 
 def complete(lines: list[str]) -> bool:
-    """Return whether a frame has all of its lines, to the last character."""
+    """Return whether a frame has all of its lines, including the last line break."""
     return len(lines) >= int(lines[0]) + 2 and lines[-1].endswith("\n")
 
 
-def remarks(lines: list[str]) -> dict[str, str]:
-    """Return what the comment line of a frame says, as ASE writes it, without understanding the values."""
-    found = {}
-    for key, value in REMARK.findall(lines[1]):
-        found[key] = value[1:-1].replace('\\"', '"') if value.startswith('"') else value
-    return found
+def comment_fields(lines: list[str]) -> dict[str, str]:
+    """Return the ``key=value`` pairs in the comment line of a frame, with the values as text."""
+    fields = {}
+    for key, value in FIELD.findall(lines[1]):
+        fields[key] = value[1:-1].replace('\\"', '"') if value.startswith('"') else value
+    return fields

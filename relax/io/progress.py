@@ -17,54 +17,60 @@ T = TypeVar("T")
 
 
 class Bar:
-    """The progress bar of a run; silent where standard error is no terminal."""
+    """A progress bar that counts structures; hidden where standard error is no terminal.
+
+    Parameters
+    ----------
+    bar
+        The display.
+    """
 
     def __init__(self, bar: Progress) -> None:
         self.bar = bar
         self.task = bar.add_task("", total=None)
 
     @property
-    def shown(self) -> bool:
-        """Whether anybody sees it."""
+    def visible(self) -> bool:
+        """Whether the bar is displayed."""
         return not self.bar.disable
 
     def start(self, total: int | None) -> None:
-        """Say how many structures there are, where that is known."""
+        """Set the number of structures, if it is known."""
         self.bar.update(self.task, total=total)
 
-    def say(self, words: str) -> None:
-        """Show what is going on."""
-        self.bar.update(self.task, description=words)
+    def status(self, text: str) -> None:
+        """Show ``text`` beside the bar."""
+        self.bar.update(self.task, description=text)
 
     def advance(self) -> None:
-        """One structure is done."""
+        """Count one more finished structure."""
         self.bar.advance(self.task)
 
-    def pace(self, active: int, ended: int, rate: float, left: int | None) -> None:
-        """Say how a batch goes.
+    def update(self, active: int, finished: int, rate: float, left: int | None) -> None:
+        """Show the speed of a run and the time left.
 
         Parameters
         ----------
-        active, ended
-            Structures that are under way, and that have ended.
+        active, finished
+            Number of structures that are being relaxed, and that are done.
         rate
-            Structures that end in a second.
+            Finished structures per second.
         left
-            Structures that have not ended, where that is known.
+            Number of structures that are not done, if it is known.
         """
-        words = f"{active} active"
-        if ended:
-            words += f"  {rate:.3g} structures/s"
+        text = f"{active} active"
+        if finished:
+            text += f"  {rate:.3g} structures/s"
             if left is not None:
                 seconds = round(left / rate)
-                words += f"  {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
-        self.say(words)
+                text += f"  {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+        self.status(text)
 
 
 @contextmanager
 def progress() -> Iterator[Bar]:
-    """Show a progress bar on standard error, gone without a trace at the end of the block."""
-    # The stream itself: what loading a model hushes must not be the bar.
+    """Show a progress bar on standard error; it is erased at the end of the block."""
+    # The stream itself, since the output of a model that loads is silenced by replacing sys.stderr.
     console = Console(file=sys.stderr)
     with Progress(
         MofNCompleteColumn(),
@@ -72,7 +78,7 @@ def progress() -> Iterator[Bar]:
         TextColumn("{task.description}", markup=False),
         console=console,
         transient=True,
-        # What is printed meanwhile goes above the bar, but on to where it is for if that is elsewhere.
+        # Printed lines go above the bar on a terminal, and must still reach a file or a pipe.
         redirect_stdout=sys.stdout.isatty(),
         refresh_per_second=5,
         disable=not sys.stderr.isatty() or console.is_dumb_terminal,
@@ -98,5 +104,5 @@ def tracked(results: Iterable[T], total: int | None, active: Callable[[], int]) 
         for ended, result in enumerate(results, 1):
             bar.advance()
             rate = ended / max(time.monotonic() - began, 1e-9)
-            bar.pace(active(), ended, rate, None if total is None else total - ended)
+            bar.update(active(), ended, rate, None if total is None else total - ended)
             yield result

@@ -1,124 +1,184 @@
-"""The file that a batch adds its structures to as they end, each whole or not at all."""
+"""The output of a run: a file that is written at the end, or one that grows by each finished structure."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from ase import Atoms
 
-from relax.core.errors import UsageError
-from relax.io.extxyz import complete, cut, remarks
-from relax.io.structures import text
+from relax.core.errors import InvalidStructure, UsageError
+from relax.io.extxyz import comment_fields, complete, split_frames
+from relax.io.write import extxyz_text, write_structures
 
-__all__ = ["Output"]
+__all__ = ["ResultsFile", "WholeFile"]
 
 
-class Output:
-    """An extended XYZ file that grows; a context, which opens it and closes it.
+class WholeFile:
+    """An output file that is written as a whole when it is closed, in any format that ASE writes.
+
+    Parameters
+    ----------
+    name
+        The file.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.frames: list[Atoms] = []
+
+    def rehearse(self, frames: Sequence[Atoms]) -> None:
+        """Find out whether ``frames`` can be written, and write nothing.
+
+        Raises
+        ------
+        UsageError
+            They cannot.
+        """
+        self._write(frames, rehearse=True)
+
+    def add(self, frame: Atoms) -> None:
+        """Take one more structure."""
+        self.frames.append(frame)
+
+    def close(self) -> None:
+        """Write the structures; without any, there is no file.
+
+        Raises
+        ------
+        UsageError
+            The file cannot be written.
+        """
+        if self.frames:
+            self._write(self.frames)
+
+    def _write(self, frames: Sequence[Atoms], rehearse: bool = False) -> None:
+        try:
+            write_structures(self.name, frames, rehearse)
+        except InvalidStructure as error:
+            raise UsageError(f"--output {self.name}: {error}") from error
+
+
+class ResultsFile:
+    """An extended XYZ file that grows by whole structures, and from which a run can resume.
 
     Parameters
     ----------
     name
         The file.
     rule
-        The rule and its settings, which those of the structures that are there already are to be.
+        The rule and its settings.  Structures that are already in the file must have the same.
     options
-        What else was asked of them, and is to be the same.
+        The other options that decide the result, likewise.
 
     Attributes
     ----------
-    before
-        How many structures ended in which way before this run.
+    finished_before
+        How many structures ended with each status before this run.
 
     Raises
     ------
     UsageError
-        The file is there, and is not what a run by this rule with these options has left.
+        The file exists, and was not written by a run with this rule and these options.
     """
 
     def __init__(self, name: str, rule: str, options: str) -> None:
         self.name, self.path = name, Path(os.path.realpath(name))
-        self.before: Counter[str] = Counter()
+        self.finished_before: Counter[str] = Counter()
         self._sources: Counter[str] = Counter()
         self._end = 0
         if self.path.exists():
             try:
-                self._look(rule, options)
+                self._scan(rule, options)
             except (OSError, ValueError) as error:
-                raise UsageError(f"--output {name}: nothing to go on with: {error}") from None
+                raise UsageError(
+                    f"--output {name}: cannot resume from this file: {error}; name another file"
+                ) from None
 
-    def _look(self, rule: str, options: str) -> None:
-        """Take note of the structures that are there, and of where the last whole one ends."""
+    def _scan(self, rule: str, options: str) -> None:
+        """Count the structures in the file, and find the end of the last complete one."""
         if not self.path.is_file():
             raise ValueError("it is not a plain file")
-        # A character a byte, so that lengths are places in the file.
+        # In latin-1 each character is one byte, so that lengths of text are offsets in the file.
         with open(self.path, encoding="latin-1", newline="\n") as file:
-            for lines in cut(file):
+            for lines in split_frames(file):
                 if not complete(lines):
                     return
-                said = {key: _unicode(value) for key, value in remarks(lines).items()}
-                if "source" not in said or "relax_rule" not in said:
-                    raise ValueError(f"frame {self.before.total()} is not of relax run --output")
-                if sorted(said["relax_rule"].split()) != sorted(rule.split()):
-                    raise ValueError(f"it is of the rule {said['relax_rule']!r}, not {rule!r}")
-                if said.get("relax_options") != options:
-                    raise ValueError(f"it is of a run with {said.get('relax_options')}, not {options}")
-                self._sources[said["source"]] += 1
-                self.before[said.get("relax_status", "running")] += 1
+                fields = {key: _unicode(value) for key, value in comment_fields(lines).items()}
+                if "source" not in fields or "relax_rule" not in fields:
+                    raise ValueError(f"frame {self.finished_before.total()} was not written by relax run")
+                _compare("rule", fields["relax_rule"], rule)
+                _compare("options", fields.get("relax_options", ""), options)
+                self._sources[fields["source"]] += 1
+                self.finished_before[fields.get("relax_status", "running")] += 1
                 self._end += sum(map(len, lines))
 
-    def take(self, source: str) -> bool:
-        """Return whether the structure ``source`` is there; one that is there once is taken once."""
-        there = self._sources[source] > 0
-        if there:
-            self._sources[source] -= 1
-        return there
+    def already_done(self, source: str) -> bool:
+        """Return whether the structure ``source`` is in the file.
 
-    def __enter__(self) -> Self:
+        Each structure in the file counts once: where an input is named twice and is there once, the second
+        is still to be relaxed.
+        """
+        found = self._sources[source] > 0
+        if found:
+            self._sources[source] -= 1
+        return found
+
+    def open(self) -> None:
+        """Open the file, and drop an incomplete last structure.
+
+        Raises
+        ------
+        UsageError
+            The file cannot be opened for writing.
+        """
         try:
-            self._file = open(self.path, "r+b" if self.path.exists() else "xb", buffering=0)
-            self._cut_off()
+            mode = "r+b" if self.path.exists() else "xb"
+            self._file = open(self.path, mode, buffering=0)  # noqa: SIM115 - close() closes it
+            self._truncate()
         except OSError as error:
             raise UsageError(f"--output {self.name}: {error.strerror}") from None
-        return self
 
-    def _cut_off(self) -> None:
-        """Drop what comes after the last whole frame."""
+    def _truncate(self) -> None:
+        """Drop what comes after the last complete structure."""
         self._file.truncate(self._end)
         self._file.seek(self._end)
 
     def add(self, frame: Atoms) -> None:
-        """Write one more structure, whole or not at all.
+        """Write one more structure, completely or not at all.
 
         Raises
         ------
         InvalidStructure
             The format cannot hold it.
         UsageError
-            The file cannot be written any more.
+            The file is no longer writable.
         """
-        data = memoryview(text(frame).encode(errors="surrogateescape"))
+        data = memoryview(extxyz_text(frame).encode(errors="surrogateescape"))
         end = self._end + len(data)
         try:
             while data:
                 data = data[self._file.write(data) :]
             self._end = end
         except BaseException as error:  # Ctrl-C and a full disk alike
-            self._cut_off()
+            self._truncate()
             if isinstance(error, OSError):
                 raise UsageError(f"--output {self.name}: {error.strerror}") from error
             raise
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the file; without any structure, it is removed."""
         self._file.close()
         if self._end == 0:
             self.path.unlink()
+
+
+def _compare(what: str, written: str, wanted: str) -> None:
+    """Raise ValueError if two lists of words differ in more than their order."""
+    if sorted(written.split()) != sorted(wanted.split()):
+        raise ValueError(f"it was written with the {what} {written!r}, not {wanted!r}")
 
 
 def _unicode(value: str) -> str:

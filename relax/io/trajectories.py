@@ -1,4 +1,4 @@
-"""Trajectory files of a run: where each one goes, whole or not at all."""
+"""Trajectory files of a run: their names, and how they are written."""
 
 from __future__ import annotations
 
@@ -9,56 +9,57 @@ from pathlib import Path
 
 from relax.core.errors import UsageError
 
-__all__ = ["recording", "trajectories"]
+__all__ = ["trajectory_file", "trajectory_paths"]
 
 
-def trajectories(asked: str | None, sources: Sequence[str], files: Sequence[str]) -> list[Path | None]:
-    """Return where the trajectory of each structure goes, making the folder where one is asked for.
+def trajectory_paths(target: str | None, sources: Sequence[str], files: Sequence[str]) -> list[Path | None]:
+    """Return the trajectory file of each structure; the folder is made if it does not exist.
 
     Parameters
     ----------
-    asked
-        A folder, or a file in ``.traj`` for one structure; None for no trajectories.
+    target
+        A folder, or a ``.traj`` file for one structure; None for no trajectories.
     sources
-        What the structures are called.
+        The names of the structures.
     files
-        The files they are from, none of which is to be overwritten.
+        The input files, which must not be overwritten.
 
     Raises
     ------
     UsageError
-        That cannot be.
+        There is one file for several structures, the folder cannot be made, or an input file would be
+        overwritten.
     """
-    if asked is None:
+    if target is None:
         return [None] * len(sources)
-    target = Path(asked)
-    if target.suffix == ".traj" and not target.is_dir():
+    folder = Path(target)
+    if folder.suffix == ".traj" and not folder.is_dir():
         if len(sources) > 1:
             raise UsageError(
-                f"--trajectory {target}: there are {len(sources)} structures, name a folder for them"
+                f"--trajectory {folder} is one file for {len(sources)} structures; name a folder"
             )
-        return [target]
+        return [folder]
     try:
-        target.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--trajectory {target}: {error.strerror}") from None
+        raise UsageError(f"--trajectory {folder}: {error.strerror}") from None
     inputs = {os.path.realpath(file) for file in files}
     paths: list[Path | None] = []
     for source in sources:
         stem = Path(source).name.replace("#", "-")
-        path, n = target / f"{stem}.traj", 1
+        path, n = folder / f"{stem}.traj", 1
         while path in paths:
             n += 1
-            path = target / f"{stem}-{n}.traj"
+            path = folder / f"{stem}-{n}.traj"
         if os.path.realpath(path) in inputs:
-            raise UsageError(f"--trajectory {target}: {path} would overwrite an input file")
+            raise UsageError(f"--trajectory {folder}: {path} would overwrite an input file")
         paths.append(path)
     return paths
 
 
 @contextlib.contextmanager
-def recording(path: Path | None) -> Iterator[Path | None]:
-    """Lend a file beside ``path`` to write a trajectory to, and move it there at the end."""
+def trajectory_file(path: Path | None) -> Iterator[Path | None]:
+    """Yield the name of a temporary file, which is renamed to ``path`` at the end if it holds a frame."""
     if path is None:
         yield None
         return

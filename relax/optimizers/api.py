@@ -60,6 +60,7 @@ def relax(
     RuntimeError
         The atoms have no calculator.
     """
+    from relax.calculators.potentials import batched_calculator
     from relax.calculators.registry import load
     from relax.optimizers.named import OPTIMIZERS
 
@@ -70,7 +71,10 @@ def relax(
     criteria = {
         "smax": smax, "energy_change": energy_change, "displacement": displacement, "timeout": timeout,
     }  # fmt: skip
-    with OPTIMIZERS[rule](atoms, logfile=logfile, trajectory=trajectory, **options) as optimizer:
+    with (
+        batched_calculator(atoms),
+        OPTIMIZERS[rule](atoms, logfile=logfile, trajectory=trajectory, **options) as optimizer,
+    ):
         optimizer.run(fmax, steps, **criteria)
         result: Result = optimizer.result
         return result

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.filters import FrechetCellFilter, OptimizableFilter, UnitCellFilter
 from ase.utils.abc import Optimizable
 
-from relax.calculators.base import Evaluation
+from relax.calculators.base import Evaluation, stress_matrix
 from relax.core.result import Stop
 from relax.core.segments import Segments
 from relax.engine.arrays import Gradients, Place
@@ -129,7 +129,7 @@ class AseRows:
         if stress is None:
             stress = getattr(self.images[0].calc, "results", {}).get("stress")
         return Evaluation(
-            np.array([float(energy.item())]), -g.astype(float).reshape(-1, 3), known_stress(stress)[None]
+            np.array([float(energy.item())]), -g.astype(float).reshape(-1, 3), stress_matrix(stress)[None]
         )
 
     def values(self, evaluation: Evaluation) -> np.ndarray:
@@ -194,16 +194,3 @@ class AseRows:
     def rigid_body(self, s: int) -> tuple[np.ndarray, bool]:
         atoms = self.images[0]
         return atoms.positions, not atoms.pbc.any()
-
-
-def known_stress(stress: Any) -> np.ndarray:
-    """Return a stress (6,) or (3, 3), eV/A^3, as a matrix; NaN where it is neither."""
-    from ase.stress import voigt_6_to_full_3x3_stress
-
-    try:
-        found = np.asarray(stress, float)
-    except (TypeError, ValueError):
-        found = np.zeros(0)
-    if found.shape == (6,):
-        found = voigt_6_to_full_3x3_stress(found)
-    return found if found.shape == (3, 3) else np.full((3, 3), np.nan)

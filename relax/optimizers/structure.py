@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 
-from relax.calculators.base import Evaluation
+from relax.calculators.base import Evaluation, stress_matrix
 from relax.core.result import Stop
 from relax.engine.arrays import Start
 from relax.engine.coordinates import BatchCoordinates
@@ -17,7 +17,7 @@ from relax.engine.entries import prepare
 from relax.engine.history import BatchSanity, Sanity, Snapshot
 from relax.geometry.cell import CellFreedom, StepScale
 from relax.geometry.sanity import Integrity
-from relax.optimizers.ase_rows import AseRows, ImageSanity, images_of, known_stress
+from relax.optimizers.ase_rows import AseRows, ImageSanity, images_of
 
 __all__ = ["AseStructure", "AtomsStructure", "KeptResults", "check_images", "in_place"]
 
@@ -63,7 +63,7 @@ class AtomsStructure:
         forces = numbers("forces", atoms.get_forces(apply_constraint=False), (len(atoms), 3))
         energy = self._energy()
         if stress is None:
-            stress = known_stress(getattr(atoms.calc, "results", {}).get("stress"))
+            stress = stress_matrix(getattr(atoms.calc, "results", {}).get("stress"))
         return Evaluation(numbers("energy", energy, (1,)), forces, stress[None])
 
     def _energy(self) -> Any:

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from relax.calculators.base import Evaluation, Geometry
+from relax.calculators.base import Evaluation, Geometry, stress_matrix
 from relax.calculators.registry import unsupported
 from relax.calculators.splitting import finite, parts, unknown
 from relax.core.errors import UnsupportedStructure, one_line
@@ -73,7 +73,11 @@ class SequentialCalculator:
             calculator.reset()
         forces = _checked_array("forces", calculator.get_forces(atoms), (len(atoms), 3))
         energy = _checked_array("energy", self._energy(atoms), ())
-        return float(energy), forces, self._stress(atoms) if stress else np.full((3, 3), np.nan)
+        if stress:
+            return float(energy), forces, self._stress(atoms)
+        # Some calculators compute it with the forces: what costs nothing is reported.
+        known = getattr(calculator, "results", {}).get("stress") if atoms.pbc.any() else None
+        return float(energy), forces, stress_matrix(known)
 
     def _energy(self, atoms: Atoms) -> Any:
         try:  # the energy whose derivatives are the forces, if the calculator has several

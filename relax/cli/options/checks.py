@@ -1,0 +1,80 @@
+"""Checks of the options of ``relax run`` together, and of the files that they name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relax.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from relax.cli.options.run_options import RunOptions
+
+__all__ = ["check_together"]
+
+
+def check_together(options: RunOptions) -> None:
+    """Raise UsageError for options that do not work together, or not here."""
+    from relax.calculators.registry import check_name
+    from relax.core.errors import CalculatorError
+
+    _check_conflicts(options)
+    if options.batch:
+        _check_batch(options)
+    try:
+        check_name(options.calculator, options.device, options.dtype, options.head)
+    except CalculatorError as error:
+        raise UsageError(str(error)) from None
+    _check_paths(options)
+
+
+def _check_conflicts(options: RunOptions) -> None:
+    """Check options that exclude each other."""
+    from relax.rules import RULES
+
+    if options.metric and RULES[options.rule]().stiffness is not None:
+        raise UsageError(f"--metric is not for {options.rule}, which is always preconditioned; leave it out")
+    if options.rattle and options.symmetry == "keep":
+        raise UsageError("--rattle breaks the symmetry that --symmetry keep preserves; give one of them")
+    if options.hydrostatic and options.constant_volume:
+        raise UsageError("--hydrostatic and --constant-volume together fix the cell; give one of them")
+    if options.pressure and options.constant_volume:
+        raise UsageError("--pressure has no effect with --constant-volume; give one of them")
+
+
+def _check_batch(options: RunOptions) -> None:
+    """Check what is different with ``--batch``."""
+    for flag in ("--trajectory", "--logfile"):
+        if flag in dict(options.output_files()):
+            raise UsageError(f"{flag} does not work with --batch; leave out one of them")
+    if options.resume and options.output is None:
+        raise UsageError("--resume needs --output: the file to continue")
+    if options.output is None:
+        return
+    if Path(options.output).suffix not in (".extxyz", ".xyz"):
+        raise UsageError(
+            f"--output {options.output}: --batch writes extended XYZ only; give a name in .extxyz or .xyz"
+        )
+
+
+def _check_paths(options: RunOptions) -> None:
+    """Check that the outputs can be written and overwrite nothing."""
+    inputs = {os.path.realpath(file) for file in options.files}
+    flags: dict[str, str] = {}
+    for flag, path in options.output_files():
+        real = os.path.realpath(path)
+        if real in inputs:
+            raise UsageError(f"{flag} {path} would overwrite an input file; give another name")
+        if real in flags:
+            raise UsageError(f"{flags[real]} and {flag} are the same file, {path}; give two names")
+        flags[real] = flag
+        folder = Path(real).parent
+        if not folder.is_dir():
+            raise UsageError(f"{flag} {path}: there is no folder {folder}; create it first")
+        if not os.access(folder, os.W_OK):
+            raise UsageError(f"{flag} {path}: no permission to write in {folder}; give another folder")
+    if options.batch and not options.resume and options.output and os.path.exists(options.output):
+        raise UsageError(
+            f"--output {options.output} exists; add --resume to continue it, or give another name"
+        )

@@ -1,0 +1,164 @@
+"""Where the results of a run come from: one structure after another, or many together.
+
+Modules are imported where they are used: the command imports this one to show its help.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
+
+from relax.cli.inputs import Record
+from relax.cli.options import RunOptions
+from relax.core.errors import InvalidStructure, UsageError
+
+if TYPE_CHECKING:
+    from relax.core.result import Result
+    from relax.io.progress import Bar
+
+__all__ = ["Outcome", "open_log", "relax_one_by_one", "relax_together"]
+
+Outcome: TypeAlias = "tuple[Record, Result | InvalidStructure]"
+"""A structure with its result, or with the reason why it cannot be relaxed."""
+
+
+def relax_together(
+    options: RunOptions, records: Iterator[Record], active: Mapping[int, Record], potential: Any
+) -> Iterator[Outcome]:
+    """Relax structures in a batch, and yield each when it is finished.
+
+    Parameters
+    ----------
+    options
+        The options of the run.
+    records
+        The structures, which are read when there is room for them.
+    active
+        Those that were taken from ``records``, by their place.
+    potential
+        What computes energies, forces and stresses.
+    """
+    from relax.engine.api import relax_many
+
+    keywords = options.optimizer_kwargs(options.cell)
+    freedom = keywords.pop("cell")
+    for relaxed in relax_many(
+        (record.atoms for record in records), potential, options.rule,
+        fmax=options.fmax, steps=options.steps, smax=options.smax,
+        timeout=options.timeout, budget=options.budget,
+        cell=lambda atoms: freedom if atoms.pbc.any() else False,
+        **keywords,
+    ):  # fmt: skip
+        record, result = active[relaxed.index], relaxed.result
+        record.atoms = relaxed.atoms
+        yield record, InvalidStructure(result.reason) if result.status == "refused" else result
+
+
+def open_log(path: str) -> IO[str]:
+    """Open a log file for writing, line by line.
+
+    Raises
+    ------
+    UsageError
+        It cannot be opened.
+    """
+    try:
+        return open(path, "w", buffering=1)
+    except OSError as error:
+        raise UsageError(f"--logfile {path}: {error.strerror}") from None
+
+
+def relax_one_by_one(
+    options: RunOptions,
+    records: Iterator[tuple[Record, Path | None]],
+    calculator: Any,
+    log: IO[str] | None,
+    bar: Bar,
+) -> Iterator[Outcome]:
+    """Relax structures one after another with the ASE optimizer of the rule, and yield each.
+
+    A structure that is interrupted is yielded too, before the interruption goes on.
+
+    Parameters
+    ----------
+    options
+        The options of the run.
+    records
+        The structures, each with its trajectory file.
+    calculator
+        The ASE calculator.
+    log
+        The log file; it is closed at the end.
+    bar
+        The progress bar.
+    """
+    from relax.io.trajectories import trajectory_file
+
+    with log or contextlib.nullcontext():
+        for record, path in records:
+            result: Result | InvalidStructure
+            interruption: BaseException | None = None
+            with trajectory_file(path) as part:
+                try:
+                    optimizer = _optimizer(options, record, calculator, log, part)
+                except InvalidStructure as error:
+                    result = error
+                else:
+                    _show_steps(optimizer, record, bar)
+                    try:
+                        optimizer.run(options.fmax, options.steps, smax=options.smax, timeout=options.timeout)
+                    except BaseException as error:
+                        interruption = error
+                    result = optimizer.result
+                    optimizer.close()
+            yield record, result
+            if interruption:
+                raise interruption
+
+
+def _optimizer(
+    options: RunOptions, record: Record, calculator: Any, log: IO[str] | None, trajectory: Path | None
+) -> Any:
+    """Return the optimizer of a structure.
+
+    Raises
+    ------
+    InvalidStructure
+        The calculator does not support the structure, or it lacks the cell or the symmetry that the options
+        need.
+    """
+    from relax.calculators.registry import unsupported
+    from relax.optimizers import OPTIMIZERS
+
+    if reason := unsupported(calculator, record.atoms):
+        raise InvalidStructure(reason)
+    # The calculator may hold the results of an equal structure, and no call would be counted.
+    if hasattr(calculator, "reset"):
+        calculator.reset()
+    record.atoms.calc = calculator
+    if log:
+        log.write(f"# {record.source}\n")
+    try:
+        return OPTIMIZERS[options.rule](
+            record.atoms,
+            logfile=log,
+            trajectory=trajectory and str(trajectory),
+            **options.optimizer_kwargs(record.with_cell),
+        )
+    except ValueError as error:
+        raise InvalidStructure(" ".join(str(error).split())) from error
+
+
+def _show_steps(optimizer: Any, record: Record, bar: Bar) -> None:
+    """Show the steps of a structure beside the progress bar, from now on."""
+    state = optimizer.optimizable
+
+    def show() -> None:
+        stress = f"  stress {state.smax:.3g} GPa" if record.with_cell else ""
+        calls = f"step {optimizer.nsteps}  calls {state.force_calls}"
+        bar.status(f"{record.formula}  {calls}  fmax {state.fmax:.3g} eV/A{stress}")
+
+    bar.status(record.formula)
+    optimizer.attach(show)

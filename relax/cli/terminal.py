@@ -1,0 +1,47 @@
+"""What the command writes to the terminal, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["BAD_INPUT", "OK", "UNCONVERGED", "print_json", "print_table", "warn"]
+
+OK, UNCONVERGED, BAD_INPUT = 0, 1, 2
+"""Exit codes: all structures converged; some did not; wrong options, or invalid structures or files."""
+
+
+def warn(message: str) -> None:
+    """Print one line on standard error."""
+    print(f"relax: {message}", file=sys.stderr)
+
+
+def print_json(value: Any, indent: int | None = None) -> None:
+    """Print ``value`` as JSON, on one line unless ``indent`` is given."""
+    print(json.dumps(_finite(value), indent=indent), flush=True)
+
+
+def _finite(value: Any) -> Any:
+    """Return ``value`` without infinities and NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def print_table(table: Callable[[int], RenderableType]) -> None:
+    """Print what ``table`` returns for the width of the terminal in columns."""
+    from rich.console import Console
+
+    # A pipe has no width, and a table that is cut at 80 columns would lose its numbers.
+    console = Console(width=None if sys.stdout.isatty() else 1000)
+    console.print(table(console.width))

@@ -1,0 +1,74 @@
+"""Whether a structure can be relaxed at all."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixScaled
+
+from relax.core.errors import InvalidStructure
+from relax.geometry.neighbors import pairs, vectors
+
+__all__ = ["check_structure"]
+
+OVERLAP = 0.1
+"""Distance (A) below which two atoms overlap."""
+
+PAIR_CUTOFF = 1.5
+"""Distance (A) of the pairs that are searched: neighbour lists are slow for cutoffs far below this."""
+
+
+def check_structure(atoms: Atoms) -> None:
+    """Raise InvalidStructure if ``atoms`` cannot be relaxed.
+
+    Raises
+    ------
+    InvalidStructure
+        There are no atoms; a position or the cell is not finite; the cell is flat along a periodic
+        direction; a site is partly occupied; two atoms, or an atom and its own image, are nearer than
+        :data:`OVERLAP`; or no atom is free to move.
+    """
+    if len(atoms) == 0:
+        raise InvalidStructure("there are no atoms")
+    if not np.isfinite(atoms.positions).all():
+        i = int(np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))[0])
+        raise InvalidStructure(f"the position of atom {i} ({atoms.symbols[i]}) is {atoms.positions[i]}")
+    if not np.isfinite(atoms.cell.array).all():
+        raise InvalidStructure("the cell is not finite")
+    periodic = atoms.cell.array[atoms.pbc]
+    if len(periodic) and np.linalg.matrix_rank(periodic) < len(periodic):
+        raise InvalidStructure("the cell is flat along a periodic direction; give it a vector there")
+    _check_occupancy(atoms)
+    _check_distances(atoms)
+    if _all_fixed(atoms):
+        raise InvalidStructure("all atoms are fixed; free at least one of them")
+
+
+def _check_distances(atoms: Atoms) -> None:
+    try:
+        first, second, shifts = pairs(atoms.positions, atoms.cell.array, atoms.pbc, PAIR_CUTOFF)
+    except ValueError as error:
+        raise InvalidStructure(str(error)) from error
+    distances = np.linalg.norm(vectors(atoms.positions, first, second, shifts, atoms.cell.array), axis=1)
+    overlaps = np.flatnonzero(distances < OVERLAP)
+    if len(overlaps):
+        i, j = first[overlaps[0]], second[overlaps[0]]
+        pair = f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]})"
+        if i == j:
+            pair = f"atom {i} ({atoms.symbols[i]}) and its periodic image"
+        raise InvalidStructure(f"{pair} overlap: they are {distances[overlaps[0]]:.3f} A apart")
+
+
+def _check_occupancy(atoms: Atoms) -> None:
+    for site, shares in (atoms.info.get("occupancy") or {}).items():
+        if len(shares) > 1 or sum(shares.values()) < 0.999:
+            elements = ", ".join(f"{symbol} {share:g}" for symbol, share in shares.items())
+            raise InvalidStructure(f"site {site} is partly occupied ({elements}); give an ordered structure")
+
+
+def _all_fixed(atoms: Atoms) -> bool:
+    forces = np.ones((len(atoms), 3)) * [1.0, 2**0.5, 3**0.5]  # along no line or plane of a crystal
+    for constraint in atoms.constraints:
+        if isinstance(constraint, FixAtoms | FixCartesian | FixScaled | FixedLine | FixedPlane):
+            constraint.adjust_forces(atoms, forces)
+    return not forces.any()

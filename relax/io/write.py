@@ -1,0 +1,113 @@
+"""Structures to files: whole files or none."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write as ase_write
+from ase.io.formats import UnknownFileTypeError, filetype
+
+from relax.core.errors import InvalidStructure, one_line
+
+__all__ = ["extxyz_text", "snapshot", "write_structures"]
+
+STALE = (
+    *("energy", "free_energy", "forces", "stress", "magmoms"),
+    *("spacegroup", "spacegroup_kinds", "unit_cell", "occupancy"),
+)
+"""Names of what an input file says about the unrelaxed structure."""
+
+
+def snapshot(atoms: Atoms, **info: Any) -> Atoms:
+    """Return a copy of ``atoms`` with ``info`` and with the results that its calculator has for it.
+
+    The calculator is not called.  What the input file says about the unrelaxed structure, such as the
+    space group in a CIF, is left out.
+    """
+    copy: Atoms = atoms.copy()
+    results = {}
+    for name in ("energy", "forces", "stress"):
+        try:
+            value = atoms.calc.get_property(name, atoms, allow_calculation=False)
+        except Exception:  # calculators raise different errors for a property that they do not have
+            value = None
+        if value is not None:
+            results[name] = float(value) if name == "energy" else np.array(value, dtype=float)
+    for name in STALE:
+        copy.info.pop(name, None)
+        copy.arrays.pop(name, None)
+    copy.info.update(info)
+    copy.calc = SinglePointCalculator(copy, **results) if results else None
+    return copy
+
+
+def write_structures(path: str | Path, frames: Sequence[Atoms], rehearse: bool = False) -> None:
+    """Write ``frames`` to ``path`` in the format of its name.  The file appears complete or not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    frames
+        The structures.
+    rehearse
+        Do everything but put the file in its place, to find errors before a long run.
+
+    Raises
+    ------
+    InvalidStructure
+        The folder does not exist or is not writable, ``path`` is no plain file, or the format cannot hold
+        the frames.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise InvalidStructure("this is not a plain file; give another name")
+    if not path.parent.is_dir():
+        raise InvalidStructure(f"there is no folder {path.parent}; create it first")
+    try:
+        file_format = filetype(path.name, read=False)
+    except UnknownFileTypeError:
+        raise InvalidStructure("ASE does not know this format; give a name ending in .extxyz") from None
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".relax-") as folder, _drop_unwritable():
+            part = Path(folder, path.name)
+            ase_write(part, list(frames), format=file_format)
+            if not rehearse:
+                os.replace(part, path)
+    except Exception as error:
+        raise InvalidStructure(f"cannot be written: {one_line(error)}") from error
+
+
+def extxyz_text(frame: Atoms) -> str:
+    """Return ``frame`` in extended XYZ.
+
+    Raises
+    ------
+    InvalidStructure
+        The format cannot hold it.
+    """
+    file = io.StringIO()
+    try:
+        with _drop_unwritable():
+            ase_write(file, frame, format="extxyz")
+    except Exception as error:
+        raise InvalidStructure(f"cannot be written: {one_line(error)}") from error
+    return file.getvalue()
+
+
+@contextlib.contextmanager
+def _drop_unwritable() -> Iterator[None]:
+    """Let ASE leave out metadata that a format cannot hold, without a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Skipping unhashable information", UserWarning)
+        yield
