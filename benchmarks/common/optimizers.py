@@ -31,7 +31,7 @@ from benchmarks.common.optimizer_names import (
     read_settings,
     split_names,
 )
-from relax import CellFreedom
+from relax import CellFreedom, RuleOptimizer
 from relax.core.parameters import parameters
 from relax.core.rule import Rule
 from relax.optimizers.restart import described
@@ -78,13 +78,20 @@ def make_optimizer(name: str, atoms: Atoms, system: System) -> Optimizer:
     """Return the optimizer of ``atoms``, with their cell if ``system`` is ``CRYSTALS``."""
     name, cell = ALIASES.get(name, name), system is System.CRYSTALS
     if not is_foreign(name):
-        named, settings = read_settings(name)
-        return named(atoms, logfile=None, **({"cell": True} if cell else {}), **settings)
+        return make_ours(name, atoms, cell)
     target = FrechetCellFilter(atoms) if cell else atoms
     if name == TUNED_PRECON or (name == PRECON and cell):
         return tuned_precon(target)
     made: Optimizer = ase_class(name.removeprefix("ase:"))(target, logfile=None)
     return made
+
+
+def make_ours(name: str, atoms: Atoms, cell: bool) -> RuleOptimizer:
+    """Return an optimizer of relax, with the settings in its name."""
+    named, settings = read_settings(name)
+    if cell:
+        return named(atoms, logfile=None, cell=True, **settings)
+    return named(atoms, logfile=None, **settings)
 
 
 def tuned_precon(target: Atoms | FrechetCellFilter) -> Optimizer:
@@ -132,9 +139,9 @@ def settings_text(name: str, system: System) -> str:
     named, settings = read_settings(name)
     others = [f"{k}={v!r}" for k, v in settings.items() if k not in parameters(named.rule_class)]
     if system is System.POSITIONS:
-        made = make_optimizer(name, Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]), system)
+        made = make_ours(name, Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]), cell=False)
         return ", ".join([described(made.rule), *others])
-    made = make_optimizer(name, Atoms("Cu", cell=[4, 4, 4], pbc=True), system)
+    made = make_ours(name, Atoms("Cu", cell=[4, 4, 4], pbc=True), cell=True)
     freedom = CellFreedom(max_strain=innermost(made.rule).max_strain)
     checks = [repr(made.check)] if made.check else []
     return ", ".join([described(made.rule), repr(freedom), *checks, *others])

@@ -14,7 +14,7 @@ what is in the files.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -50,12 +50,12 @@ from relax.calculators.registry import load
 RATTLES = (0.0, 0.05)
 
 
-def in_processes(tasks: list[Task], calculator: str, jobs: int) -> Iterator[tuple[Key, End]]:
+def in_processes(tasks: list[Task], calculator: str, jobs: int) -> Generator[tuple[Key, End]]:
     """Yield each run when it has ended."""
     return processes.in_processes(run_task, tasks, jobs, prepare_process, (calculator,))
 
 
-def follow(tasks: list[Task], calculator: str, jobs: int) -> Iterator[tuple[Key, End]]:
+def follow(tasks: list[Task], calculator: str, jobs: int) -> Generator[tuple[Key, End]]:
     """Yield each run when it has ended, and show on stderr how many have."""
     with progress("crystals", len(tasks)) as (console, advance):
         for done, (key, end) in enumerate(in_processes(tasks, calculator, jobs), 1):
@@ -120,8 +120,8 @@ def main(
             journal = Journal(out, header(crystals, protocol), resume, take or ())
             results = measure(crystals, protocol, names, rattles, journal, jobs)
         show(page(results), table)
-        if plot is not None or out is not None:
-            draw(results, plot or out)
+        if (figure := plot or out) is not None:
+            draw(results, figure)
 
 
 def prepare(source: Source, seed: int, calculator: str) -> tuple[list[Atoms], list[str]]:
@@ -151,18 +151,11 @@ def measure(
     missing = journal.missing(keys)
     groups = [group_of(atoms) for atoms in crystals]
     place = {atoms.info["name"]: i for i, atoms in enumerate(crystals)}
-    tasks = [
-        Task(
-            key,
-            rattled(crystals[i], key.rattle, protocol.seed, i),
-            groups[i],
-            protocol.fmax,
-            protocol.cap,
-        )
-        for key in keys
-        if key in missing
-        for i in [place[key.structure]]
-    ]
+    tasks = []
+    for key in (key for key in keys if key in missing):
+        i = place[key.structure]
+        start = rattled(crystals[i], key.rattle, protocol.seed, i)
+        tasks.append(Task(key, start, groups[i], protocol.fmax, protocol.cap))
     if tasks:
         with closing(follow(tasks, protocol.calculator, jobs)) as runs:
             for key, end in runs:

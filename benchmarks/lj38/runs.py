@@ -25,7 +25,7 @@ class Part(NamedTuple):
     """Some of the starts (n, atoms, 3) of one optimizer."""
 
     optimizer: str
-    index: int
+    number: int
     starts: np.ndarray
 
 
@@ -33,7 +33,7 @@ class Done(NamedTuple):
     """How the runs of a part, or of an optimizer, ended, and the seconds they took."""
 
     optimizer: str
-    index: int
+    number: int
     ends: Ends
     seconds: float
 
@@ -52,7 +52,7 @@ def run_part(part: Part) -> Done:
     """Run a part."""
     began = time.perf_counter()
     ends = run_optimizer(part.optimizer, part.starts, STOP, CAP)
-    return Done(part.optimizer, part.index, ends, time.perf_counter() - began)
+    return Done(part.optimizer, part.number, ends, time.perf_counter() - began)
 
 
 def parts_of(name: str, starts: np.ndarray) -> list[Part]:
@@ -68,7 +68,7 @@ def run_all(names: Sequence[str], starts: np.ndarray, jobs: int) -> Generator[Do
     done: dict[str, dict[int, Done]] = {name: {} for name in names}
     with closing(processes.in_processes(run_part, parts, jobs)) as results:
         for one in results:
-            done[one.optimizer][one.index] = one
+            done[one.optimizer][one.number] = one
             if len(done[one.optimizer]) < missing[one.optimizer]:
                 yield None
                 continue
