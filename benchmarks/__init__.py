@@ -1,1 +1,1 @@
-"""Benchmarks: each is a module to run, and writes what it finds under ``benchmarks/results``."""
+"""Benchmarks of optimizers: a package for each, and in ``common`` what they share."""

@@ -17,7 +17,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 def lj38() -> str:
     """Return the LJ38 table, short enough to read: what counts, and the published mean."""
-    from benchmarks.lj38_table import published
+    from benchmarks.lj38.tables import published
 
     results = json.loads((RESULTS / "lj38.json").read_text())
     beside = {name: entry for _, entry in published() for name in entry.ours}
@@ -127,8 +127,8 @@ def molecules(name: str) -> str:
 
 def metals() -> str:
     """Return force calls, seconds and memory on large crystals."""
-    from benchmarks.lj38_table import markdown
-    from benchmarks.metal_table import COLUMNS, WORDS, tables
+    from benchmarks.common.tables import markdown
+    from benchmarks.metals.tables import COLUMNS, WORDS, tables
 
     found = tables(json.loads((RESULTS / "metals.json").read_text()))
     rows = [[f"{atoms:,}", *cells] for atoms, table in found.items() for cells in table]
@@ -145,7 +145,7 @@ def cell_cost() -> str:
 
 
 def tuned(name: str) -> str:
-    """Return what each number of a rule is worth, as ``benchmarks.tune`` found it."""
+    """Return what each number of a rule is worth, as ``benchmarks.tools.tune`` found it."""
     rows = json.loads((RESULTS / f"tune_{name}.json").read_text())["rows"]
     lines = [
         f"| {name} | clusters: mean | max | failed | crystals: mean | failed | energy, eV/atom |",
@@ -160,7 +160,7 @@ def tuned(name: str) -> str:
 
 def throughput(name: str) -> str:
     """Return one table of the throughput benchmark, with what there is to say below it."""
-    from benchmarks.throughput_table import named, table_of
+    from benchmarks.throughput.tables import named, table_of
 
     sheet = named(json.loads((RESULTS / "throughput.json").read_text()), name)
     return "\n".join([*([table_of(sheet), ""] if sheet.rows else []), *sheet.notes]).rstrip()

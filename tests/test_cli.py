@@ -830,7 +830,7 @@ def test_the_examples_converge_on_their_own(tmp_path, cell):
 
 
 def test_example_files_match_their_script():
-    from benchmarks.make_examples import EXAMPLES, FOLDER
+    from benchmarks.tools.make_examples import EXAMPLES, FOLDER
 
     assert {path.name for path in FOLDER.iterdir()} == set(EXAMPLES)
     for name, make in EXAMPLES.items():

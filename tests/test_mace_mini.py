@@ -13,7 +13,7 @@ from ase.build import bulk
 from ase.calculators.calculator import all_changes
 from ase.filters import FrechetCellFilter
 
-from benchmarks.train_mace_mini import ELEMENTS, distorted
+from benchmarks.tools.mace_mini.crystals import ELEMENTS, distorted
 from relax import LBFGSRelax
 from relax.calculators import registry as calculators
 

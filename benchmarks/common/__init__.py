@@ -1,0 +1,1 @@
+"""What the benchmarks share: names of optimizers, counted runs, files of results, tables."""

@@ -1,0 +1,160 @@
+"""How an optimizer is made from its name, and the settings that it then has.
+
+For crystals ours have the cell as degrees of freedom of their own, and ASE's get it through
+``FrechetCellFilter``, ``ase:PreconLBFGS`` as well: its own ``variable_cell`` is the older
+``UnitCellFilter``, and it compares ``fmax`` with the stress in eV/A^3, so that 0.05 would allow 8 GPa; here
+it stops by the criterion of the others.  The force call with which ``Exp`` finds its scale is counted.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.filters import FrechetCellFilter
+from ase.optimize.optimize import Optimizer
+
+from benchmarks.common.optimizer_names import (
+    ALIASES,
+    ASE,
+    COMPONENT_RULES,
+    PRECON,
+    PUBLISHED_RULES,
+    SCIPY,
+    TUNED_PRECON,
+    System,
+    check_name,
+    is_foreign,
+    read_settings,
+    split_names,
+)
+from relax import CellFreedom, RuleOptimizer
+from relax.core.parameters import parameters
+from relax.core.rule import Rule
+from relax.optimizers.restart import described
+from relax.rules import RULES
+from relax.rules.wrappers import for_atoms, innermost
+
+MARGIN = 6.0
+"""Distance (A) between a molecule and each face of the cell that it gets for a preconditioner."""
+
+
+def chosen_optimizers(texts: Sequence[str], defaults: Sequence[str], system: System) -> list[str]:
+    """Return the names in lists with commas, or ``defaults`` if there are none.
+
+    Raises
+    ------
+    ValueError
+        There is no optimizer of a name, or it has no such setting.
+    """
+    names = split_names(texts) or list(defaults)
+    for name in names:
+        check_optimizer(name, system)
+    return names
+
+
+def check_optimizer(name: str, system: System) -> None:
+    """Raise ValueError where there is no optimizer of this name, or it has no such setting."""
+    check_name(name, system)
+    try:
+        settings_text(name, system)
+    except TypeError as error:
+        raise ValueError(error) from None
+
+
+def rule_named(name: str) -> Rule:
+    """Return the rule of a name for clusters, as it is followed."""
+    if name in PUBLISHED_RULES:
+        return PUBLISHED_RULES[name]()
+    if name in COMPONENT_RULES:
+        return for_atoms(RULES[name.partition(":")[0]].from_settings({"granularity": "component"}))
+    return for_atoms(RULES[name]())
+
+
+def make_optimizer(name: str, atoms: Atoms, system: System) -> Optimizer:
+    """Return the optimizer of ``atoms``, with their cell if ``system`` is ``CRYSTALS``."""
+    name, cell = ALIASES.get(name, name), system is System.CRYSTALS
+    if not is_foreign(name):
+        return make_ours(name, atoms, cell)
+    target = FrechetCellFilter(atoms) if cell else atoms
+    if name == TUNED_PRECON or (name == PRECON and cell):
+        return tuned_precon(target)
+    made: Optimizer = ase_class(name.removeprefix("ase:"))(target, logfile=None)
+    return made
+
+
+def make_ours(name: str, atoms: Atoms, cell: bool) -> RuleOptimizer:
+    """Return an optimizer of relax, with the settings in its name."""
+    named, settings = read_settings(name)
+    if cell:
+        return named(atoms, logfile=None, cell=True, **settings)
+    return named(atoms, logfile=None, **settings)
+
+
+def tuned_precon(target: Atoms | FrechetCellFilter) -> Optimizer:
+    """Return ASE's PreconLBFGS, tuned, in a cell if the atoms have none: ``Exp`` needs one."""
+    from ase.optimize.precon import Exp, PreconLBFGS
+
+    class TunedPreconLBFGS(PreconLBFGS):  # type: ignore[misc]
+        """Stops by the largest row of the gradient, also where that has rows of the cell."""
+
+        gradient_converged = Optimizer.gradient_converged
+
+    if isinstance(target, Atoms) and target.cell.rank < 3:
+        target.set_cell(np.ptp(target.positions, axis=0) + 2 * MARGIN)
+    made: Optimizer = TunedPreconLBFGS(target, precon=Exp(A=3), maxstep=0.2, logfile=None)
+    return made
+
+
+def ase_class(name: str) -> Any:
+    """Return ASE's class of that name; one has a loop replaced by a faster one with the same result."""
+    module, attribute = ASE[name]
+    found: Any = getattr(importlib.import_module(module), attribute)
+    if name != "GoodOldQuasiNewton":
+        return found
+
+    class GoodOldQuasiNewton(found):  # type: ignore[misc]
+        """Updates its Hessian as an array, where ASE has a double loop over 114 x 114 numbers."""
+
+        def update_hessian_bfgs(self, pos: np.ndarray, G: np.ndarray) -> None:
+            dgrad, dpos = G - self.oldG, pos - self.oldpos
+            dotg, tvec = np.dot(dgrad, dpos), np.dot(dpos, self.hessian)
+            dott = np.dot(dpos, tvec)
+            if abs(dott) > self.eps and abs(dotg) > self.eps:
+                self.hessian += np.outer(dgrad, dgrad) / dotg - np.outer(tvec, tvec) / dott
+
+    return GoodOldQuasiNewton
+
+
+def settings_text(name: str, system: System) -> str:
+    """Return all that decides what an optimizer does, apart from the versions of packages."""
+    name = ALIASES.get(name, name)
+    if is_foreign(name):
+        return foreign_settings(name, system)
+    if system is System.CLUSTERS:
+        return repr(rule_named(name))
+    named, settings = read_settings(name)
+    others = [f"{k}={v!r}" for k, v in settings.items() if k not in parameters(named.rule_class)]
+    if system is System.POSITIONS:
+        made = make_ours(name, Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]), cell=False)
+        return ", ".join([described(made.rule), *others])
+    made = make_ours(name, Atoms("Cu", cell=[4, 4, 4], pbc=True), cell=True)
+    freedom = CellFreedom(max_strain=innermost(made.rule).max_strain)
+    checks = [repr(made.check)] if made.check else []
+    return ", ".join([described(made.rule), repr(freedom), *checks, *others])
+
+
+def foreign_settings(name: str, system: System) -> str:
+    """Return what decides what an optimizer of ASE or SciPy does."""
+    if name == SCIPY:
+        return "scipy.optimize.minimize, method L-BFGS-B, ftol 0, gtol 0, else defaults"
+    tuned = "ase.optimize.precon.PreconLBFGS, Exp(A=3), maxstep 0.2"
+    if name == TUNED_PRECON:
+        return f"{tuned}, in a box with room of {MARGIN:g} A"
+    if name == PRECON and system is System.CRYSTALS:
+        return f"{tuned}, FrechetCellFilter"
+    filtered = ", FrechetCellFilter" if system is System.CRYSTALS else ""
+    return f"{'.'.join(ASE[name.removeprefix('ase:')])}, defaults{filtered}"

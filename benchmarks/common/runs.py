@@ -1,0 +1,183 @@
+"""One run of an optimizer: how it is made, and how its end is classified, without trusting the optimizer.
+
+The statuses are
+
+- ``converged``: the largest row of the gradient is at most ``fmax``;
+- ``cap``: the force calls were used up;
+- ``nonfinite``: an energy, force or stress was not a number;
+- ``exploded``, ``collapsed``: the volume has changed too much, or two atoms are nearer than
+  :data:`OVERLAP` times the sum of their covalent radii;
+- ``error``: the optimizer or the calculator raised an exception;
+- ``gave up``: the optimizer stopped elsewhere.  Where one of ours stopped because it saw an explosion, a
+  collapse or a number that is not finite, the status is the one it reports.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from ase import Atoms
+from ase.data import covalent_radii
+from ase.neighborlist import neighbor_list
+from ase.optimize.optimize import Optimizer
+
+from benchmarks.common.call_counter import CallCounter, CapReached, silenced
+from relax import RelaxationStopped, RuleOptimizer
+
+OVERLAP = 0.4
+TOLERANCE = 1e-3
+"""Relative tolerance of ``fmax`` when it is checked again: cells are rounded."""
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended, before its end is classified.
+
+    Attributes
+    ----------
+    atoms
+        The final structure; its calculator has no cap any more.
+    calls
+        Force calls.
+    seconds_calculator, seconds_outside
+        Time in the calculator, and in the optimizer.
+    fault
+        The exception that ended the run, if any.
+    reported
+        Status and reason according to the optimizer, if it is one of ours.
+    """
+
+    atoms: Atoms
+    calls: int
+    seconds_calculator: float
+    seconds_outside: float
+    fault: Exception | None
+    reported: tuple[str, str]
+
+    def examine(self, function: Callable[[Atoms], State], default: State) -> tuple[State, Exception | None]:
+        """Return ``function`` of the final structure, or ``default`` if it fails, and the first exception."""
+        with silenced():
+            try:
+                return function(self.atoms), self.fault
+            except Exception as raised:
+                return default, self.fault or raised
+
+
+@dataclass(frozen=True)
+class FinalState:
+    """What is checked of every final structure.
+
+    Attributes
+    ----------
+    row
+        Largest row of the gradient, eV/A.
+    energy
+        eV/atom.
+    damage
+        Status and reason, where the structure is not a meaningful one any more.
+    """
+
+    row: float = math.inf
+    energy: float | None = None
+    damage: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How a run ended: the entries of a row that every benchmark has for each run.
+
+    Attributes
+    ----------
+    reason
+        In words, empty for a run that converged.
+    energy
+        eV/atom.
+    """
+
+    status: str
+    reason: str
+    calls: int
+    energy: float | None
+    seconds_calculator: float
+    seconds_outside: float
+
+
+def relax_counted(
+    make: Callable[[Atoms], Optimizer],
+    start: Atoms,
+    calculator: Any,
+    fmax: float,
+    cap: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Run:
+    """Relax a copy of ``start`` with the optimizer that ``make`` returns.
+
+    Parameters
+    ----------
+    fmax
+        Largest row of the gradient at which the optimizer stops, eV/A.
+    cap
+        Largest number of force calls.
+    clock
+        Function that returns the time, s.
+    """
+    atoms = start.copy()
+    atoms.calc = counter = CallCounter(calculator, start, cap, clock)
+    fault, reported = None, ("", "")
+    with silenced():
+        began = clock()
+        try:
+            optimizer = make(atoms)
+            # A step back to the last geometry costs no force call, so that steps need a limit as well.
+            optimizer.run(fmax=fmax, steps=cap)
+            if isinstance(optimizer, RuleOptimizer):
+                reported = optimizer.result.status, optimizer.result.reason
+        except Exception as raised:
+            fault = raised
+        calls, seconds = counter.calls, counter.seconds
+        outside = clock() - began - seconds
+        fault = counter.fault or fault
+        if fault is not None and counter.evaluated is not None:
+            atoms.set_cell(counter.evaluated.cell)
+            atoms.set_positions(counter.evaluated.positions)
+    counter.cap = math.inf
+    return Run(atoms, calls, seconds, outside, fault, reported)
+
+
+def classify(
+    state: FinalState, fault: Exception | None, reported: tuple[str, str], fmax: float
+) -> tuple[str, str]:
+    """Return status and reason of a run, see the module."""
+    if isinstance(fault, RelaxationStopped):
+        return fault.status, fault.reason
+    if state.damage[0]:
+        return state.damage
+    if isinstance(fault, CapReached):
+        return "cap", f"the largest row is {state.row:.3g} eV/A"
+    if fault is not None:
+        return "error", f"{type(fault).__name__}: {' '.join(str(fault).split())}"
+    if state.row <= fmax * (1 + TOLERANCE):
+        return "converged", ""
+    status, reason = reported
+    named = status in ("exploded", "collapsed", "nonfinite")
+    return status if named else "gave up", reason or f"the largest row is {state.row:.3g} eV/A"
+
+
+def overlap(atoms: Atoms) -> tuple[str, str]:
+    """Return status and reason where two atoms overlap, else two empty words."""
+    if len(neighbor_list("i", atoms, list(OVERLAP * covalent_radii[atoms.numbers]))):
+        return "collapsed", f"two atoms are nearer than {OVERLAP} of their covalent radii"
+    return "", ""
+
+
+def end_arrays(structures: Sequence[str], ends: Sequence[RunEnd]) -> dict[str, Any]:
+    """Return the entries of a row: an array for each field, and the ``reasons`` of failures by structure."""
+    names = [field.name for field in fields(ends[0]) if field.name != "reason"]
+    reasons = {name: end.reason for name, end in zip(structures, ends, strict=True) if end.reason}
+    return {name: [getattr(end, name) for end in ends] for name in names} | {"reasons": reasons}

@@ -1,0 +1,1 @@
+"""Crystals, relaxed with their cells as in Matbench Discovery."""

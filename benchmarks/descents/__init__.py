@@ -1,0 +1,1 @@
+"""Energy and largest force at each force call of a few runs."""

@@ -1,0 +1,1 @@
+"""Clusters of 38 Lennard-Jones atoms, as in OptBench."""

@@ -1,0 +1,1 @@
+"""Large crystals of copper."""

@@ -1,0 +1,1 @@
+"""Molecules of the G2 set."""

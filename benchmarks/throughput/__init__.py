@@ -1,0 +1,1 @@
+"""Structures per second, in batches and one by one."""

@@ -1,0 +1,163 @@
+"""The tables of the throughput benchmark, for Markdown and for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from benchmarks.common.results_file import Json
+from benchmarks.common.tables import markdown, versions_text
+
+TITLES = {"mini": "data/mace-mini.model", "larger": "a larger MACE (128 channels, 5 A) of random weights"}
+
+
+class Sheet(NamedTuple):
+    """A table, and notes to print below it."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+def best_of(rows: list[Json], start: str) -> Json | None:
+    """Return the fastest of ``rows`` whose method starts with ``start``."""
+    among = [row for row in rows if row["method"].startswith(start)]
+    return max(among, key=lambda row: row["structures_per_s"], default=None)
+
+
+def speeds(record: Json, name: str) -> Sheet:
+    """Return the structures per second of every method with one model."""
+    rows = sorted(record[name], key=lambda row: -row["structures_per_s"])
+    reference = best_of(rows, "torch_sim:FIRE")
+    base = reference["structures_per_s"] if reference else float("nan")
+    cells = [
+        [
+            f"`{row['method']}`",
+            f"{row['structures_per_s']:.2f}",
+            f"{row['structures_per_s'] / base:.2f}",
+            f"{row['structures_per_processor_s']:.2f}",
+            f"{row['force_calls']:.1f}",
+            f"{1e3 / row['structures_per_s'] / row['force_calls']:.1f}",
+            f"{row['ended']['converged']} of {row['structures']}",
+            f"{row['meV_above_lowest']:.1f}",
+            f"{row['within_10_meV']:.0f}",
+        ]
+        for row in rows
+    ]
+    notes = []
+    for what, start in (("fastest of relax", "relax:"), ("relax:fire", "relax:fire")):
+        if reference and (row := best_of(rows, start)):
+            ratio = row["structures_per_s"] / base
+            notes.append(f"{what} ({row['method']}): {ratio:.2f} times the best torch-sim FIRE")
+    return Sheet(
+        f"{TITLES[name]}, positions and cell, fmax {record['fmax']} eV/A, float64, one core",
+        (
+            "method", "structures/s", "of torch-sim FIRE's", "structures per s of processor", "force calls",
+            "ms per call", "converged", "meV/atom above the lowest", "within 10 meV, %",
+        ),
+        cells,
+        notes,
+    )  # fmt: skip
+
+
+PARTS = ("model", "neighbours", "graph", "rule", "cell", "bookkeeping")
+
+
+def shares(record: Json) -> Sheet:
+    """Return the share of time of each part of a relaxation."""
+    rows = [
+        [
+            f"`{row['method']}`",
+            f"{row['structures_per_s']:.2f}",
+            f"{row['force_calls']:.1f}",
+            *(f"{100 * row['shares'][part]:.1f}" for part in PARTS),
+            f"{100 * row['outside']:.1f}",
+        ]
+        for row in record["profile"]
+    ]
+    columns = ("method", "structures/s", "force calls", *(f"{part}, %" for part in PARTS), "outside, %")
+    title = "Where the time goes: 32 crystals of 8 atoms at once, data/mace-mini.model"
+    return Sheet(title, columns, rows, [])
+
+
+def streams(record: Json) -> Sheet:
+    """Return the time and the memory of streams."""
+    rows = [
+        [
+            f"{row['structures']:,}",
+            f"{row['structures_per_s']:.0f}",
+            f"{row['ms_per_structure']:.2f}",
+            f"{row['processor_ms_per_structure']:.2f}",
+            f"{row['force_calls']:.1f}",
+            ", ".join(f"{count:,} {word}" for word, count in row["ended"].items()),
+            f"{row['after_a_tenth_MB']:.0f}",
+            f"{row['peak_MB']:.0f}",
+        ]
+        for row in record["stream"]
+    ]
+    columns = (
+        "clusters", "structures/s", "ms each", "ms of processor each", "force calls", "ended",
+        "peak MB after a tenth", "peak MB",
+    )  # fmt: skip
+    return Sheet("Lennard-Jones clusters of 5 to 12 atoms, as they come", columns, rows, [])
+
+
+def graphics(record: Json) -> Sheet:
+    """Return what was measured on a GPU."""
+    among = [row for row in record["gpu"] if "structures_per_s" in row]
+    rows = [
+        [
+            f"`{row['method']}`",
+            f"{row['structures']}",
+            f"{row['structures_per_s']:.1f}",
+            f"{row['force_calls']:.1f}",
+            f"{row['converged']}",
+            f"{row['peak_MB']:.0f}",
+        ]
+        for row in among
+    ]
+    sums = [row for row in record["gpu"] if row["method"] == "segment sums"]
+    same = {True: "the same to the last bit", False: "not the same"}
+    notes = [f"sums over structures, {row['tries']} times: {same[row['same']]}" for row in sums]
+    if not record["gpu"]:
+        notes = ["No GPU was to be had where this was measured: skipped."]
+    columns = ("method", "crystals", "structures/s", "force calls", "converged", "peak MB")
+    device = among[0]["device"] if among else "a GPU"
+    return Sheet(f"On {device}", columns, rows, notes)
+
+
+def named(record: Json, name: str) -> Sheet:
+    """Return the table of one part: ``"mini"``, ``"larger"``, ``"profile"``, ``"stream"`` or ``"gpu"``."""
+    if name in TITLES:
+        return speeds(record, name)
+    return {"profile": shares, "stream": streams, "gpu": graphics}[name](record)
+
+
+def sheets(record: Json) -> Iterator[Sheet]:
+    """Yield all tables of a record."""
+    for name in (*TITLES, "profile", "stream", "gpu"):
+        if name in record:
+            yield named(record, name)
+
+
+def table_of(sheet: Sheet) -> str:
+    """Return the table of a sheet as Markdown."""
+    return "\n".join(markdown(sheet.columns, sheet.rows, sheet.columns[:1]))
+
+
+def commands(record: Json) -> dict[str, list[str]]:
+    """Return which parts each command measured."""
+    found: dict[str, list[str]] = {}
+    for part, command in record["commands"].items():
+        found.setdefault(command, []).append(part)
+    return found
+
+
+def page(record: Json) -> str:
+    """Return all tables as a page of Markdown."""
+    parts = ["# Structures per second", f"{record['processor']}; {versions_text(record)}"]
+    parts += [f"{', '.join(names)}: `{command}`" for command, names in commands(record).items()]
+    for sheet in sheets(record):
+        parts += [f"## {sheet.title}", *([table_of(sheet)] if sheet.rows else []), *sheet.notes]
+    return "\n\n".join(parts) + "\n"

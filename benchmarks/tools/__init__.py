@@ -1,0 +1,1 @@
+"""Scripts that make models, examples and defaults."""

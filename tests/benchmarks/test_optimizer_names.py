@@ -1,0 +1,156 @@
+"""The registry of optimizers: names, settings, and what is recorded of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
+from commands import alloy
+
+from benchmarks.common import optimizer_names
+from benchmarks.common.call_counter import silenced
+from benchmarks.common.optimizer_names import (
+    ASE,
+    PRECON,
+    SCIPY,
+    TUNED_PRECON,
+    System,
+    known_optimizers,
+    packages_of,
+    read_settings,
+    split_names,
+)
+from benchmarks.common.optimizers import (
+    ase_class,
+    check_optimizer,
+    chosen_optimizers,
+    make_optimizer,
+    settings_text,
+)
+from benchmarks.lj38.tables import published
+from relax import CoReRelax
+
+CLUSTERS, CRYSTALS, POSITIONS = System
+KNOWN = [
+    pytest.param(name, system, id=f"{system.name} {name}")
+    for system in System
+    for name in known_optimizers(system)
+]
+
+
+def test_names_are_split_but_not_inside_settings():
+    assert split_names(["core:s_0=0.1,rattle=0.05,adam", "ase:FIRE, core"]) == [
+        "core:s_0=0.1,rattle=0.05",
+        "adam",
+        "ase:FIRE",
+        "core",
+    ]
+
+
+def test_settings_have_the_types_of_their_parameters():
+    named, settings = read_settings("core:s_0=0.1,t_hist=5,granularity=component,maxstep=0.1,maximize=true")
+    assert named is CoReRelax
+    assert settings == {
+        "s_0": 0.1,
+        "t_hist": 5,
+        "granularity": "component",
+        "maxstep": 0.1,
+        "maximize": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "system", "message"),
+    [
+        ("cor", CLUSTERS, "did you mean 'core'"),
+        ("ase:fire", CLUSTERS, "did you mean 'ase:FIRE'"),
+        ("scipy:LBFGS", CLUSTERS, "did you mean 'scipy:L-BFGS-B'"),
+        (PRECON, CLUSTERS, "there is no optimizer 'ase:PreconLBFGS'"),
+        ("cor", CRYSTALS, "did you mean 'core'"),
+        ("ase:fire", CRYSTALS, "did you mean 'ase:FIRE'"),
+        (TUNED_PRECON, CRYSTALS, "there is no optimizer 'ase:PreconLBFGS:Exp'"),
+        (SCIPY, CRYSTALS, "there is no optimizer"),
+        ("core:s0=1", CRYSTALS, "did you mean 's_0'"),
+        ("core:s_0=-1", CRYSTALS, "not allowed"),
+        ("core:s_0", CRYSTALS, "no setting"),
+        ("pair-lbfgz", POSITIONS, "there is no optimizer 'pair-lbfgz'"),
+        ("core:s_1=1", POSITIONS, "did you mean 's_0'"),
+    ],
+)
+def test_unknown_names_and_settings_are_rejected(name, system, message):
+    with pytest.raises(ValueError, match=message):
+        check_optimizer(name, system)
+
+
+def test_names_are_chosen_from_lists_or_defaults():
+    names = chosen_optimizers(["core:s_0=0.1,lbfgs", TUNED_PRECON], (), POSITIONS)
+    assert names == ["core:s_0=0.1", "lbfgs", TUNED_PRECON]
+    assert chosen_optimizers([], ["fire"], POSITIONS) == ["fire"]
+
+
+@pytest.mark.parametrize(("name", "system"), KNOWN)
+def test_every_name_has_settings(name, system):
+    check_optimizer(name, system)
+    assert settings_text(name, system)
+
+
+def test_every_optimizer_of_ase_exists():
+    for name in ASE:
+        assert ase_class(name)
+
+
+def test_settings_are_in_the_text_of_a_row():
+    text = settings_text("core:s_0=0.1,symmetry=keep", CRYSTALS)
+    assert "s_0=0.1" in text
+    assert "symmetry='keep'" in text
+    assert "s_0=0.002" in settings_text("core:s_0=0.002", POSITIONS)
+    assert settings_text("core:s_0=0.002", POSITIONS) != settings_text("core", POSITIONS)
+    assert settings_text("ase:GOQN", POSITIONS) == settings_text("ase:GoodOldQuasiNewton", POSITIONS)
+
+
+def test_preconlbfgs_is_tuned_for_crystals_and_has_both_names_for_positions():
+    assert "Exp(A=3)" in settings_text(PRECON, CRYSTALS)
+    assert "defaults" in settings_text(PRECON, POSITIONS)
+    assert "Exp(A=3)" in settings_text(TUNED_PRECON, POSITIONS)
+
+
+def test_the_solver_of_preconlbfgs_is_recorded(monkeypatch):
+    monkeypatch.setattr(optimizer_names, "find_spec", lambda name: object())
+    for system, name in ((CRYSTALS, PRECON), (POSITIONS, PRECON), (POSITIONS, TUNED_PRECON)):
+        assert packages_of(name, system)[-1] == "pyamg"
+    assert "pyamg" not in packages_of("ase:FIRE", POSITIONS) + packages_of("core", POSITIONS)
+
+
+def test_ours_relax_the_cell_of_crystals_only():
+    for system, relaxed in ((CRYSTALS, True), (POSITIONS, False)):
+        atoms = bulk("Cu", a=3.7)
+        atoms.calc = EMT()
+        before = atoms.cell.array.copy()
+        make_optimizer("lbfgs", atoms, system).run(fmax=0.05, steps=20)
+        assert np.allclose(atoms.cell.array, before) is not relaxed
+
+
+def test_the_cell_for_a_preconditioner_leaves_positions_unchanged():
+    atoms = molecule("CO2")
+    before = atoms.positions.copy()
+    atoms.calc = EMT()
+    make_optimizer(TUNED_PRECON, atoms, POSITIONS)
+    assert (atoms.positions == before).all()
+    assert atoms.cell.rank == 3
+    assert not atoms.pbc.any()
+
+
+def test_published_rows_are_compared_with_known_optimizers():
+    assert {name for _, entry in published() for name in entry.ours} <= set(known_optimizers(CLUSTERS))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", [CRYSTALS, POSITIONS])
+def test_every_name_takes_a_step(system):
+    for name in known_optimizers(system):
+        atoms: Atoms = alloy()
+        atoms.calc = EMT()
+        with silenced():  # PreconLBFGS warns that its defaults are of no use for so few atoms
+            make_optimizer(name, atoms, system).run(fmax=0.05, steps=1)
