@@ -61,7 +61,7 @@ def speeds(record: Json, name: str) -> Sheet:
     )  # fmt: skip
 
 
-PARTS = ("model", "neighbours", "graph", "rule", "cell", "bookkeeping")
+PARTS = ("model", "neighbours", "graph", "rule", "engine")
 
 
 def shares(record: Json) -> Sheet:

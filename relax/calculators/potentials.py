@@ -15,15 +15,7 @@ from relax.calculators.base import Potential
 if TYPE_CHECKING:
     from relax.calculators.models.one_by_one import SequentialCalculator
 
-__all__ = [
-    "Evaluation",
-    "Geometry",
-    "OutOfMemory",
-    "Potential",
-    "UnsupportedStructure",
-    "as_potential",
-    "batched_calculator",
-]
+__all__ = ["as_potential", "batched_calculator"]
 
 
 def as_potential(

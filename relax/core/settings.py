@@ -57,6 +57,8 @@ class Criteria:
         converged.
     timeout
         Time limit, s.
+    fnorm
+        Norm of the forces on all atoms of a structure together that counts as converged, eV/A.
 
     Raises
     ------
@@ -70,9 +72,10 @@ class Criteria:
     energy_change: float = math.inf
     displacement: float = math.inf
     timeout: float | None = None
+    fnorm: float = math.inf
 
     def __post_init__(self) -> None:
-        for name in ("fmax", "steps", "smax", "energy_change", "displacement", "timeout"):
+        for name in ("fmax", "steps", "smax", "energy_change", "displacement", "timeout", "fnorm"):
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise ValueError(f"{name} = {value!r} is not allowed; give a number of 0 or more")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -120,8 +119,6 @@ class BatchRun:
 
     Attributes
     ----------
-    seconds
-        Time spent, by part: ``"potential"``, ``"rule"``, which is the whole step, and ``"bookkeeping"``.
     relaxation
         The structures that are being relaxed; None where there are none.
     """
@@ -137,7 +134,6 @@ class BatchRun:
     ) -> None:
         self.potential, self.rule, self.criteria, self.policy = potential, rule, criteria, policy
         self.intake, self.calls = intake, BatchCalls(potential, budget)
-        self.seconds = dict.fromkeys(("potential", "rule", "bookkeeping"), 0.0)
         self.relaxation: Relaxation | None = None
         self.coordinates: BatchCoordinates
         self.sanity: BatchSanity
@@ -163,8 +159,7 @@ class BatchRun:
                         self._arrivals.append(entered)
                 if self._arrivals:
                     arrivals, self._arrivals = self._arrivals, []
-                    with self._clock("bookkeeping"):
-                        self._join(arrivals)
+                    self._join(arrivals)
                 if not self.entries:
                     return
                 yield from self._round()
@@ -174,14 +169,6 @@ class BatchRun:
                 self.potential.release(entry.start.key)
             self.entries, self._arrivals, self._next = [], [], None
 
-    @contextmanager
-    def _clock(self, part: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[part] += time.perf_counter() - began
-
     def _enter(self, source: Iterator[tuple[int, Atoms]], filled: float) -> Iterator[Entry | Relaxed]:
         """Yield entries until the batch is full, and the results of what cannot become one."""
         count, budget = len(self.entries), self.calls.budget
@@ -190,8 +177,7 @@ class BatchRun:
                 index, atoms = next(source, (0, None))
                 if atoms is None:
                     return
-                with self._clock("bookkeeping"):
-                    entered = self.intake.accept(index, atoms, self.potential)
+                entered = self.intake.accept(index, atoms, self.potential)
                 if isinstance(entered, Relaxed):
                     yield entered
                     continue
@@ -223,20 +209,16 @@ class BatchRun:
         assert self.relaxation is not None
         began, shares = time.perf_counter(), self.sizes / self.sizes.sum()
         relaxation, record = self.relaxation, self.relaxation.history.record
-        with self._clock("potential"):
-            evaluation, calls = self.calls.evaluate(
-                self.coordinates, self.sizes, relaxation.history.good, record.unmoved
-            )
-        with self._clock("bookkeeping"):
-            record.wall += shares * (time.perf_counter() - began)
-            began = time.perf_counter()
-            relaxation.observe(evaluation, calls)
-            relaxation.finish()
-        with self._clock("rule"):
-            stops = relaxation.advance()
-        with self._clock("bookkeeping"):
-            record.wall += shares * (time.perf_counter() - began)
-            leaving = self._leave() if stops else []
+        evaluation, calls = self.calls.evaluate(
+            self.coordinates, self.sizes, relaxation.history.good, record.unmoved
+        )
+        record.wall += shares * (time.perf_counter() - began)
+        began = time.perf_counter()
+        relaxation.observe(evaluation, calls)
+        relaxation.finish()
+        stops = relaxation.advance()
+        record.wall += shares * (time.perf_counter() - began)
+        leaving = self._leave() if stops else []
         yield from leaving
 
     def _leave(self) -> list[Relaxed]:

@@ -153,12 +153,8 @@ def prepare(
 
     Parameters
     ----------
-    key
-        The name of the structure.
-    atoms
-        The structure.
-    freedom
-        What its cell may do; None where it is held.
+    key, atoms, freedom
+        As in :class:`~relax.engine.arrays.Start`.
     scale
         The rule, which says how long steps of the cell are where ``freedom`` does not.
     keep_symmetry, symprec
@@ -210,13 +206,7 @@ class Intake:
         self.keys = 0
 
     def accept(self, index: int, given: Atoms, potential: Potential) -> Entry | Relaxed:
-        """Return a structure as it enters the batch, or the result that keeps it out.
-
-        Raises
-        ------
-        TypeError
-            It is no structure.
-        """
+        """Return a structure as it enters the batch, or its result; TypeError for what is none."""
         if not isinstance(given, Atoms):
             raise TypeError(f"structure {index} is a {type(given).__name__}, expected ase.Atoms")
         atoms: Atoms = given.copy()

@@ -110,6 +110,10 @@ class StopChecks:
             met &= gradients.implied <= criteria.fmax
         else:
             met &= ~(self.coordinates.relaxes & (gradients.smax > criteria.smax))
+        if np.isfinite(criteria.fnorm):
+            rows = gradients.g[self.coordinates.rows[0]]
+            squares = np.add.reduceat((rows * rows).sum(axis=1), self.coordinates.firsts)
+            met &= np.sqrt(squares) <= criteria.fnorm
         if np.isfinite([criteria.energy_change, criteria.displacement]).any():
             change = np.abs(self.now.value - record.energy_previous) / self.coordinates.natoms
             met &= (change <= criteria.energy_change) & (record.moved <= criteria.displacement)

@@ -9,7 +9,6 @@ from typing import IO, Any, Literal
 from ase.optimize.optimize import DEFAULT_MAX_STEPS
 
 from relax.core.errors import RelaxationStopped
-from relax.core.result import Result
 from relax.core.rule import Rule
 from relax.core.settings import Criteria, check_on_bad, check_start
 from relax.engine.relaxation import Policy
@@ -124,15 +123,6 @@ class RuleOptimizer(AseProtocol):
             append_trajectory=append_trajectory,
             **kwargs,
         )
-
-    @property
-    def result(self) -> Result:
-        """How the run ended, or how it stands."""
-        return self.engine.result(self.nsteps)
-
-    def reset(self) -> None:
-        """Forget the state of the rule; the next step is a first step."""
-        self.engine.state = None
 
     def initialize(self) -> None:
         self.reset()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from ase.optimize.optimize import Optimizer
 
+from relax.core.result import Result
 from relax.core.rule import Rule
 from relax.optimizers import restart as restarts
 from relax.optimizers.optimizable import EngineOptimizable
@@ -31,6 +32,15 @@ class AseProtocol(Optimizer):
     @optimizable.setter
     def optimizable(self, optimizable: Any) -> None:
         """Leave aside what ASE's own ``__init__`` makes of the atoms: the engine has them."""
+
+    @property
+    def result(self) -> Result:
+        """How the run ended, or how it stands."""
+        return self.engine.result(self.nsteps)
+
+    def reset(self) -> None:
+        """Forget the state of the rule; the next step is a first step."""
+        self.engine.state = None
 
     def gradient_converged(self, gradient: np.ndarray) -> bool:
         """Return whether ``gradient`` (3R,), eV/A, meets the criteria."""

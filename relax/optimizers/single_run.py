@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
+from ase import Atoms
 
 from relax.calculators.base import Evaluation
 from relax.core.result import Result, Stop
@@ -15,9 +17,9 @@ from relax.core.state import State
 from relax.engine.entries import Entry
 from relax.engine.evaluation import CallCounter, alarm, guarded
 from relax.engine.relaxation import Policy, Relaxation
-from relax.optimizers.structure import AseStructure, AtomsStructure, KeptResults, check_images
+from relax.optimizers.structure import AseStructure, AtomsStructure, check_images
 
-__all__ = ["SingleRun"]
+__all__ = ["KeptResults", "SingleRun"]
 
 RUNNING: Stop = ("running", "the run has not ended")
 
@@ -186,3 +188,27 @@ class SingleRun:
             self._relaxation.put_back()
             self.structure.write()
             self._give_back()
+
+
+class KeptResults:
+    """What calculators have computed for a place, to be given back when a run returns there.
+
+    Parameters
+    ----------
+    images
+        Whose calculators.
+    """
+
+    def __init__(self, images: list[Atoms]) -> None:
+        calculators = {id(c): c for image in images if (c := getattr(image, "calc", None))}.values()
+        # Some write into the arrays that they gave.
+        self.kept = [
+            (c, vars(c)["atoms"], deepcopy(c.results))
+            for c in calculators
+            if {"atoms", "results"} <= vars(c).keys()
+        ]
+
+    def give_back(self) -> None:
+        """Let the calculators know again what they had computed."""
+        for calculator, atoms, results in self.kept:
+            calculator.atoms, calculator.results = atoms, results

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from relax.geometry.cell import CellFreedom, StepScale
 from relax.geometry.sanity import Integrity
 from relax.optimizers.ase_rows import AseRows, ImageSanity, images_of
 
-__all__ = ["AseStructure", "AtomsStructure", "KeptResults", "check_images", "in_place"]
+__all__ = ["AseStructure", "AtomsStructure", "check_images", "in_place"]
 
 
 class AtomsStructure:
@@ -235,27 +234,3 @@ def numbers(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
         kind = f"{found.dtype} of shape {found.shape}"
         raise ValueError(f"the calculator gives {kind} for the {what}, not float of shape {shape}")
     return found.astype(float).reshape(shape)
-
-
-class KeptResults:
-    """What calculators have computed for a place, to be given back when a run returns there.
-
-    Parameters
-    ----------
-    images
-        Whose calculators.
-    """
-
-    def __init__(self, images: list[Atoms]) -> None:
-        calculators = {id(c): c for image in images if (c := getattr(image, "calc", None))}.values()
-        # Some write into the arrays that they gave.
-        self.kept = [
-            (c, vars(c)["atoms"], deepcopy(c.results))
-            for c in calculators
-            if {"atoms", "results"} <= vars(c).keys()
-        ]
-
-    def give_back(self) -> None:
-        """Let the calculators know again what they had computed."""
-        for calculator, atoms, results in self.kept:
-            calculator.atoms, calculator.results = atoms, results

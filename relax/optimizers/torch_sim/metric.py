@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from relax.optimizers.torch_sim_state import RuleState
+from relax.optimizers.torch_sim.state import RuleState
 from relax.preconditioner.model_hessian import PairHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness

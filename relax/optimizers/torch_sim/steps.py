@@ -29,8 +29,8 @@ from torch_sim import SimState
 from relax.core.rule import Point, Rule
 from relax.core.segments import Segments
 from relax.geometry.cell import GPA, CellFreedom, deformation, strain_gradient
-from relax.optimizers.torch_sim_metric import metric_of
-from relax.optimizers.torch_sim_state import CellRuleState, PackedRule, RowLayout, RuleState, base_fields
+from relax.optimizers.torch_sim.metric import metric_of
+from relax.optimizers.torch_sim.state import CellRuleState, PackedRule, RowLayout, RuleState, base_fields
 from relax.rules.wrappers import innermost
 
 __all__ = ["CellRuleState", "RuleState", "for_torch_sim"]
