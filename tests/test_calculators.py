@@ -388,8 +388,8 @@ def test_the_command_relaxes_a_slab_and_a_molecule_with_a_mace_file(mace_file, t
     assert ended.value.code == 2
     out, err = capsys.readouterr()
     assert err.splitlines() == [
-        "relax: slab.traj: periodic along a and b only, its cell relaxes there and is kept elsewhere",
-        "relax: both.traj#0: not periodic, its cell is kept",
+        "relax: slab.traj: periodic only along a and b, so the rest of its cell is kept",
+        "relax: both.traj#0: not periodic, so its cell is kept",
         "relax: both.traj#1: this MACE model does not know the element of atom 0, Zn (it knows H O Cu)",
     ]
     results = json.loads(out)["results"]

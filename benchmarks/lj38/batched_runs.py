@@ -1,23 +1,22 @@
-"""Clusters that one rule relaxes together: one update of the batch for each round of force calls."""
+"""Clusters that one rule relaxes together, by the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from ase import Atoms
 
-from relax import PairStiffness
-from relax.core.rule import Point, Rule
-from relax.core.segments import Segments
-from relax.core.state import take
-from relax.preconditioner.model_hessian import PairHessian
-from relax.preconditioner.network import spring_network
+from benchmarks.lj38.clusters import lennard_jones
+from relax.calculators import Evaluation, Geometry
+from relax.core.rule import Rule
+from relax.core.settings import Criteria
+from relax.engine.api import BatchRun
+from relax.engine.entries import Intake
+from relax.engine.relaxation import Policy
+from relax.rules.wrappers import innermost
 
-Potential = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Returns energies (n,) and gradients (n, atoms, 3) of clusters (n, atoms, 3)."""
-SHRINK_BELOW = 0.8
-"""Share of running clusters below which the batch is reduced to them."""
+WORDS = {"converged": "converged", "max_steps": "cap", "nonfinite": "not finite"}
 
 
 class Ends(NamedTuple):
@@ -52,42 +51,41 @@ class Ends(NamedTuple):
         )
 
 
-def model_hessian(x: np.ndarray, stiffness: PairStiffness) -> PairHessian:
-    """Return the model Hessian of clusters ``x`` (n, atoms, 3), of hydrogen like the clusters ASE gets."""
-    numbers, cell, pbc = np.ones(x.shape[1], int), np.zeros((3, 3)), np.zeros(3, bool)
-    return PairHessian([spring_network(numbers, one, cell, pbc, stiffness) for one in x], stiffness)
+class Clusters:
+    """The Lennard-Jones energy of free clusters of one size, as a potential."""
+
+    unit = "atoms"
+    device = "cpu"
+    batched = True
+
+    def admit(self, key: int, atoms: Atoms) -> float:
+        return len(atoms)
+
+    def release(self, key: int) -> None:
+        """Do nothing: nothing is kept."""
+
+    def evaluate(self, geometry: Geometry, stress: bool) -> Evaluation:
+        n = len(geometry.keys)
+        energies, gradients = lennard_jones(geometry.positions.reshape(n, -1, 3))
+        return Evaluation(energies, -gradients.reshape(-1, 3), np.full((n, 3, 3), np.nan))
 
 
-def run_batch(rule: Rule, starts: np.ndarray, potential: Potential, stop: float, cap: int) -> Ends:
+def run_batch(rule: Rule, starts: np.ndarray, stop: float, cap: int) -> Ends:
     """Relax every start (n, atoms, 3) with ``rule`` until the L2 norm of all forces is at most ``stop``.
 
-    Each run has at most ``cap`` force calls, and ends when its energy is not finite.  Taking clusters out
-    of the batch changes no path, since no rule lets structures depend on each other.
+    Each run has at most ``cap`` force calls, and ends when a number is not finite.  It is not stopped for
+    coming apart: that is looked at afterwards.
     """
-    atoms = starts.shape[1]
+    criteria = Criteria(fmax=np.inf, steps=cap - 1, fnorm=stop)
+    run = BatchRun(Clusters(), rule, criteria, Policy(guard=False), Intake(innermost(rule)), np.inf)
     ends = Ends.at_start(starts)
-    index, x = np.arange(len(starts)), starts.copy()
-    running = np.ones(len(starts), bool)
-    state = rule.init(x.reshape(-1, 3))
-    for call in range(1, cap + 1):
-        e, g = potential(x)
-        norm = np.sqrt((g * g).sum(axis=(1, 2)))
-        converged, broken = norm <= stop, ~np.isfinite(norm)
-        ending = running & (converged | broken | (call == cap))
-        which = index[ending]
-        ends.x[which], ends.energies[which], ends.calls[which] = x[ending], e[ending], call
-        ends.converged[which] = converged[ending]
-        ends.why[which] = np.where(converged, "converged", np.where(broken, "not finite", "cap"))[ending]
-        running &= ~ending
-        if not running.any():
-            break
-        if running.mean() < SHRINK_BELOW:
-            state = take(state, np.repeat(running, atoms))
-            x, e, g, index = x[running], e[running], g[running], index[running]
-            running = np.ones(len(x), bool)
-        seg = Segments([atoms] * len(x))
-        hessian = model_hessian(x, rule.stiffness) if rule.stiffness else None
-        energies = np.repeat(e, atoms)[:, None]
-        dx, state = rule.update(state, Point(x.reshape(-1, 3), g.reshape(-1, 3), energies, seg, hessian))
-        x = np.where(running[:, None, None], x + dx.reshape(x.shape), x)
+    # Of hydrogen, like the clusters that ASE's optimizers get.
+    for done in run.run(Atoms(f"H{len(x)}", x) for x in starts):
+        s, result = done.index, done.result
+        ends.x[s], ends.energies[s], ends.calls[s] = (
+            done.atoms.positions,
+            result.energy_last,
+            result.force_calls,
+        )
+        ends.converged[s], ends.why[s] = result.converged, WORDS.get(result.status, result.reason[:40])
     return ends

@@ -14,7 +14,6 @@ from benchmarks.common import processes
 from benchmarks.common.optimizer_names import is_foreign
 from benchmarks.common.optimizers import rule_named
 from benchmarks.lj38.batched_runs import Ends, run_batch
-from benchmarks.lj38.clusters import lennard_jones
 
 STOP, CAP = 0.01, 10_000
 PART, FOREIGN_PART = 200, 20
@@ -45,7 +44,7 @@ def run_optimizer(name: str, starts: np.ndarray, stop: float, cap: int) -> Ends:
 
         return run_one_by_one(name, starts, stop, cap)
     with np.errstate(all="ignore"):  # overflow is recorded as a failure
-        return run_batch(rule_named(name), starts, lennard_jones, stop, cap)
+        return run_batch(rule_named(name), starts, stop, cap)
 
 
 def run_part(part: Part) -> Done:

@@ -23,7 +23,7 @@ from benchmarks.common.provenance import command_line, versions
 from benchmarks.common.results_file import Json, write_record
 from benchmarks.common.terminal import print_table
 from benchmarks.lj38.batched_runs import run_batch
-from benchmarks.lj38.clusters import is_bound, lennard_jones, random_clusters
+from benchmarks.lj38.clusters import is_bound, random_clusters
 from relax import RuleOptimizer
 from relax.core.parameters import Param, parameters
 from relax.core.rule import Rule
@@ -70,7 +70,7 @@ def stepped(value: Any, declared: Param) -> tuple[float, ...]:
 
 def score_clusters(rule: Rule, n: int) -> tuple[float, int, int]:
     """Return mean and largest number of force calls, and failures, of ``n`` clusters."""
-    ends = run_batch(rule, random_clusters(n, CLUSTER_SEED), lennard_jones, STOP, CAP)
+    ends = run_batch(rule, random_clusters(n, CLUSTER_SEED), STOP, CAP)
     good = ends.converged & np.array([is_bound(x) for x in ends.x])
     calls = np.where(good, ends.calls, 2 * CAP)
     return float(calls.mean()), int(calls.max()), int((~good).sum())

@@ -45,11 +45,15 @@ class Policy:
         How minima are checked; None where they are not.
     escape
         Whether a run steps off a saddle point that the check finds.
+    guard
+        Whether a structure that comes apart or whose energy runs away is stopped.  Benchmarks of rules
+        may want to see where a rule goes by itself.
     """
 
     backtrack: bool = False
     check: MinimumCheck | None = None
     escape: bool = False
+    guard: bool = True
 
 
 class Relaxation:
@@ -98,8 +102,10 @@ class Relaxation:
         self.history.begin(BACKTRACKS if self.policy.backtrack else 0)
         for entry in self.entries:
             entry.search, entry.escapes = None, 0
-        downhill, patient = not is_ascent(self.rule), innermost(self.rule).takes_back_steps
-        self.checks = StopChecks(self.coordinates, self.sanity, self.history, criteria, downhill, patient)
+        downhill = self.policy.guard and not is_ascent(self.rule)
+        patient = innermost(self.rule).takes_back_steps
+        sanity = self.sanity if self.policy.guard else None
+        self.checks = StopChecks(self.coordinates, sanity, self.history, criteria, downhill, patient)
         self.minimum: MinimumChecks | None = None
         if self.policy.check is not None:
             stiffness = self.rule.stiffness or PairStiffness()

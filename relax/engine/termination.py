@@ -22,7 +22,7 @@ class StopChecks:
     Parameters
     ----------
     coordinates, sanity, history
-        The structures.
+        The structures; without ``sanity`` checks none is stopped for coming apart.
     criteria
         When a relaxation is over.
     downhill
@@ -34,7 +34,7 @@ class StopChecks:
     def __init__(
         self,
         coordinates: Coordinates,
-        sanity: Sanity,
+        sanity: Sanity | None,
         history: History,
         criteria: Criteria,
         downhill: bool,
@@ -62,8 +62,9 @@ class StopChecks:
         self.gradients = gradients
         left = ~probed & self._mask(stops)
         self._put(history.whole, left & np.isnan(history.whole.value))
-        for s in np.flatnonzero(left & (self.sanity.moved() > LOOK_EVERY)):
-            self._check_sanity(int(s), stops)
+        if self.sanity is not None:
+            for s in np.flatnonzero(left & (self.sanity.moved() > LOOK_EVERY)):
+                self._check_sanity(int(s), stops)
         left = ~probed & self._mask(stops)
         record.energy_initial = np.where(left & np.isnan(record.energy_initial), value, record.energy_initial)
         limit = record.energy_initial + UPHILL * c.natoms
@@ -132,7 +133,7 @@ class StopChecks:
         return "max_steps", f"fmax is {at.fmax[s]:.4g} eV/A{stress} after {steps} steps"
 
     def _check_sanity(self, s: int, stops: Stops) -> None:
-        fault = self.sanity.fault(s)
+        fault = None if self.sanity is None else self.sanity.fault(s)
         if fault is not None:
             stops[s] = fault
         # What is about to fly apart still hangs together, but is no place to go back to.
