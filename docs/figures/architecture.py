@@ -69,10 +69,10 @@ def draw() -> plt.Figure:
     )
     axes.text(5.4, 6.68, "one loop for one structure or many, each with its own rows", size=9.5, va="center")
     steps = (
-        ("1 geometry()", ("where to evaluate", "coordinates.py")),
+        ("1 coordinates", ("where to evaluate", "coordinates.py")),
         ("2 evaluate", ("one force call,", "counted and timed", "evaluation.py")),
         ("3 observe()", ("numbers, sanity, uphill", "last good structure", "history.py")),
-        ("4 check_stop()", ("stop criteria", "minimum check, escape", "termination.py, saddle/")),
+        ("4 finish()", ("stop criteria", "minimum check, escape", "termination.py, saddle/")),
         ("5 advance()", ("one rule step,", "limited and projected", "coordinates.py")),
     )
     width, gap, left = 2.28, 0.4, 0.5
@@ -85,7 +85,7 @@ def draw() -> plt.Figure:
             arrow(axes, (x - gap, 5.45), (x, 5.45))
     axes.plot([middles[4], middles[4], middles[0]], [6.15, 6.4, 6.4], color=EDGE, lw=1.4)
     arrow(axes, (middles[0], 6.4), (middles[0], 6.15))
-    box(axes, middles[3] - width / 2, 3.55, width, 0.75, "6 remove()", ("finished structures",))
+    box(axes, middles[3] - width / 2, 3.55, width, 0.75, "6 put_back()", ("finished structures",))
     arrow(axes, (middles[3], 4.75), (middles[3], 4.3))
 
     rooms = (
