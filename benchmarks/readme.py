@@ -135,6 +135,13 @@ def metals() -> str:
     return "\n".join(markdown(("atoms", *COLUMNS), rows, WORDS))
 
 
+def single_cost() -> str:
+    """Return the table of the time of single structures."""
+    rows = json.loads((RESULTS / "single_cost.json").read_text())["rows"]
+    cells = [[row["way"], f"{row['force_calls']:.1f}", f"{row['ms_per_call']:.2f}"] for row in rows]
+    return markdown(("way", "force calls", "ms per call"), cells, left=1)
+
+
 def cell_cost() -> str:
     """Return the cost of a step with the cell, outside the calculator."""
     results = json.loads((RESULTS / "cell_cost.json").read_text())
@@ -166,9 +173,12 @@ def throughput(name: str) -> str:
     return "\n".join([*([table_of(sheet), ""] if sheet.rows else []), *sheet.notes]).rstrip()
 
 
-TABLES: dict[str, Callable[[], str]] = {"lj38": lj38, "update_cost": update_cost, "cell_cost": cell_cost} | {
-    f"tune_{name}": partial(tuned, name) for name in ("frankenstein", "core", "fire", "lbfgs")
-}
+TABLES: dict[str, Callable[[], str]] = {
+    "lj38": lj38,
+    "update_cost": update_cost,
+    "cell_cost": cell_cost,
+    "single_cost": single_cost,
+} | {f"tune_{name}": partial(tuned, name) for name in ("frankenstein", "core", "fire", "lbfgs")}
 TABLES |= {
     f"crystals_{name}": partial(crystals, f"crystals_{name}") for name in ("chgnet", "mace_mini", "metric")
 }

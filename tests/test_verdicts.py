@@ -130,7 +130,7 @@ def test_a_start_that_is_tight_may_be_relaxed():
     atoms = salt()
     atoms.positions[1] = atoms.positions[0] + [0.6, 0, 0]
     opt = FIRERelax(atoms, logfile=None)
-    assert opt.optimizable.fmax != opt.optimizable.fmax
+    assert opt.optimizable.standing.fmax != opt.optimizable.standing.fmax
     assert opt.run(fmax=0.05, steps=300)
     assert opt.result.shortest > 0.8
 

@@ -153,9 +153,9 @@ def _optimizer(
 
 def _show_steps(optimizer: Any, record: Record, bar: Bar) -> None:
     """Show the steps of a structure beside the progress bar, from now on."""
-    state = optimizer.optimizable
 
     def show() -> None:
+        state = optimizer.optimizable.standing
         stress = f"  stress {state.smax:.3g} GPa" if record.with_cell else ""
         calls = f"step {optimizer.nsteps}  calls {state.force_calls}"
         bar.status(f"{record.formula}  {calls}  fmax {state.fmax:.3g} eV/A{stress}")

@@ -1,4 +1,4 @@
-"""Names that are imported on first use, so that the command and small imports start fast."""
+"""Names that are imported when they are first used, so that a command or a small import starts at once."""
 
 from __future__ import annotations
 
@@ -9,20 +9,25 @@ from typing import Any
 __all__ = ["lazy_names"]
 
 
-def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return a module ``__getattr__`` for ``package``.
+def lazy_names(package: str, homes: Mapping[str, str], default: str = "") -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of ``package``.
 
     Parameters
     ----------
     package
-        Name of the package, for the message of the AttributeError that an unknown name raises.
+        The name of the package.
     homes
-        The module to import each name from.
+        The modules in which names are.
+    default
+        The module in which all others of its ``__all__`` are, if there is one.
     """
 
     def find(name: str) -> Any:
-        if name not in homes:
+        home = homes.get(name)
+        if home is None and default and name[0] != "_" and name in import_module(default).__all__:
+            home = default
+        if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(homes[name]), name)
+        return getattr(import_module(home), name)
 
     return find

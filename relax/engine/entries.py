@@ -55,10 +55,8 @@ class Entry:
 
     Parameters
     ----------
-    index
-        Its place among the structures given, from 0.
-    first
-        The structure before it was rattled.
+    index, first
+        Its place as in :class:`Relaxed`, and the structure before it was rattled.
     symprec
         Tolerance (A) of its space groups.
     start

@@ -7,48 +7,7 @@ from typing import TYPE_CHECKING
 from relax.core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from relax.optimizers.api import relax
-    from relax.optimizers.base import RuleOptimizer
-    from relax.optimizers.named import (
-        OPTIMIZERS,
-        AdaDeltaRelax,
-        AdaGradRelax,
-        AdaMaxRelax,
-        AdamRelax,
-        CoReRelax,
-        FIRERelax,
-        FrankensteinRelax,
-        LBFGSRelax,
-        MomentumRelax,
-        NAGRelax,
-        PairLBFGSRelax,
-        RMSpropRelax,
-        RPROPRelax,
-        SGDRelax,
-    )
+    from relax.optimizers.api import relax as relax
+    from relax.optimizers.named import *  # noqa: F403  (as __getattr__ finds them)
 
-__all__ = [
-    "OPTIMIZERS",
-    "AdaDeltaRelax",
-    "AdaGradRelax",
-    "AdaMaxRelax",
-    "AdamRelax",
-    "CoReRelax",
-    "FIRERelax",
-    "FrankensteinRelax",
-    "LBFGSRelax",
-    "MomentumRelax",
-    "NAGRelax",
-    "PairLBFGSRelax",
-    "RMSpropRelax",
-    "RPROPRelax",
-    "RuleOptimizer",
-    "SGDRelax",
-    "relax",
-]
-
-__getattr__ = lazy_names(
-    __name__,
-    dict.fromkeys(__all__, "relax.optimizers.named")
-    | {"RuleOptimizer": "relax.optimizers.base", "relax": "relax.optimizers.api"},
-)
+__getattr__ = lazy_names(__name__, {"relax": "relax.optimizers.api"}, "relax.optimizers.named")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from ase.utils.abc import Optimizable
@@ -13,7 +13,16 @@ from relax.optimizers.ase_rows import AseRows
 if TYPE_CHECKING:
     from relax.optimizers.single_run import SingleRun
 
-__all__ = ["EngineOptimizable"]
+__all__ = ["EngineOptimizable", "Standing"]
+
+
+class Standing(NamedTuple):
+    """How a structure stands."""
+
+    energy: float  # eV; the enthalpy, under pressure
+    fmax: float  # eV/A, longest force
+    smax: float  # GPa, largest component of the residual stress
+    force_calls: int  # counted at the calculator
 
 
 class EngineOptimizable(Optimizable):
@@ -76,21 +85,9 @@ class EngineOptimizable(Optimizable):
         return self.gradient_norm(gradient) <= fmax
 
     @property
-    def energy(self) -> float:
-        """Energy or enthalpy, eV, of the last evaluation that made sense."""
-        return float(self.run.relaxation.history.good.value[0])
-
-    @property
-    def fmax(self) -> float:
-        """Longest force of that evaluation, eV/A."""
-        return float(self.run.relaxation.history.good.fmax[0])
-
-    @property
-    def smax(self) -> float:
-        """Largest component of the residual stress of that evaluation, GPa."""
-        return float(self.run.relaxation.history.good.smax[0])
-
-    @property
-    def force_calls(self) -> int:
-        """Evaluations counted at the calculator."""
-        return int(self.run.relaxation.history.record.calls[0])
+    def standing(self) -> Standing:
+        """How the structure stands, at the last evaluation that made sense."""
+        history = self.run.relaxation.history
+        good = history.good
+        energy, fmax, smax = float(good.value[0]), float(good.fmax[0]), float(good.smax[0])
+        return Standing(energy, fmax, smax, int(history.record.calls[0]))

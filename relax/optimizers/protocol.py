@@ -66,7 +66,9 @@ class AseProtocol(Optimizer):
             blank = " " * len(name)
             self.logfile.write(f"{blank}  Step     Time          Energy          fmax      smax/GPa\n")
         now = time.strftime("%H:%M:%S")
-        columns = f"{values.get_value():15.6f} {values.gradient_norm(gradient):13.6f} {values.smax:13.6f}"
+        columns = (
+            f"{values.get_value():15.6f} {values.gradient_norm(gradient):13.6f} {values.standing.smax:13.6f}"
+        )
         self.logfile.write(f"{name}:  {self.nsteps:3d} {now} {columns}\n")
 
     def _say(self, words: str) -> None:
