@@ -1,7 +1,7 @@
 """Time of one structure through a MACE file: ``python -m benchmarks.cost.single``.
 
-The same crystals, one after the other, by ``relax.relax``, by ``relax_many`` as a batch of one, and by the ASE
-optimizer with the calculator of mace-torch, which builds its neighbour list anew at every call.
+The same crystals, one after the other, by ``relax.relax``, by ``relax_many`` as a batch of one, and by the
+ASE optimizer with the calculator of mace-torch, which builds its neighbour list anew at every call.
 """
 
 from __future__ import annotations

@@ -131,91 +131,37 @@ class Gradients:
 
 
 class Coordinates(Protocol):
-    """What the engine asks of S structures with R rows in all."""
+    """What the engine asks of S structures, with R rows in all; see ``BatchCoordinates``.
+
+    The forces of all structures have N rows: those of the atoms or, of an ASE object, its own.
+    """
 
     def __len__(self) -> int: ...
-
     @property
-    def place(self) -> Place:
-        """Where the structures are."""
-        ...
-
+    def place(self) -> Place: ...
     @property
-    def seg(self) -> Segments:
-        """The rows of the structures."""
-        ...
-
+    def seg(self) -> Segments: ...
     @property
-    def x(self) -> np.ndarray:
-        """The coordinates (R, 3), A."""
-        ...
-
+    def x(self) -> np.ndarray: ...  # (R, 3) A
     @property
-    def natoms(self) -> np.ndarray:
-        """Atoms of each structure (S,), for energies per atom."""
-        ...
-
+    def natoms(self) -> np.ndarray: ...  # (S,) for energies per atom
     @property
-    def relaxes(self) -> np.ndarray:
-        """Whose cell relaxes (S,)."""
-        ...
-
+    def relaxes(self) -> np.ndarray: ...  # (S,) whose cell does
     @property
-    def owner(self) -> np.ndarray:
-        """Structure that each row of forces belongs to, (N,)."""
-        ...
-
+    def owner(self) -> np.ndarray: ...  # (N,) structure of each row of forces
     @property
-    def firsts(self) -> np.ndarray:
-        """First row of the forces of each structure, (S,)."""
-        ...
-
+    def firsts(self) -> np.ndarray: ...  # (S,) first row of forces of each structure
     @property
-    def rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where among the rows the atoms (N,) and the strains (3T,) are."""
-        ...
-
+    def rows(self) -> tuple[np.ndarray, np.ndarray]: ...  # where among the R rows atoms and strains are
     @property
-    def far(self) -> np.ndarray:
-        """Which strains (S,) call for a new reference cell."""
-        ...
-
-    def slice(self, s: int) -> slice:
-        """Where the forces of structure ``s`` are."""
-        ...
-
-    def values(self, evaluation: Evaluation) -> np.ndarray:
-        """Return energies or, under pressure, enthalpies (S,), eV."""
-        ...
-
-    def gradients(self, forces: np.ndarray, stresses: np.ndarray) -> Gradients:
-        """Return the gradient that forces (N, 3), eV/A, and stresses (S, 3, 3), eV/A^3, make."""
-        ...
-
-    def limit(self, step: np.ndarray) -> np.ndarray:
-        """Return the part of a step (R, 3), A, that may be taken."""
-        ...
-
-    def move(self, step: np.ndarray) -> None:
-        """Go a step (R, 3), A, as far as constraints let the atoms."""
-        ...
-
-    def rebase(self, which: np.ndarray) -> None:
-        """Make the present cells of the structures in the mask ``which`` (S,) their references."""
-        ...
-
-    def put_back(self, place: Place, which: np.ndarray) -> None:
-        """Put the structures in the mask ``which`` (S,) to where they are in ``place``."""
-        ...
-
-    def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> Metric | None:
-        """Return how stiff the rows of the structures ``which``, or of all, are; None if not known."""
-        ...
-
-    def free_rows(self, s: int) -> Callable[[np.ndarray], np.ndarray]:
-        """Return the projection on what structure ``s`` may move."""
-        ...
-
-    def rigid_body(self, s: int) -> tuple[np.ndarray, bool]:
-        """Return the positions (n, 3) of structure ``s``, A, and whether it may turn as a whole."""
-        ...
+    def far(self) -> np.ndarray: ...  # (S,) whose strain calls for a new reference cell
+    def slice(self, s: int) -> slice: ...  # rows of the forces of structure s
+    def values(self, evaluation: Evaluation) -> np.ndarray: ...
+    def gradients(self, forces: np.ndarray, stresses: np.ndarray) -> Gradients: ...
+    def limit(self, step: np.ndarray) -> np.ndarray: ...
+    def move(self, step: np.ndarray) -> None: ...
+    def rebase(self, which: np.ndarray) -> None: ...
+    def put_back(self, place: Place, which: np.ndarray) -> None: ...
+    def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> Metric | None: ...
+    def free_rows(self, s: int) -> Callable[[np.ndarray], np.ndarray]: ...
+    def rigid_body(self, s: int) -> tuple[np.ndarray, bool]: ...

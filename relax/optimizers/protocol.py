@@ -66,9 +66,8 @@ class AseProtocol(Optimizer):
             blank = " " * len(name)
             self.logfile.write(f"{blank}  Step     Time          Energy          fmax      smax/GPa\n")
         now = time.strftime("%H:%M:%S")
-        columns = (
-            f"{values.get_value():15.6f} {values.gradient_norm(gradient):13.6f} {values.standing.smax:13.6f}"
-        )
+        fmax, smax = values.gradient_norm(gradient), values.standing.smax
+        columns = f"{values.get_value():15.6f} {fmax:13.6f} {smax:13.6f}"
         self.logfile.write(f"{name}:  {self.nsteps:3d} {now} {columns}\n")
 
     def _say(self, words: str) -> None:
