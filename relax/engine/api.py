@@ -54,9 +54,9 @@ def relax_many(
 ) -> Iterator[Relaxed]:
     """Relax many structures at once, and yield each as it ends.
 
-    Structures are taken from the iterable as there is room, so that it may be as long as one likes; what
-    was given is not changed.  A structure that cannot be taken, or that goes wrong, is yielded with its
-    verdict and harms no other.
+    Structures are taken from the iterable when there is room, so that it may be of any length.  The
+    structures given are not changed.  A structure that cannot be relaxed, or goes wrong, is yielded with its
+    status and harms no other.
 
     Parameters
     ----------
@@ -66,23 +66,23 @@ def relax_many(
         An ASE calculator, the name of one (see :mod:`relax.calculators.registry`), a torch-sim model, or a
         :class:`~relax.calculators.Potential`.
     rule
-        The name of a rule, which is dressed for atoms with the ``settings`` given, or a rule as it is to be
-        followed (see :func:`relax.rules.wrappers.for_atoms`); by default, that of the fewest force calls.
+        The name of a rule, with ``settings``, or a rule with its wrappers (see
+        :func:`relax.rules.wrappers.for_atoms`); by default, the rule that needs the fewest force calls.
     fmax, steps, smax, energy_change, displacement, timeout
-        When a relaxation is over, see :class:`~relax.core.settings.Criteria`; each structure has its own
-        steps, and of the time its share.
+        The stop criteria of each structure, see :class:`~relax.core.settings.Criteria`.  ``timeout`` limits
+        the time attributed to a structure: its share, by size, of each round.
     budget
-        How much goes through the potential at once, in its unit (atoms or edges).  If not given, a GPU is
-        filled, and on a CPU the fastest is found in the first rounds, see
-        :class:`~relax.calculators.batch_size.Budget`.
-        Repeated runs are the same to the last bit with the same budget.
+        Atoms or edges that the potential evaluates at once (autobatching).  If not given, a GPU is filled, and
+        on a CPU the fastest number is found in the first rounds, see
+        :class:`~relax.calculators.batch_size.Budget`.  Repeated runs with the same budget are equal to the
+        last bit.
     progress
         Show a progress bar on standard error, where that is a terminal.
     cell, pressure, symmetry, symprec, rattle, seed, on_bad, check, escape
         As in :class:`~relax.optimizers.base.RuleOptimizer`; ``cell`` may also be a function of the structure.
         ``on_bad`` is ``"stop"`` or ``"backtrack"``.
     **settings
-        Parameters of the rule and of its dress.
+        Parameters of the rule and of :func:`relax.rules.wrappers.for_atoms`.
 
     Yields
     ------
@@ -92,9 +92,9 @@ def relax_many(
     Raises
     ------
     TypeError
-        What is given is no potential, no rule, or among the structures is something else.
+        ``potential`` or ``rule`` is of the wrong type, or a structure is not an ``Atoms``.
     ValueError
-        An unknown rule, or a parameter out of its bounds.
+        The rule is unknown, or a parameter is out of its bounds.
     """
     followed = build_rule(rule, settings)
     check_on_bad(on_bad, ("stop", "backtrack"))

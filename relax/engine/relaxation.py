@@ -1,6 +1,6 @@
-"""The engine: structures on their way to their minima, one force call and one step at a time.
+"""The engine: it relaxes structures, one force call and one step at a time.
 
-It asks nobody for forces, and is told them::
+It calls no calculator.  Whoever drives it evaluates the structures where they are::
 
     relaxation = Relaxation(rule, criteria, policy, coordinates, sanity, entries)
     while not done:

@@ -45,7 +45,7 @@ OPTIONS = {*inspect.signature(RuleOptimizer).parameters, "master", "comm", "logi
 
 
 class NamedOptimizer(RuleOptimizer):
-    """An optimizer for one rule, dressed for atoms.
+    """An optimizer for one rule, inside the wrappers that suit atoms.
 
     Parameters
     ----------
