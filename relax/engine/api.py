@@ -72,8 +72,8 @@ def relax_many(
         The stop criteria of each structure, see :class:`~relax.core.settings.Criteria`.  ``timeout`` limits
         the time attributed to a structure: its share, by size, of each round.
     budget
-        Atoms or edges that the potential evaluates at once (autobatching).  If not given, a GPU is filled, and
-        on a CPU the fastest number is found in the first rounds, see
+        Atoms or edges that the potential evaluates at once (autobatching).  If not given, a GPU is filled,
+        and on a CPU the fastest number is found in the first rounds, see
         :class:`~relax.calculators.batch_size.Budget`.  Repeated runs with the same budget are equal to the
         last bit.
     progress
