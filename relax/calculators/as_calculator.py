@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,12 +10,9 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes, compare_atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from relax.calculators.base import Geometry, Potential
+from relax.calculators.base import KEYS, Geometry, Potential
 
 __all__ = ["PotentialCalculator"]
-
-KEYS = itertools.count(-1, -1)
-"""Keys for structures.  They are negative, so that a batch with the same potential does not use them."""
 
 
 class PotentialCalculator(Calculator):

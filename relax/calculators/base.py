@@ -7,6 +7,7 @@ It evaluates any selection of the admitted structures.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -14,7 +15,10 @@ import numpy as np
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
-__all__ = ["Evaluation", "Geometry", "Potential", "stress_matrix"]
+__all__ = ["KEYS", "Evaluation", "Geometry", "Potential", "stress_matrix"]
+
+KEYS = itertools.count()
+"""Keys for structures: no two structures of a process have the same, whatever potential evaluates them."""
 
 
 class Geometry(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from relax.calculators.base import Potential
+from relax.calculators.base import KEYS, Potential
 from relax.core.errors import UnsupportedStructure, one_line
 from relax.core.result import Result, Stop
 from relax.core.settings import check_start
@@ -201,7 +201,6 @@ class Intake:
         check_start(self.symmetry, self.rattle)
         if not callable(self.cell):
             cell_freedom(self.cell, self.pressure)
-        self.keys = 0
 
     def accept(self, index: int, given: Atoms, potential: Potential) -> Entry | Relaxed:
         """Return a structure as it enters the batch, or its result; TypeError for what is none."""
@@ -214,7 +213,7 @@ class Intake:
 
         if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
             return out(("nonfinite", "a position or the cell is not finite"))
-        key, self.keys = self.keys, self.keys + 1
+        key = next(KEYS)
         try:
             start, first = self._start(key, atoms)
             size = potential.admit(key, atoms)

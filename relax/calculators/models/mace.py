@@ -96,6 +96,8 @@ class MACE:
 
     def release(self, key: int) -> None:
         self._lists.drop(key)
+        if key in self._kept[0]:
+            self._kept = (), {}
 
     def evaluate(self, geometry: Geometry, stress: bool) -> Evaluation:
         return with_fault_isolation(lambda some: self._evaluate(some, stress), geometry)
