@@ -329,16 +329,21 @@ def infinite():
 
 
 class Faulty:
-    """A potential, with a deed done to what it says of one structure from its ``at``-th call on."""
+    """A potential, with a deed done to what it says of one structure from its ``at``-th call on.
 
-    def __init__(self, deed, key=1, at=3):
-        self.inner, self.deed, self.key, self.at = as_potential(EMT()), deed, key, at
+    The structure is the ``place``-th to enter, from 0; none, if negative.
+    """
+
+    def __init__(self, deed, place=1, at=3):
+        self.inner, self.deed, self.place, self.at = as_potential(EMT()), deed, place, at
+        self.keys = []
         self.unit, self.device, self.batched = "atoms", "cpu", True
         self.calls = 0
         self.inside = set()
 
     def admit(self, key, atoms):
         self.inside.add(key)
+        self.keys.append(key)
         return self.inner.admit(key, atoms)
 
     def release(self, key):
@@ -348,10 +353,11 @@ class Faulty:
     def evaluate(self, geometry, stress):
         assert self.inside >= set(geometry.keys)
         answer = self.inner.evaluate(geometry, stress)
-        if self.key in geometry.keys:
+        key = dict(enumerate(self.keys)).get(self.place)
+        if key in geometry.keys:
             self.calls += 1
             if self.calls >= self.at:
-                s = geometry.keys.index(self.key)
+                s = geometry.keys.index(key)
                 first = int(geometry.lengths[:s].sum())
                 self.deed(answer, s, slice(first, first + int(geometry.lengths[s])))
         return answer
@@ -452,7 +458,7 @@ def test_going_back_is_that_of_single_runs():
             if self.calls == 4:
                 self.results["free_energy"] = self.results["energy"] = np.nan
 
-    potential = Faulty(once, key=1, at=4)
+    potential = Faulty(once, place=1, at=4)
     options = {"fmax": 0.02, "cell": True, "on_bad": "backtrack"}
     batch = together(metals(), potential, "lbfgs", **options)
     assert_same(batch[1], *alone(metals()[1], Spoilt(), "lbfgs", **options), held=False)
@@ -491,7 +497,7 @@ def test_time_is_shared_and_may_be_up():
 
 
 def test_leaving_early_releases_everything():
-    potential = Faulty(blame, key=-1)
+    potential = Faulty(blame, place=-1)
     run = relax_many(itertools.cycle(metals()), potential, "lbfgs", fmax=0.05, budget=20)
     next(run)
     assert potential.inside
@@ -504,7 +510,7 @@ def test_an_input_that_breaks_releases_everything():
         yield from metals()
         raise OSError("the disk is gone")
 
-    potential = Faulty(blame, key=-1)
+    potential = Faulty(blame, place=-1)
     with pytest.raises(OSError, match="the disk is gone"):
         list(relax_many(source(), potential, "lbfgs", fmax=0.05))
     assert not potential.inside

@@ -159,6 +159,22 @@ def test_fixed_atoms_do_not_move(optimizer):
     assert opt.result.fmax == pytest.approx(fmax_of(atoms.get_forces(apply_constraint=False)[free]))
 
 
+def test_constraints_may_change_during_a_run():
+    atoms = ball()
+    run = FIRERelax(atoms, logfile=None).irun(fmax=1e-3, steps=20)
+    next(run)
+    next(run)
+    here = atoms.positions[0].copy()
+    atoms.set_constraint(FixAtoms([0]))
+    for _ in range(3):
+        next(run)
+    assert np.array_equal(atoms.positions[0], here)
+    atoms.set_constraint()
+    next(run)
+    next(run)
+    assert not np.array_equal(atoms.positions[0], here)
+
+
 @ALL
 def test_where_every_atom_is_fixed_there_is_nothing_to_do(optimizer):
     atoms = ball()

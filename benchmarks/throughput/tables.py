@@ -121,7 +121,7 @@ def graphics(record: Json) -> Sheet:
     same = {True: "the same to the last bit", False: "not the same"}
     notes = [f"sums over structures, {row['tries']} times: {same[row['same']]}" for row in sums]
     if not record["gpu"]:
-        notes = ["No GPU was to be had where this was measured: skipped."]
+        notes = ["Not measured: no GPU available."]
     columns = ("method", "crystals", "structures/s", "force calls", "converged", "peak MB")
     device = among[0]["device"] if among else "a GPU"
     return Sheet(f"On {device}", columns, rows, notes)

@@ -19,14 +19,13 @@ def lazy_names(package: str, homes: Mapping[str, str], default: str = "") -> Cal
     homes
         The modules in which names are.
     default
-        The module in which all others of its ``__all__`` are, if there is one.
+        The module in which all other names are that begin with a capital, if there is one.
     """
 
     def find(name: str) -> Any:
-        home = homes.get(name)
-        if home is None and default and name[0] != "_" and name in import_module(default).__all__:
-            home = default
-        if home is None:
+        # A name in small letters may be a submodule that is about to be imported.
+        home = homes.get(name) or (default if name[0].isupper() else "")
+        if not home:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(home), name)
 

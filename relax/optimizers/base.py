@@ -32,10 +32,9 @@ AS_ASKED = ("converged", "saddle", "max_steps")
 class RuleOptimizer(AseProtocol):
     """An ASE optimizer that follows a rule.
 
-    One gradient a step and no trial evaluations.  Energies, forces and the structure are checked: a
-    number that is not finite, an atom that lost all its neighbours, atoms on top of each other, a
-    calculator that raises, each stop ``run`` at once, with the last good structure in ``atoms`` and
-    the reason in ``result``.
+    One gradient a step and no trial evaluations.  A number that is not finite, an atom that lost all its
+    neighbours, atoms on top of each other and a calculator that raises stop ``run`` at once, with the last
+    good structure in ``atoms`` and the reason in ``result``.
 
     Parameters
     ----------
@@ -203,7 +202,8 @@ class RuleOptimizer(AseProtocol):
                 self._say_what_went_back()
                 if not engine.probing:
                     yield False
-                stop = engine.advance()
+                    stop = engine.observe()  # somebody may have moved the atoms meanwhile
+                stop = stop or engine.advance()
             if stop is not None:
                 break
             logged = engine.steps == self.nsteps

@@ -150,6 +150,8 @@ class SingleRun:
         stop = relaxation.finish().get(0)
         if stop is not None:
             relaxation.put_back()
+        else:
+            self._fault = None  # it went back, if there was one
         self.structure.write()
         if not relaxation.steps.which[0] or relaxation.steps.pushed[0]:
             self._give_back()

@@ -35,6 +35,7 @@ class AtomsStructure:
     def __init__(self, start: Start) -> None:
         self.atoms, self.freedom = start.atoms, start.freedom
         self.coordinates = BatchCoordinates([start])
+        self._constraints = start.atoms.constraints
         self._consistent = True  # whether the calculator has an energy of its own for the forces
         self._note()
 
@@ -86,15 +87,19 @@ class AtomsStructure:
         return Evaluation(energies.copy(), good.forces.copy(), good.stresses.copy())
 
     def begin(self) -> None:
-        """Follow the constraints and the calculator that the atoms have now."""
-        self.coordinates.constrain(0, self.atoms)
+        """Follow the calculator that the atoms have now."""
         self._consistent = True
 
     def changed(self) -> bool:
-        if self._is_noted():
+        moved = not self._is_noted()
+        if self.atoms.constraints is not self._constraints:
+            self._constraints = self.atoms.constraints
+            self.coordinates.constrain(0, self.atoms)
+        elif not moved:
             return False
-        self.coordinates.read_from(self.atoms, 0)
-        self._note()
+        if moved:
+            self.coordinates.read_from(self.atoms, 0)
+            self._note()
         return True
 
     def write(self) -> None:
