@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import torch
 from torch_sim import SimState
 
 from relax.core import state as states
 from relax.core.rule import Point, Rule
-from relax.core.segments import Segments
 from relax.core.state import State
 
-__all__ = ["CellRuleState", "PackedRule", "RowLayout", "RuleState", "base_fields"]
+__all__ = ["CellRuleState", "PackedRule", "RuleState", "base_fields", "to_numpy"]
 
 
 @dataclass(kw_only=True)
@@ -50,59 +50,42 @@ class CellRuleState(RuleState):
     }  # fmt: skip
 
 
-class RowLayout:
-    """The order of the R rows of a rule: for each structure those of its atoms, then three of its strain."""
-
-    def __init__(self, state: SimState) -> None:
-        lengths = state.n_atoms_per_system + 3
-        self.rows = Segments(lengths.tolist(), [True] * len(lengths))
-        structures = torch.arange(len(lengths), device=state.device)
-        self.owner = torch.repeat_interleave(structures, lengths)
-        self.atoms = torch.arange(state.n_atoms, device=state.device) + 3 * state.system_idx
-        self.cells = torch.cumsum(lengths, 0)[:, None] - torch.tensor([3, 2, 1], device=state.device)
-
-    def join(self, atoms: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-        """Return the rows (R, k) of arrays of atoms (N, k) and of cells (S, 3, k)."""
-        rows = atoms.new_empty((self.rows.rows, atoms.shape[1]))
-        rows[self.atoms], rows[self.cells] = atoms, cells
-        return rows
-
-    def split(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the arrays of atoms (N, k) and of cells (S, 3, k) from rows (R, k)."""
-        return rows[self.atoms], rows[self.cells]
-
-
 class PackedRule:
     """A rule whose state is packed into one float64 array (R, K) with all leaves side by side."""
 
-    def __init__(self, rule: Rule, device: torch.device) -> None:
+    def __init__(self, rule: Rule) -> None:
         self.rule, self.stiffness = rule, rule.stiffness
-        self.template = rule.init(torch.zeros((1, 3), dtype=torch.float64, device=device))
+        self.template = rule.init(np.zeros((1, 3)))
 
-    def init(self, x: torch.Tensor) -> torch.Tensor:
+    def init(self, x: np.ndarray) -> np.ndarray:
         """Return the packed state before the first step, for rows at ``x`` (R, 3), in A."""
         return self._packed(self.rule.init(x), x)
 
-    def update(self, packed: torch.Tensor, point: Point) -> tuple[torch.Tensor, torch.Tensor]:
+    def update(self, packed: np.ndarray, point: Point) -> tuple[np.ndarray, np.ndarray]:
         """Return the displacement (R, 3) in A, and the next packed state."""
         start = 0
 
-        def leaf(like: torch.Tensor) -> torch.Tensor:
+        def leaf(like: np.ndarray) -> np.ndarray:
             nonlocal start
-            columns = packed[:, start : start + like.numel()]
-            start += like.numel()
-            return columns.reshape(-1, *like.shape[1:]).to(like.dtype)
+            columns = packed[:, start : start + like.size]
+            start += like.size
+            return columns.reshape(-1, *like.shape[1:])
 
         dx, state = self.rule.update(states.map_leaves(leaf, self.template), point)
         return dx, self._packed(state, point.x)
 
-    def _packed(self, state: State, x: torch.Tensor) -> torch.Tensor:
+    def _packed(self, state: State, x: np.ndarray) -> np.ndarray:
         leaves = [x[:, :0]]  # for rules whose state is empty
         # The template sets the order of the leaves, in which update reads them.
-        states.map_leaves(lambda _, a: leaves.append(a.reshape(len(a), -1).double()), self.template, state)
-        return torch.cat(leaves, dim=1)
+        states.map_leaves(lambda _, a: leaves.append(a.reshape(len(a), -1)), self.template, state)
+        return np.concatenate(leaves, axis=1)
 
 
 def base_fields(state: SimState) -> dict[str, Any]:
     """Return the fields that every state of torch-sim has, by name."""
     return {field.name: getattr(state, field.name) for field in fields(SimState)}
+
+
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """Return a tensor as float64 on the host."""
+    return np.array(tensor.detach().double().cpu().numpy())

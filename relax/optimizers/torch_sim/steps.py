@@ -26,11 +26,12 @@ import numpy as np
 import torch
 from torch_sim import SimState
 
+from relax.calculators.base import Evaluation
 from relax.core.rule import Point, Rule
-from relax.core.segments import Segments
-from relax.geometry.cell import GPA, CellFreedom, deformation, strain_gradient
-from relax.optimizers.torch_sim.metric import metric_of
-from relax.optimizers.torch_sim.state import CellRuleState, PackedRule, RowLayout, RuleState, base_fields
+from relax.engine.termination import remove_nonfinite
+from relax.geometry.cell import CellFreedom
+from relax.optimizers.torch_sim.coordinates import StateCoordinates
+from relax.optimizers.torch_sim.state import CellRuleState, PackedRule, RuleState, base_fields, to_numpy
 from relax.rules.wrappers import innermost
 
 __all__ = ["CellRuleState", "RuleState", "for_torch_sim"]
@@ -72,161 +73,120 @@ def for_torch_sim(rule: Rule, *, cell: bool | CellFreedom = False) -> Optimizer:
     freedom = CellFreedom() if cell is True else cell or None
 
     def optimizer(model: Any) -> tuple[Callable[[SimState], RuleState], Callable[[RuleState], RuleState]]:
-        steps = AtomSteps(rule, model) if freedom is None else CellSteps(rule, model, freedom)
+        steps = Steps(rule, model, freedom)
         return steps.init, steps.step
 
     return optimizer
 
 
-class AtomSteps:
-    """Steps of a rule with fixed cells."""
+class Steps:
+    """Steps of a rule in the coordinates of the engine, on the host.
 
-    def __init__(self, rule: Rule, model: Any) -> None:
-        self.model, self.rule = model, PackedRule(rule, model.device)
+    Parameters
+    ----------
+    rule
+        The rule with its wrappers.
+    model
+        A torch-sim model.
+    freedom
+        What the cells may do; None where they are held.
+    """
+
+    def __init__(self, rule: Rule, model: Any, freedom: CellFreedom | None) -> None:
+        if freedom is not None and not model.compute_stress:
+            raise ValueError("cell=True needs the stress; make the model with compute_stress=True")
+        self.model, self.freedom, self.rule = model, freedom, PackedRule(rule)
+        self.scale = innermost(rule)
+        self.names = ("energy", "forces") if freedom is None else ("energy", "forces", "stress")
 
     def init(self, state: SimState) -> RuleState:
         """Return the state before the first step."""
-        rows = state.positions.double()
-        return RuleState(
-            **base_fields(state),
-            **evaluate(self.model, state, "energy", "forces"),
-            rows=rows,
-            memory=self.rule.init(rows),
-        )
+        if self.freedom is not None and not torch.as_tensor(state.pbc).all():
+            raise ValueError("cell=True relaxes cells, but the structures are not periodic; use cell=False")
+        rows, cell = state.positions.double(), state.cell.double()
+        known = base_fields(state) | self.evaluate(state)
+        if self.freedom is None:
+            made = RuleState(**known, rows=rows, memory=rows[:, :0])
+        else:
+            made = CellRuleState(
+                **known,
+                cell_forces=torch.zeros_like(state.cell),
+                rows=rows,
+                memory=rows[:, :0],
+                strain=torch.zeros_like(cell),
+                reference=cell,
+                cell_memory=cell[:, :, :0],
+            )
+        c = self.coordinates(made)
+        return self.moved(made, c, self.rule.init(c.x), made)
 
     def step(self, state: RuleState) -> RuleState:
         """Return the state after one more step."""
-        g, e = -state.forces.double(), state.energy.double()[state.system_idx, None]
-        rows = Segments(state.n_atoms_per_system.tolist())
-        metric = metric_of(state, self.rule.stiffness)
-        dx, memory = self.rule.update(state.memory, Point(state.rows, g, e, rows, metric))
-        x = state.rows + dx
-        moved = replace(state, rows=x, positions=x.to(state.dtype), memory=memory)
-        return replace(moved, **evaluate(self.model, moved, "energy", "forces"))
+        c, memory = self.coordinates(state), self.memory(state)
+        if (far := c.far).any():
+            c.rebase(far)
+            memory = np.where(far[c.seg.owner][:, None], self.rule.init(c.x), memory)
+        evaluation = self.evaluation(state, c)
+        g = c.gradients(evaluation.forces, evaluation.stresses).g
+        metric = None if self.rule.stiffness is None else c.metric(self.rule.stiffness)
+        point = Point(c.x, g, c.values(evaluation)[c.seg.owner][:, None], c.seg, metric)
+        dx, memory = self.rule.update(memory, point)
+        # One structure whose step is not finite must not end the batch: it stays where it is.
+        finite = np.logical_and.reduceat(np.isfinite(dx).all(axis=1), c.seg.starts)
+        c.move(c.limit(np.where(finite[c.seg.owner][:, None], dx, 0.0)))
+        like = state.positions
+        places = {"positions": torch.as_tensor(c.positions).to(like)}
+        if self.freedom is not None:
+            places["cell"] = torch.as_tensor(c.cells).mT.to(like)
+        there = replace(state, **places)
+        return self.moved(there, c, memory, replace(there, **self.evaluate(there)))
 
+    def moved(
+        self, state: RuleState, c: StateCoordinates, memory: np.ndarray, evaluated: RuleState
+    ) -> RuleState:
+        """Return what was ``evaluated`` at the coordinates ``c``, with the ``memory`` (R, K) of the rule."""
+        like = evaluated.rows
+        of_atoms, of_strain = c.rows
+        new = {"rows": c.place.x, "memory": memory[of_atoms]}
+        if self.freedom is not None:
+            evaluation = self.evaluation(evaluated, c)
+            g = c.gradients(evaluation.forces, evaluation.stresses).g
+            slope = c.constants.scale * g[of_strain].reshape(-1, 3, 3)
+            new |= {
+                "strain": c.place.strain,
+                "reference": np.swapaxes(c.place.reference, 1, 2),
+                "cell_memory": memory[of_strain].reshape(len(c), 3, -1),
+            }
+            forces = torch.as_tensor(-slope / c.natoms[:, None, None]).to(state.positions)
+            of_cell: dict[str, Any] = {"cell_forces": forces}
+            evaluated = replace(evaluated, **of_cell)
+        return replace(evaluated, **{name: torch.as_tensor(rows).to(like) for name, rows in new.items()})
 
-class CellSteps:
-    """Steps of a rule with cells that relax, in the coordinates of :mod:`relax.geometry.cell`."""
+    def coordinates(self, state: RuleState) -> StateCoordinates:
+        """Return where the structures of a state are."""
+        return StateCoordinates(state, self.freedom, self.scale)
 
-    def __init__(self, rule: Rule, model: Any, freedom: CellFreedom) -> None:
-        if not model.compute_stress:
-            raise ValueError("cell=True needs the stress; make the model with compute_stress=True")
-        self.model, self.freedom, self.rule = model, freedom, PackedRule(rule, model.device)
-        self.step_scale = innermost(rule)
-        float64: dict[str, Any] = {"dtype": torch.float64, "device": model.device}
-        self.projector = torch.tensor(freedom.projector(np.eye(3)), **float64)
-        self.pressure = freedom.pressure * GPA * torch.eye(3, **float64)
-
-    def init(self, state: SimState) -> CellRuleState:
-        """Return the state before the first step."""
-        if not torch.as_tensor(state.pbc).all():
-            raise ValueError("cell=True relaxes cells, but the structures are not periodic; use cell=False")
-        rows, cell = state.positions.double(), state.cell.double()
-        layout = RowLayout(state)
-        memory, cell_memory = layout.split(self.rule.init(layout.join(rows, torch.zeros_like(cell))))
-        return self.with_cell_forces(
-            CellRuleState(
-                **base_fields(state),
-                **evaluate(self.model, state, "energy", "forces", "stress"),
-                cell_forces=torch.zeros_like(state.cell),
-                rows=rows,
-                memory=memory,
-                strain=torch.zeros_like(cell),
-                reference=cell,
-                cell_memory=cell_memory,
-            )
+    def memory(self, state: RuleState) -> np.ndarray:
+        """Return the packed state of the rule (R, K)."""
+        if not isinstance(state, CellRuleState):
+            return to_numpy(state.memory)
+        c, k = self.coordinates(state), state.memory.shape[1]
+        memory = np.empty((c.seg.rows, k))
+        memory[c.rows[0]], memory[c.rows[1]] = (
+            to_numpy(state.memory),
+            to_numpy(state.cell_memory).reshape(-1, k),
         )
+        return memory
 
-    def step(self, state: CellRuleState) -> CellRuleState:
-        """Return the state after one more step."""
-        state, layout, scale = self.rebase(state), RowLayout(state), self.scale(state)
-        x = layout.join(state.rows, scale * state.strain)
-        g_atoms = -row_times(state.forces.double(), deformation(state.strain)[state.system_idx])
-        g = layout.join(g_atoms, self.strain_gradient(state) / scale)
-        enthalpy = state.energy.double() + self.pressure[0, 0] * volumes(state)
-        metric = metric_of(state, self.rule.stiffness, scale)
-        point = Point(x, g, enthalpy[layout.owner, None], layout.rows, metric)
-        dx, packed = self.rule.update(layout.join(state.memory, state.cell_memory), point)
-        step, strain_step = self.limit(*layout.split(dx), scale, state.system_idx)
-        memory, cell_memory = layout.split(packed)
-        rows, strain = state.rows + step, state.strain + strain_step / scale
-        deformed = deformation(strain)
-        moved = replace(
-            state,
-            positions=row_times(rows, deformed.mT[state.system_idx]).to(state.dtype),
-            cell=(deformed @ state.reference).to(state.dtype),
-            rows=rows,
-            memory=memory,
-            strain=strain,
-            cell_memory=cell_memory,
-        )
-        results = evaluate(self.model, moved, "energy", "forces", "stress")
-        return self.with_cell_forces(replace(moved, **results))
+    def evaluate(self, state: SimState) -> dict[str, torch.Tensor]:
+        """Return what the model computes for a state."""
+        results = self.model(state)
+        return {name: results[name] for name in self.names}
 
-    def rebase(self, state: CellRuleState) -> CellRuleState:
-        """Return the state with a new reference and a fresh memory for structures with a large strain."""
-        far = state.strain.abs().amax((1, 2)) > self.freedom.rebase
-        if not far.any():
-            return state
-        deformed, atoms, cells = deformation(state.strain), far[state.system_idx, None], far[:, None, None]
-        rows = torch.where(atoms, row_times(state.rows, deformed.mT[state.system_idx]), state.rows)
-        strain = torch.where(cells, 0.0, state.strain)
-        layout = RowLayout(state)
-        memory, cell_memory = layout.split(self.rule.init(layout.join(rows, strain)))
-        return replace(
-            state,
-            rows=rows,
-            memory=torch.where(atoms, memory, state.memory),
-            strain=strain,
-            reference=torch.where(cells, deformed @ state.reference, state.reference),
-            cell_memory=torch.where(cells, cell_memory, state.cell_memory),
-        )
-
-    def with_cell_forces(self, state: CellRuleState) -> CellRuleState:
-        """Return the state with the cell forces that belong to its stress."""
-        forces = -self.strain_gradient(state) / state.n_atoms_per_system[:, None, None]
-        return replace(state, cell_forces=forces.to(state.dtype))
-
-    def scale(self, state: CellRuleState) -> torch.Tensor:
-        """Return the length of a strain of one in each structure, (S, 1, 1), A."""
-        factor, power = self.step_scale.strain_length
-        atoms = state.n_atoms_per_system.double()[:, None, None]
-        length = self.freedom.length
-        return factor * atoms**power if length is None else torch.full_like(atoms, length)
-
-    def project(self, tensors: torch.Tensor) -> torch.Tensor:
-        """Return the part of strains or stresses (S, 3, 3) that the freedom of the cell allows."""
-        return (tensors.reshape(-1, 9) @ self.projector).reshape(-1, 3, 3)
-
-    def strain_gradient(self, state: CellRuleState) -> torch.Tensor:
-        """Return the gradient along the log strains (S, 3, 3), eV."""
-        virial = (state.stress.double() + self.pressure) * volumes(state)[:, None, None]
-        return self.project(strain_gradient(state.strain, deformation(state.strain), virial))
-
-    def limit(
-        self, atoms: torch.Tensor, cells: torch.Tensor, scale: torch.Tensor, owner: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a step of atoms (N, 3) and cells (S, 3, 3), projected and within the limit of the strain."""
-        cells = self.project(cells)
-        # The norm of a NaN raises an exception, and would end the whole batch.
-        strain = torch.linalg.matrix_norm(torch.nan_to_num(cells, 0.0, 0.0, 0.0), 2)[:, None, None] / scale
-        limit = self.step_scale.max_strain if self.freedom.max_strain is None else self.freedom.max_strain
-        factor = torch.clip(limit / strain, max=1.0)  # infinity without strain, clipped to 1
-        return factor[owner, 0] * atoms, factor * cells
-
-
-def evaluate(model: Any, state: SimState, *names: str) -> dict[str, torch.Tensor]:
-    """Return the results ``names`` of a torch-sim model for a state."""
-    results = model(state)
-    return {name: results[name] for name in names}
-
-
-def volumes(state: SimState) -> torch.Tensor:
-    """Return the volume of each structure (S,), A^3."""
-    signed: torch.Tensor = torch.linalg.det(state.cell.double())
-    return signed.abs()
-
-
-def row_times(rows: torch.Tensor, tensors: torch.Tensor) -> torch.Tensor:
-    """Return each row of ``rows`` (N, 3) times its matrix of ``tensors`` (N, 3, 3)."""
-    return (rows[:, None, :] @ tensors)[:, 0, :]
+    def evaluation(self, state: RuleState, c: StateCoordinates) -> Evaluation:
+        """Return what the model has computed for a state at ``c``; what is not finite counts as zero."""
+        stress = getattr(state, "stress", None)
+        stresses = np.full((state.n_systems, 3, 3), np.nan) if stress is None else to_numpy(stress)
+        evaluation = Evaluation(to_numpy(state.energy), to_numpy(state.forces), stresses)
+        remove_nonfinite(c, evaluation)
+        return evaluation
