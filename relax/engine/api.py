@@ -134,12 +134,16 @@ class BatchRun:
     ) -> None:
         self.potential, self.rule, self.criteria, self.policy = potential, rule, criteria, policy
         self.intake, self.calls = intake, BatchCalls(potential, budget)
-        self.relaxation: Relaxation | None = None
+        self.relaxation: Relaxation[Entry] | None = None
         self.coordinates: BatchCoordinates
         self.sanity: BatchSanity
-        self.entries: list[Entry] = []
         self._arrivals: list[Entry] = []
         self._next: Entry | None = None
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The structures that are being relaxed."""
+        return [] if self.relaxation is None else self.relaxation.entries
 
     @property
     def active(self) -> int:
@@ -149,7 +153,7 @@ class BatchRun:
     def run(self, structures: Iterable[Atoms]) -> Iterator[Relaxed]:
         """Relax ``structures``, and yield each as it ends."""
         source = enumerate(structures)
-        self.entries, self._arrivals, self._next = [], [], None
+        self.relaxation, self._arrivals, self._next = None, [], None
         try:
             while True:
                 for entered in self._enter(source, sum(entry.size for entry in self.entries)):
@@ -167,7 +171,7 @@ class BatchRun:
             for entry in [*self.entries, *self._arrivals, *([self._next] if self._next else [])]:
                 assert entry.start is not None
                 self.potential.release(entry.start.key)
-            self.entries, self._arrivals, self._next = [], [], None
+            self.relaxation, self._arrivals, self._next = None, [], None
 
     def _enter(self, source: Iterator[tuple[int, Atoms]], filled: float) -> Iterator[Entry | Relaxed]:
         """Yield entries until the batch is full, and the results of what cannot become one."""
@@ -195,13 +199,12 @@ class BatchRun:
         coordinates = BatchCoordinates([entry.start for entry in arrivals if entry.start is not None])
         sanity = BatchSanity(coordinates, [entry.sanity for entry in arrivals if entry.sanity is not None])
         joining = Relaxation(self.rule, self.criteria, self.policy, coordinates, sanity, arrivals)
-        if self.entries and self.relaxation is not None:
+        if self.relaxation is not None:
             self.relaxation.join(joining)
             self.sanity.extend(sanity)
             self.coordinates.extend(coordinates)
         else:
             self.relaxation, self.coordinates, self.sanity = joining, coordinates, sanity
-        self.entries = [*self.entries, *arrivals]
         self.sizes = np.array([entry.size for entry in self.entries])
 
     def _round(self) -> Iterator[Relaxed]:
@@ -233,10 +236,11 @@ class BatchRun:
         for entry, stay in zip(self.entries, stays, strict=True):
             if not stay and entry.start is not None:
                 self.potential.release(entry.start.key)
-        self.entries = [entry for entry, stay in zip(self.entries, stays, strict=True) if stay]
-        if self.entries:
+        if stays.any():
             relaxation.keep(stays)
             self.sanity.take(stays[coordinates.owner], stays)
             coordinates.take(stays)
             self.sizes = self.sizes[stays]
+        else:
+            self.relaxation = None
         return leaving

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -31,6 +32,8 @@ from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.rules.wrappers import innermost, is_ascent
 
 __all__ = ["Policy", "Relaxation"]
+
+E = TypeVar("E", bound=Searched)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Policy:
     guard: bool = True
 
 
-class Relaxation:
+class Relaxation(Generic[E]):
     """Structures that relax together by one rule.
 
     Parameters
@@ -85,7 +88,7 @@ class Relaxation:
         policy: Policy,
         coordinates: Coordinates,
         sanity: Sanity,
-        entries: Sequence[Searched],
+        entries: Sequence[E],
     ) -> None:
         self.rule, self.policy = rule, policy
         self.coordinates, self.sanity, self.entries = coordinates, sanity, list(entries)
@@ -112,7 +115,7 @@ class Relaxation:
             self.minimum = MinimumChecks(self.policy.check, self.policy.escape, stiffness, criteria.steps)
         self.steps = ProbeSteps.none(self.coordinates)
 
-    def join(self, others: Relaxation) -> None:
+    def join(self, others: Relaxation[E]) -> None:
         """Take in the structures of ``others``, which the coordinates and sanity checks already hold."""
         self.history.extend(others.history)
         if self.state is not None:

@@ -52,7 +52,7 @@ class SingleRun:
         self.counter, self.criteria = CallCounter(), Criteria()
         self.stop, self.known = RUNNING, False
         self._fault: Stop | None = None
-        self._relaxation: Relaxation | None = None
+        self._relaxation: Relaxation[Entry] | None = None
         self._state: State | None = None
         self._kept: KeptResults | None = None
         self._deadline: float | None = None
@@ -60,7 +60,7 @@ class SingleRun:
         self._energy_first = float("nan")
 
     @property
-    def relaxation(self) -> Relaxation:
+    def relaxation(self) -> Relaxation[Entry]:
         """The engine; it compares the structure with what it was when this was first asked for."""
         if self._relaxation is None:
             sanity, self.entry.sanity = self.structure.sanity()
@@ -101,7 +101,6 @@ class SingleRun:
         self.stop, self._ended = RUNNING, 0.0
         self._deadline = None if timeout is None else time.perf_counter() + timeout
         self.structure.changed()
-        self.structure.begin()
         if self._relaxation is not None:
             self._relaxation.begin(criteria)
             self._relaxation.history.record.steps[0] = steps

@@ -36,7 +36,6 @@ class AtomsStructure:
         self.atoms, self.freedom = start.atoms, start.freedom
         self.coordinates = BatchCoordinates([start])
         self._constraints = start.atoms.constraints
-        self._consistent = True  # whether the calculator has an energy of its own for the forces
         self._note()
 
     @property
@@ -74,21 +73,15 @@ class AtomsStructure:
             name = "free_energy" if "free_energy" in calculator.implemented_properties else "energy"
             if name in calculator.results:
                 return calculator.results[name]
-        if self._consistent:
-            try:
-                return self.atoms.get_potential_energy(force_consistent=True, apply_constraint=False)
-            except PropertyNotImplementedError:
-                self._consistent = False
-        return self.atoms.get_potential_energy(apply_constraint=False)
+        try:
+            return self.atoms.get_potential_energy(force_consistent=True, apply_constraint=False)
+        except PropertyNotImplementedError:
+            return self.atoms.get_potential_energy(apply_constraint=False)
 
     def again(self, good: Snapshot) -> Evaluation:
         """Return what was computed for the place where this still is."""
         energies = self.coordinates.energies(good.value)
         return Evaluation(energies.copy(), good.forces.copy(), good.stresses.copy())
-
-    def begin(self) -> None:
-        """Follow the calculator that the atoms have now."""
-        self._consistent = True
 
     def changed(self) -> bool:
         moved = not self._is_noted()
@@ -164,9 +157,6 @@ class AseStructure:
     def again(self, good: Snapshot) -> Evaluation:
         """Return what was computed for the place where this still is."""
         return Evaluation(good.value.copy(), good.forces.copy(), good.stresses.copy())
-
-    def begin(self) -> None:
-        """Do nothing: ASE asks its constraints itself."""
 
     def to_plain(self) -> dict[str, np.ndarray]:
         """Return what a restart needs to see the same coordinates: the reference cell of a filter."""
