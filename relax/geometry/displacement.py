@@ -10,9 +10,12 @@ import numpy as np
 
 from relax.core.ragged import RaggedArrays
 from relax.core.segments import row_times
-from relax.geometry.sanity import Integrity, Shape
+from relax.geometry.sanity import Shape
 
 __all__ = ["Displacements"]
+
+BOND = 3.0
+"""Distance (A) over which a strain moves neighbours apart."""
 
 
 @dataclass
@@ -40,7 +43,10 @@ class Displacements(RaggedArrays):
     def longest(
         self, positions: np.ndarray, cells: np.ndarray, pbc: np.ndarray, owner: np.ndarray, firsts: np.ndarray
     ) -> np.ndarray:
-        """Return how far (S,), A, neighbours can have gone apart; see ``Integrity.moved``.
+        """Return how far (S,), A, neighbours can have moved apart since the last check.
+
+        In a large cell a small strain moves atoms far, but their neighbours move with them.  Displacements
+        are therefore taken relative to the strained cell, and the strain itself counts over :data:`BOND`.
 
         Parameters
         ----------
@@ -52,4 +58,4 @@ class Displacements(RaggedArrays):
         strain = self.inverse @ (cells * pbc[:, :, None] - self.cells)
         way = positions - self.positions - row_times(self.positions, strain[owner])
         longest = np.sqrt(np.maximum.reduceat((way * way).sum(axis=1), firsts))
-        return np.asarray(longest + Integrity.BOND * np.abs(strain).sum(axis=1).max(axis=1))
+        return np.asarray(longest + BOND * np.abs(strain).sum(axis=1).max(axis=1))

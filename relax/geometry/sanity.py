@@ -132,28 +132,10 @@ class Integrity:
     SAME_PLACE = 0.01
     """Distance, over the sum of the covalent radii, below which two atoms are at the same place."""
 
-    BOND = 3.0
-    """Distance (A) between neighbours, over which a strain moves them apart."""
-
     def __init__(self, atoms: Atoms) -> None:
         self.start = Shape.of(atoms)
         self.was_alone = self.start.alone()
         self.checked = self.start
-
-    def moved(self, atoms: Atoms) -> float:
-        """Return how far (A) neighbours can have moved apart since the last check.
-
-        In a large cell a small strain moves atoms far, but their neighbours move with them.  Displacements
-        are therefore taken relative to the strained cell, and the strain itself counts over ``BOND``.
-        """
-        before, stretch = self.checked, 0.0
-        positions, cell = before.positions, periodic_vectors(atoms.cell.array, atoms.pbc)
-        if not np.array_equal(before.cell, cell):
-            strain = np.linalg.pinv(before.cell) @ (cell - before.cell)
-            positions = positions + positions @ strain
-            stretch = self.BOND * float(np.abs(strain).sum(axis=0).max())
-        shift = atoms.positions - positions
-        return float(np.sqrt(np.max(np.sum(shift * shift, axis=1)))) + stretch
 
     def at_start(self) -> tuple[Status, str] | None:
         """Return what is wrong with the first structure, as status and reason; None if nothing is."""

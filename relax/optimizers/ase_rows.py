@@ -18,6 +18,7 @@ from relax.engine.arrays import Gradients, Place
 from relax.engine.projection import FreeRows
 from relax.geometry.cell import GPA
 from relax.geometry.constraints import constraint_projectors
+from relax.geometry.displacement import Displacements
 from relax.geometry.sanity import Integrity, Shape
 from relax.preconditioner.model_hessian import PairHessian
 from relax.preconditioner.network import spring_network
@@ -52,15 +53,23 @@ class ImageSanity:
 
     def __init__(self, rows: AseRows) -> None:
         self.rows, self.checks = rows, [Integrity(atoms) for atoms in rows.images]
+        self.since = Displacements.of([check.checked for check in self.checks])
+        lengths = [len(atoms) for atoms in rows.images]
+        self.owner, self.ends = np.repeat(np.arange(len(lengths)), lengths), np.cumsum(lengths)
+        self.firsts = self.ends - lengths
 
     def moved(self) -> np.ndarray:
-        pairs = zip(self.checks, self.rows.images, strict=True)
-        return np.array([max(check.moved(atoms) for check, atoms in pairs)])
+        images = self.rows.images
+        positions = np.concatenate([atoms.positions for atoms in images])
+        cells, pbc = np.stack([a.cell.array for a in images]), np.stack([a.pbc for a in images])
+        longest = self.since.longest(positions, cells, pbc, self.owner, self.firsts)
+        return np.array([longest.max()])
 
     def fault(self, s: int) -> Stop | None:
-        for check, atoms in zip(self.checks, self.rows.images, strict=True):
+        for i, (check, atoms) in enumerate(zip(self.checks, self.rows.images, strict=True)):
             if fault := check.fault(Shape.of(atoms)):
                 return fault
+            self.since.check(i, slice(self.firsts[i], self.ends[i]), check.checked)
         return None
 
 
