@@ -1,6 +1,7 @@
 """A calculator that counts, times and limits the force calls of a run.
 
-A ``calculate`` at a new geometry is one force call.
+A ``calculate`` at a new geometry is one force call.  With a ``stop`` the calculator also ends the run, at the
+first force call that fulfils it, so that every optimizer stops by the same test.
 """
 
 from __future__ import annotations
@@ -26,6 +27,28 @@ class CapReached(Exception):
     """The run has used up its force calls."""
 
 
+class StopReached(Exception):
+    """The last force call fulfils the test that ends the run."""
+
+
+Stop = Callable[[Atoms, dict[str, Any]], bool]
+"""Whether a run ends at a force call, from the structure and the calculator's results."""
+
+
+def forces_below(fmax: float) -> Stop:
+    """Return the test that no force on an atom, constraints considered, is above ``fmax`` (eV/A)."""
+
+    def stop(atoms: Atoms, results: dict[str, Any]) -> bool:
+        if "forces" not in results:
+            return False
+        forces = np.array(results["forces"])
+        for constraint in atoms.constraints:
+            constraint.adjust_forces(atoms, forces)
+        return bool(np.linalg.norm(forces, axis=1).max() <= fmax)
+
+    return stop
+
+
 class CallCounter(Calculator):
     """A calculator that calls another one, and counts, times and limits the calls.
 
@@ -39,6 +62,9 @@ class CallCounter(Calculator):
         Largest number of force calls; one more raises :class:`CapReached`.
     clock
         Function that returns the time, s.
+    stop
+        Test that ends the run: a call that fulfils it counts, and then raises :class:`StopReached`, as does
+        every call after it, which is not made.  None: the optimizer decides.
 
     Attributes
     ----------
@@ -53,7 +79,12 @@ class CallCounter(Calculator):
     atoms: Any
 
     def __init__(
-        self, inner: Any, start: Atoms, cap: float, clock: Callable[[], float] = time.perf_counter
+        self,
+        inner: Any,
+        start: Atoms,
+        cap: float,
+        clock: Callable[[], float] = time.perf_counter,
+        stop: Stop | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.inner = inner
@@ -62,6 +93,7 @@ class CallCounter(Calculator):
         self.volume = start.get_volume() if start.cell.rank == 3 else None
         self.cap = cap
         self.clock = clock
+        self.stop = stop
         self.calls = 0
         self.seconds = 0.0
         self.fault: Exception | None = None
@@ -76,6 +108,8 @@ class CallCounter(Calculator):
     ) -> None:
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         if system_changes:
+            if isinstance(self.fault, StopReached):
+                self.fail(self.fault)
             self.check_limits(self.atoms)
             self.calls += 1
         start = self.clock()
@@ -92,6 +126,12 @@ class CallCounter(Calculator):
         if not all(np.isfinite(number).all() for number in numbers):
             self.fail(RelaxationStopped("nonfinite", "an energy, force or stress is not a number"))
         self.evaluated, self.last_results, self.fault = self.atoms.copy(), dict(self.results), None
+        if self.stop is not None and self.stop(self.evaluated, self.last_results):
+            self.fail(StopReached("the run has ended"))
+
+    def release(self) -> None:
+        """Let whoever examines the end of the run make further calls."""
+        self.cap, self.stop, self.fault = np.inf, None, None
 
     def check_limits(self, atoms: Atoms) -> None:
         """Raise an exception for a call beyond the cap, or for a volume that has changed too much."""

@@ -25,7 +25,7 @@ from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 from ase.optimize.optimize import Optimizer
 
-from benchmarks.common.call_counter import CallCounter, CapReached, silenced
+from benchmarks.common.call_counter import CallCounter, CapReached, Stop, StopReached, silenced
 from relax import RelaxationStopped, RuleOptimizer
 
 OVERLAP = 0.4
@@ -115,6 +115,7 @@ def relax_counted(
     fmax: float,
     cap: int,
     clock: Callable[[], float] = time.perf_counter,
+    stop: Stop | None = None,
 ) -> Run:
     """Relax a copy of ``start`` with the optimizer that ``make`` returns.
 
@@ -126,9 +127,11 @@ def relax_counted(
         Largest number of force calls.
     clock
         Function that returns the time, s.
+    stop
+        Test that ends the run at the first force call that fulfils it; None: the optimizer decides.
     """
     atoms = start.copy()
-    atoms.calc = counter = CallCounter(calculator, start, cap, clock)
+    atoms.calc = counter = CallCounter(calculator, start, cap, clock, stop)
     fault, reported = None, ("", "")
     with silenced():
         began = clock()
@@ -146,7 +149,9 @@ def relax_counted(
         if fault is not None and counter.evaluated is not None:
             atoms.set_cell(counter.evaluated.cell)
             atoms.set_positions(counter.evaluated.positions)
-    counter.cap = math.inf
+        if isinstance(fault, StopReached):
+            fault, reported = None, ("", "")
+    counter.release()
     return Run(atoms, calls, seconds, outside, fault, reported)
 
 

@@ -23,6 +23,7 @@ import typer
 from ase import Atoms
 
 from benchmarks.common import processes
+from benchmarks.common.journal import Journal
 from benchmarks.common.optimizer_names import System
 from benchmarks.common.optimizers import chosen_optimizers
 from benchmarks.common.results_file import Json
@@ -38,9 +39,8 @@ from benchmarks.common.terminal import (
     show,
     warn_outdated,
 )
-from benchmarks.crystals.journal import Journal
 from benchmarks.crystals.profiles import draw
-from benchmarks.crystals.results import OPTIMIZERS, SCHEMA, Protocol, header
+from benchmarks.crystals.results import OPTIMIZERS, RUNS, SCHEMA, Protocol, header
 from benchmarks.crystals.runs import End, Key, Task, group_of, prepare_process, run_task
 from benchmarks.crystals.starts import Source, check_crystals, known_elements
 from benchmarks.crystals.tables import page
@@ -117,7 +117,7 @@ def main(
             )
             protocol = Protocol(source.words, calculator, fmax, cap, seed, elements, reference, kind)
             rattles = rattle or ((0.0,) if wbm is not None else RATTLES)
-            journal = Journal(out, header(crystals, protocol), resume, take or ())
+            journal = Journal(out, header(crystals, protocol), RUNS, resume, take or ())
             results = measure(crystals, protocol, names, rattles, journal, jobs)
         show(page(results), table)
         if (figure := plot or out) is not None:
@@ -140,7 +140,7 @@ def measure(
     protocol: Protocol,
     names: list[str],
     rattles: Sequence[float],
-    journal: Journal,
+    journal: Journal[Key, End],
     jobs: int,
 ) -> Json:
     """Make the runs that are missing, and return all results."""

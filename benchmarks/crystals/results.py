@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ase import Atoms
 
+from benchmarks.common.journal import Runs
 from benchmarks.common.optimizer_names import System, packages_of
 from benchmarks.common.optimizers import settings_text
 from benchmarks.common.provenance import (
@@ -25,7 +26,7 @@ from benchmarks.common.provenance import (
 from benchmarks.common.results_file import Json, Schema
 from benchmarks.common.runs import OVERLAP, end_arrays
 from benchmarks.common.statistics import summarized
-from benchmarks.crystals.runs import SYMPREC, VOLUME, End
+from benchmarks.crystals.runs import SYMPREC, VOLUME, End, Key
 from benchmarks.crystals.statistics import of_crystals
 from benchmarks.crystals.tables import as_markdown
 
@@ -141,3 +142,11 @@ SCHEMA = Schema(
     complete=complete,
     check=as_markdown,
 )  # fmt: skip
+
+RUNS = Runs(
+    schema=SCHEMA,
+    key=Key,
+    end=End,
+    identity=lambda head, key: identity(head, key.optimizer),
+    row_of=lambda head, key, ends: row_of(head, key.rattle, key.optimizer, ends),
+)

@@ -1,0 +1,69 @@
+"""The stop in the calculator: every optimizer ends at the first force call that fulfils it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
+
+from benchmarks.common.call_counter import CallCounter, StopReached, forces_below
+from benchmarks.common.optimizer_names import System
+from benchmarks.common.optimizers import make_optimizer
+from benchmarks.common.runs import relax_counted
+
+FMAX = 0.05
+
+
+def start() -> Atoms:
+    atoms = molecule("N2")
+    atoms.rattle(0.1, seed=1)
+    return atoms
+
+
+def largest(atoms: Atoms) -> float:
+    return float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+
+
+@pytest.mark.parametrize("name", ["pair-lbfgs", "lbfgs", "ase:BFGS", "ase:BFGSLineSearch", "ase:FIRE"])
+def test_a_run_ends_at_the_first_call_that_fulfils_the_stop(name):
+    seen = []
+    below = forces_below(FMAX)
+
+    def stop(atoms, results):
+        seen.append(bool(np.linalg.norm(results["forces"], axis=1).max() <= FMAX))
+        return below(atoms, results)
+
+    run = relax_counted(
+        lambda atoms: make_optimizer(name, atoms, System.POSITIONS), start(), EMT(), 1e-4, 100, stop=stop
+    )
+    assert seen == [False] * (run.calls - 1) + [True]
+    assert run.fault is None
+    assert run.reported == ("", "")
+    assert run.examine(largest, np.inf)[0] <= FMAX
+
+
+def test_an_optimizer_that_catches_the_stop_makes_no_more_calls():
+    atoms = start()
+    atoms.calc = counter = CallCounter(EMT(), atoms, 100, stop=lambda atoms, results: True)
+    ended = atoms.positions.copy()
+    for _ in range(3):
+        with pytest.raises(StopReached):
+            atoms.get_forces()
+        atoms.positions[0, 0] += 0.1
+    assert counter.calls == 1
+    assert (counter.evaluated.positions == ended).all()
+    counter.release()
+    atoms.get_forces()
+    assert counter.calls == 2
+
+
+def test_a_stop_of_forces_considers_constraints_and_needs_forces():
+    atoms, forces = start(), np.array([[0, 0, 1.0], [0, 0, 0.04]])
+    assert not forces_below(FMAX)(atoms, {"forces": forces})
+    assert not forces_below(FMAX)(atoms, {"energy": 0.0})
+    atoms.set_constraint(FixAtoms([0]))
+    assert forces_below(FMAX)(atoms, {"forces": forces})
+    assert forces[0, 2] == 1.0
