@@ -1,0 +1,1 @@
+"""Materials of many kinds: surfaces, frameworks, molecular crystals, layers, defects, random packings."""
