@@ -2,6 +2,7 @@
 
 ========================  ===================================================================================
 ``core``                  a rule of relax with its defaults; ``core:s_0=0.1,maxstep=0.1`` changes some of them
+``default``               the rule that relax follows where none is named; ``default:maxstep=0.1`` changes it
 ``ase:FIRE``              an optimizer of ASE with its defaults
 ``ase:PreconLBFGS``       for crystals tuned, with ``Exp(A=3)`` and a ``maxstep`` of 0.2 A, since its defaults
                           precondition no structure of less than 100 atoms; for positions its defaults
@@ -9,6 +10,9 @@
 ``scipy:L-BFGS-B``        for clusters
 ``core:paper``            for clusters: a rule as published, without a limit on the step
 ``core:component``        for clusters: the defaults, but with one scale for each Cartesian component
+``sella``                 for molecules: Sella in internal coordinates, see :mod:`benchmarks.common.peers`
+``pyberny``               for molecules: pyberny
+``geometric``             for molecules: geomeTRIC with TRIC coordinates
 ========================  ===================================================================================
 """
 
@@ -23,7 +27,7 @@ from typing import Any
 from relax.core.parameters import parameters
 from relax.core.rule import Rule
 from relax.optimizers.named import OPTIMIZERS, NamedOptimizer
-from relax.rules import RULES, CoRe, Frankenstein
+from relax.rules import DEFAULT_RULE, RULES, CoRe, Frankenstein
 
 ASE: dict[str, tuple[str, str]] = {
     "FIRE": ("ase.optimize", "FIRE"),
@@ -42,7 +46,11 @@ FIRE = "ase:FIRE"
 PRECON = "ase:PreconLBFGS"
 TUNED_PRECON = f"{PRECON}:Exp"
 SCIPY = "scipy:L-BFGS-B"
-ALIASES = {"ase:GOQN": "ase:GoodOldQuasiNewton"}
+DEFAULT = "default"
+ALIASES = {"ase:GOQN": "ase:GoodOldQuasiNewton", DEFAULT: DEFAULT_RULE}
+"""What a name stands for; settings may follow."""
+PEERS = {"sella": "sella", "pyberny": "berny", "geometric": "geometric"}
+"""Optimizers for molecules, by the name of their package: the module to import."""
 
 PUBLISHED_RULES: dict[str, Callable[[], Rule]] = {
     "core:paper": CoRe.paper,
@@ -58,6 +66,7 @@ class System(Enum):
     CLUSTERS = "Lennard-Jones clusters, many at a time"
     CRYSTALS = "positions and cell"
     POSITIONS = "positions"
+    MOLECULES = "positions of molecules"
 
 
 def known_optimizers(system: System) -> list[str]:
@@ -66,8 +75,17 @@ def known_optimizers(system: System) -> list[str]:
     if system is System.CLUSTERS:
         ase.remove(PRECON)  # it needs a cell
         return [*RULES, *PUBLISHED_RULES, *COMPONENT_RULES, *ase, SCIPY]
-    tuned = [TUNED_PRECON] if system is System.POSITIONS else []
-    return [*OPTIMIZERS, *ase, *tuned, *ALIASES]
+    tuned = [] if system is System.CRYSTALS else [TUNED_PRECON]
+    peers = PEERS if system is System.MOLECULES else ()
+    return [*OPTIMIZERS, *ase, *tuned, *ALIASES, *peers]
+
+
+def resolved(name: str) -> str:
+    """Return the name that an alias stands for, with the settings that follow it."""
+    if name in ALIASES:
+        return ALIASES[name]
+    own, colon, settings = name.partition(":")
+    return f"{ALIASES.get(own, own)}{colon}{settings}"
 
 
 def check_name(name: str, system: System) -> None:
@@ -84,7 +102,7 @@ def check_name(name: str, system: System) -> None:
 
 def is_foreign(name: str) -> bool:
     """Whether the optimizer is from another package than relax."""
-    return name.startswith(("ase:", "scipy:"))
+    return name.startswith(("ase:", "scipy:")) or name in PEERS
 
 
 def split_names(texts: Iterable[str]) -> list[str]:
@@ -131,6 +149,8 @@ def packages_of(name: str, system: System) -> list[str]:
     """Return the packages that decide what an optimizer does, without those of the calculator."""
     if not is_foreign(name):
         return ["numpy", "relax"] if system is System.CLUSTERS else ["numpy", "ase", "relax"]
+    if name in PEERS:
+        return ["numpy", "scipy", "ase", name]
     # ASE's preconditioned optimizers use pyamg to solve for the step where it is installed.
     solver = ["pyamg"] if name.startswith(PRECON) and find_spec("pyamg") else []
     return ["numpy", "scipy", "ase", *solver]

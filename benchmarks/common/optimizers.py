@@ -17,10 +17,11 @@ from ase import Atoms
 from ase.filters import FrechetCellFilter
 from ase.optimize.optimize import Optimizer
 
+from benchmarks.common import peers
 from benchmarks.common.optimizer_names import (
-    ALIASES,
     ASE,
     COMPONENT_RULES,
+    PEERS,
     PRECON,
     PUBLISHED_RULES,
     SCIPY,
@@ -29,6 +30,7 @@ from benchmarks.common.optimizer_names import (
     check_name,
     is_foreign,
     read_settings,
+    resolved,
     split_names,
 )
 from relax import CellFreedom, RuleOptimizer
@@ -74,11 +76,13 @@ def rule_named(name: str) -> Rule:
     return for_atoms(RULES[name]())
 
 
-def make_optimizer(name: str, atoms: Atoms, system: System) -> Optimizer:
+def make_optimizer(name: str, atoms: Atoms, system: System) -> Optimizer | peers.Peer:
     """Return the optimizer of ``atoms``, with their cell if ``system`` is ``CRYSTALS``."""
-    name, cell = ALIASES.get(name, name), system is System.CRYSTALS
+    name, cell = resolved(name), system is System.CRYSTALS
     if not is_foreign(name):
         return make_ours(name, atoms, cell)
+    if name in PEERS:
+        return peers.make(name, atoms)
     target = FrechetCellFilter(atoms) if cell else atoms
     if name == TUNED_PRECON or (name == PRECON and cell):
         return tuned_precon(target)
@@ -131,14 +135,14 @@ def ase_class(name: str) -> Any:
 
 def settings_text(name: str, system: System) -> str:
     """Return all that decides what an optimizer does, apart from the versions of packages."""
-    name = ALIASES.get(name, name)
+    name = resolved(name)
     if is_foreign(name):
         return foreign_settings(name, system)
     if system is System.CLUSTERS:
         return repr(rule_named(name))
     named, settings = read_settings(name)
     others = [f"{k}={v!r}" for k, v in settings.items() if k not in parameters(named.rule_class)]
-    if system is System.POSITIONS:
+    if system is not System.CRYSTALS:
         made = make_ours(name, Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]), cell=False)
         return ", ".join([described(made.rule), *others])
     made = make_ours(name, Atoms("Cu", cell=[4, 4, 4], pbc=True), cell=True)
@@ -148,9 +152,11 @@ def settings_text(name: str, system: System) -> str:
 
 
 def foreign_settings(name: str, system: System) -> str:
-    """Return what decides what an optimizer of ASE or SciPy does."""
+    """Return what decides what an optimizer of another package does."""
     if name == SCIPY:
         return "scipy.optimize.minimize, method L-BFGS-B, ftol 0, gtol 0, else defaults"
+    if name in PEERS:
+        return peers.SETTINGS[name]
     tuned = "ase.optimize.precon.PreconLBFGS, Exp(A=3), maxstep 0.2"
     if name == TUNED_PRECON:
         return f"{tuned}, in a box with room of {MARGIN:g} A"

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,9 +58,14 @@ class Schema:
         return all(results.get(key) == header[key] for key in self.protocol)
 
     def up_to_date(self, header: Json, row: Json) -> bool:
-        """Return whether a row would be the same if it were computed today."""
+        """Return whether a row would be the same if it were computed today.
+
+        A row whose packages are not installed cannot be computed, and is kept.
+        """
         try:
             return row | self.identity(header, row) == row
+        except PackageNotFoundError:
+            return True
         except (ValueError, TypeError, KeyError):  # there is no such optimizer any more
             return False
 

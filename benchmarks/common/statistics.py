@@ -11,6 +11,11 @@ A row holds, for each structure in order, ``calls`` (before a failure is counted
 - ``beside``: the comparison with ASE's FIRE and with the best ASE optimizer of the table, the one of
   fewest mean calls: ``calls``, the ratio of mean calls, and ``within_10``, the difference of these
   percentages, each with a 95 % confidence interval.
+
+:func:`beside_default` adds ``default``, the comparison with the optimizer of this name, if the table has it:
+``calls``, the mean calls of ``default`` as a multiple of this row's, with its interval; and ``no_higher``,
+two counts of structures: where ``default`` ended within 1 meV (of the whole structure) of this row's end or
+below it, and where this row did of ``default``'s.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common.optimizer_names import FIRE
+from benchmarks.common.optimizer_names import DEFAULT, FIRE
 
 RESAMPLES = 2000
 BOOTSTRAP_SEED = 0
@@ -143,4 +148,37 @@ def summarized(
         for row, statistics in zip(table, table_statistics(table, cap), strict=True):
             entries = {name: row[name] for name in raw}
             found.append({"optimizer": row["optimizer"], by: value} | statistics | more(row) | entries)
+    return found
+
+
+def end_energies(row: Row, atoms: Sequence[int]) -> np.ndarray:
+    """Return the energies of the whole structures (S,) where a run converged, eV; infinite for a failure."""
+    return np.where(converged(row), energies(row) * np.array(atoms), np.inf)
+
+
+def no_higher(row: Row, other: Row, atoms: Sequence[int]) -> int:
+    """Return on how many structures ``row`` converged within 1 meV of the end of ``other``, or below it."""
+    ours, theirs = end_energies(row, atoms), end_energies(other, atoms)
+    return int((np.isfinite(ours) & (ours <= theirs + 1e-3)).sum())
+
+
+def beside_default(rows: Sequence[Row], by: str, atoms: Sequence[int], cap: int) -> list[Row]:
+    """Return rows, each with its comparison with the row of ``default`` in its table, if there is one.
+
+    Parameters
+    ----------
+    by
+        The entry that all rows of a table have in common.
+    atoms
+        Number of atoms of each structure.
+    """
+    ours = {row[by]: row for row in rows if row["optimizer"] == DEFAULT}
+    found = []
+    for row in rows:
+        if row[by] in ours and row["optimizer"] != DEFAULT:
+            default = ours[row[by]]
+            ratio = comparison(default, row, lowest_energies([default, row]), cap)["calls"]
+            ends = [no_higher(default, row, atoms), no_higher(row, default, atoms)]
+            row = row | {"default": {"calls": ratio, "no_higher": ends}}
+        found.append(row)
     return found

@@ -5,11 +5,14 @@
 
 - ``dissociated``: the end has more pieces than the molecule in the set, before any rattle;
 - ``rearranged``: it has other bonds.
+
+In a cluster bonds between molecules do not count: each molecule must stay whole.  Where distances at the
+start mislead, ``info["misleading"]`` has the pairs of atoms (:mod:`benchmarks.molecules.published`).
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +20,8 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 
+from benchmarks.common import peers, processes
+from benchmarks.common.call_counter import forces_below
 from benchmarks.common.optimizer_names import System
 from benchmarks.common.optimizers import make_optimizer
 from benchmarks.common.runs import FinalState, RunEnd, classify, overlap, relax_counted
@@ -40,16 +45,26 @@ def bonds_of(atoms: Atoms) -> np.ndarray:
     return near
 
 
-def pieces(bonds: np.ndarray) -> int:
-    """Return the number of molecules that these bonds (atoms, atoms) make."""
+def molecules_of(bonds: np.ndarray) -> np.ndarray:
+    """Return the number of the molecule that each atom is of (atoms,), from the bonds (atoms, atoms)."""
     from scipy.sparse.csgraph import connected_components
 
-    return int(connected_components(bonds)[0])
+    numbers: np.ndarray = connected_components(bonds, directed=False)[1]
+    return numbers
+
+
+def pieces(bonds: np.ndarray) -> int:
+    """Return the number of molecules that these bonds (atoms, atoms) make."""
+    return int(molecules_of(bonds).max()) + 1
 
 
 def change(atoms: Atoms, geometry: Atoms) -> str:
-    """Return whether the bonds of ``geometry`` are kept, and if not, how they changed."""
-    now, before = bonds_of(atoms), bonds_of(geometry)
+    """Return whether the bonds in each molecule of ``geometry`` are kept, and if not, how they changed."""
+    before = bonds_of(geometry)
+    for i, j in geometry.info.get("misleading", ()):
+        before[[i, j], [j, i]] = not before[i, j]
+    molecule = molecules_of(before)
+    now = bonds_of(atoms) & (molecule[:, None] == molecule)
     if pieces(now) > pieces(before):
         return "dissociated"
     return "kept" if (now == before).all() else "rearranged"
@@ -66,7 +81,14 @@ def final_state(atoms: Atoms, bonds: str, bonds_decide: bool) -> FinalState:
 
 
 def run(
-    name: str, start: Atoms, geometry: Atoms, calculator: Any, fmax: float, cap: int, bonds_decide: bool
+    name: str,
+    start: Atoms,
+    geometry: Atoms,
+    calculator: Any,
+    fmax: float,
+    cap: int,
+    bonds_decide: bool,
+    first_call: bool = True,
 ) -> End:
     """Relax a copy of ``start`` and return how that ended.
 
@@ -82,9 +104,16 @@ def run(
         Largest number of force calls.
     bonds_decide
         Whether it is a failure if bonds change.
+    first_call
+        Whether the run ends at the first force call within ``fmax``, or when the optimizer ends it.
     """
     made = relax_counted(
-        lambda atoms: make_optimizer(name, atoms, System.POSITIONS), start, calculator, fmax, cap
+        lambda atoms: make_optimizer(name, atoms, System.MOLECULES),
+        start,
+        calculator,
+        fmax,
+        cap,
+        stop=forces_below(fmax) if first_call else None,
     )
     bonds, _ = made.examine(lambda atoms: change(atoms, geometry), "")
     state, fault = made.examine(lambda atoms: final_state(atoms, bonds, bonds_decide), FinalState())
@@ -98,31 +127,41 @@ def run(
     )
 
 
-class Task(NamedTuple):
-    """All runs of one optimizer, for another process."""
+class Key(NamedTuple):
+    """What distinguishes a run from the others of its set."""
 
-    optimizer: str
     fmax: float
+    optimizer: str
+    structure: str
+
+
+class Task(NamedTuple):
+    """One run, for another process."""
+
+    key: Key
     calculator: str
     cap: int
-    starts: list[Atoms]
-    geometries: list[Atoms]
+    first_call: bool
+    start: Atoms
+    geometry: Atoms
 
 
-class Done(NamedTuple):
-    """How the runs of a task ended, and the seconds they took."""
-
-    task: Task
-    ends: list[End]
-    seconds: float
+def prepare_process(optimizers: Sequence[str]) -> None:
+    """Import what the optimizers need, before any run."""
+    processes.ignore_interrupts()
+    peers.load(optimizers)
 
 
-def run_task(task: Task) -> Done:
-    """Make the runs of one optimizer."""
-    began, calculator = time.perf_counter(), load(task.calculator)
-    bonds_decide = BONDS_DECIDE[task.calculator]
-    ends = [
-        run(task.optimizer, start, geometry, calculator, task.fmax, task.cap, bonds_decide)
-        for start, geometry in zip(task.starts, task.geometries, strict=True)
-    ]
-    return Done(task, ends, time.perf_counter() - began)
+def run_task(task: Task) -> tuple[Key, End]:
+    """Run a task, with a calculator that has seen no other structure."""
+    end = run(
+        task.key.optimizer,
+        task.start,
+        task.geometry,
+        load(task.calculator),
+        task.key.fmax,
+        task.cap,
+        BONDS_DECIDE[task.calculator],
+        task.first_call,
+    )
+    return task.key, end

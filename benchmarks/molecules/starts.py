@@ -1,4 +1,4 @@
-"""The molecules of the G2 set, as ASE has them, and which of them a calculator supports.
+"""The starts of a set of molecules, and which of them a calculator supports.
 
 Left out, for all optimizers and before any run, are single atoms, molecules of elements that the calculator
 does not know, and those for whose start the calculator returns no finite energy and forces.
@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.build import molecule
-from ase.collections import g2
 
 from benchmarks.common.call_counter import silenced
 from benchmarks.common.structures import rattled
+from benchmarks.molecules.sets import SETS
 from relax.calculators.optional import extra
 from relax.calculators.registry import unsupported
 
@@ -57,24 +56,28 @@ def load(calculator: str) -> Any:
     return TBLite(method=CALCULATORS[calculator], verbosity=0)
 
 
-def molecules(calculator: Any, amount: float, seed: int, names: Collection[str] = ()) -> Molecules:
-    """Return the molecules that ``calculator`` supports, of the whole set if no ``names`` are given.
+def molecules(
+    chosen: str, calculator: Any, amount: float, seed: int, names: Collection[str] = ()
+) -> Molecules:
+    """Return the molecules of a set that ``calculator`` supports, of the whole set if no ``names`` are given.
 
     The start of a molecule does not depend on which others are asked for.
 
     Parameters
     ----------
+    chosen
+        The name of the set.
     amount
         Standard deviation (A) of each component of the displacement of each atom.
     """
-    unknown = [name for name in names if name not in g2.names]
+    everything = SETS[chosen].structures()
+    unknown = [name for name in names if name not in everything]
     if unknown:
-        raise ValueError(f"G2 has no molecule {unknown[0]!r}")
+        raise ValueError(f"the set {chosen} has no molecule {unknown[0]!r}")
     found = Molecules()
-    for index, name in enumerate(g2.names):
+    for index, (name, geometry) in enumerate(everything.items()):
         if names and name not in names:
             continue
-        geometry = molecule(name)
         geometry.info["name"] = name
         start = rattled(geometry, amount, seed, index)
         if why := reason_to_exclude(start, calculator):

@@ -12,17 +12,39 @@ from benchmarks.common.tables import (
     shared_columns,
     statistics_page,
 )
+from benchmarks.molecules.sets import SETS
 from benchmarks.molecules.starts import excluded_text
 
 
 def columns(rows: list[Row]) -> dict[str, Cell]:
     """Return the columns of a table: title and cell."""
-    return shared_columns(rows) | {"other bonds": number(0, "other_bonds")} | TIMES
+    found = shared_columns(rows)
+    if any("default" in row for row in rows):
+        found |= {"default's calls, of its": ratio, "ends no higher: default's / its": ends}
+    return found | {"other bonds": number(0, "other_bonds")} | TIMES
+
+
+def ratio(row: Row) -> str:
+    """Return the calls of ``default`` as a multiple of the row's, with an interval."""
+    if "default" not in row:
+        return ""
+    value, low, high = row["default"]["calls"]
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+
+
+def ends(row: Row) -> str:
+    """Return on how many structures ``default`` ended no higher than the row, and the other way round."""
+    return " / ".join(str(count) for count in row["default"]["no_higher"]) if "default" in row else ""
+
+
+def subject(results: Row) -> str:
+    """Return what is relaxed, without the number of structures."""
+    return f"{SETS[results.get('set', 'g2')].title}, {results['method']}"
 
 
 def title(results: Row, fmax: float) -> str:
     """Return the title of a table."""
-    molecules = f"{len(results['structures'])} molecules, {results['method']}"
+    molecules = f"{len(results['structures'])} {subject(results)}"
     return f"{molecules}, {rattle_text(results['rattle'])}, fmax {fmax:g} eV/A"
 
 
@@ -42,14 +64,22 @@ def notes(results: Row) -> str:
     text += (
         "ms a call: in the calculator / outside. In parentheses: 95 % bootstrap intervals over the molecules."
     )
+    if results.get("stop"):
+        text += " The calculator ends each run at the first force call within fmax, the same for all."
+    if any("default" in row for row in results["rows"]):
+        text += (
+            " Ends no higher: on how many structures default ended within 1 meV of the other's end or below "
+            "it, and on how many the other did of default's."
+        )
     if results["excluded"]:
-        text += f" Left out of the G2 set for everybody: {excluded_text(results['excluded'])}."
+        name = results.get("set", "g2").replace("g2", "G2")
+        text += f" Left out of the {name} set for everybody: {excluded_text(results['excluded'])}."
     return text
 
 
 def page(results: Row) -> Page:
     """Return all tables."""
-    return statistics_page(results, f"molecules, {results['method']}", notes(results), "fmax", columns, title)
+    return statistics_page(results, subject(results), notes(results), "fmax", columns, title)
 
 
 def as_markdown(results: Row) -> str:
