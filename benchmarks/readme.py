@@ -125,6 +125,34 @@ def molecules(name: str) -> str:
     return "\n".join(lines)
 
 
+def molecule_set(name: str) -> str:
+    """Return what optimizers need for a set of molecules, and where they end, beside ``default``."""
+    from benchmarks.common.tables import markdown
+    from benchmarks.molecules.tables import ends, ratio
+
+    rows = json.loads((RESULTS / f"molecules_{name}.json").read_text())["rows"]
+    columns = (
+        "optimizer",
+        "mean",
+        "median",
+        "failed",
+        "default's calls, of its",
+        "ends no higher: default's / its",
+    )
+    cells = [
+        [
+            f"`{row['optimizer']}`",
+            f"{row['mean']:.1f}",
+            f"{row['median']:.0f}",
+            f"{row['failed']}",
+            ratio(row),
+            ends(row),
+        ]
+        for row in sorted(rows, key=lambda row: (row["mean"], row["optimizer"]))
+    ]
+    return "\n".join(markdown(columns, cells))
+
+
 def metals() -> str:
     """Return force calls, seconds and memory on large crystals."""
     from benchmarks.common.tables import markdown

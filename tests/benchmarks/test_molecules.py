@@ -21,16 +21,18 @@ from benchmarks.molecules import __main__ as molecules
 from benchmarks.molecules import results as result_rows
 from benchmarks.molecules.results import SCHEMA
 from benchmarks.molecules.runs import bonds_of, change, pieces, run
+from benchmarks.molecules.sets import G2_OPTIMIZERS
 from benchmarks.molecules.starts import excluded_text, load, reason_to_exclude
-from benchmarks.molecules.starts import molecules as molecules_for
+from benchmarks.molecules.starts import molecules as set_for
 from benchmarks.molecules.tables import as_markdown, notes
 from relax.core.errors import CalculatorError
 
 pytestmark = pytest.mark.slow
 
 command = partial(call, molecules.main)
+molecules_for = partial(set_for, "g2")
 OURS = ("core", "frankenstein", "fire", "lbfgs")
-THEIRS = tuple(name for name in molecules.OPTIMIZERS if name.startswith("ase:"))
+THEIRS = tuple(name for name in G2_OPTIMIZERS if name.startswith("ase:"))
 
 
 def start(name="NH3", rattle=0.1):
@@ -106,7 +108,7 @@ def test_unsupported_molecules_are_left_out_before_any_run():
     )
     with pytest.raises(ValueError, match="no molecule is left: a single atom: O"):
         molecules_for(EMT(), 0.1, 1, ["O"])
-    with pytest.raises(ValueError, match="G2 has no molecule 'H3O'"):
+    with pytest.raises(ValueError, match="the set g2 has no molecule 'H3O'"):
         molecules_for(EMT(), 0.1, 1, ["H3O"])
 
 
@@ -184,7 +186,16 @@ def test_the_extra_for_xtb_is_named_where_it_is_missing(monkeypatch):
 
 # The command
 
-FAST = ["--calculator", "emt", "--only", "N2,CO,H2O,O", "--optimizers", "lbfgs,ase:FIRE,ase:BFGS"]
+FAST = [
+    "--set",
+    "g2",
+    "--calculator",
+    "emt",
+    "--only",
+    "N2,CO,H2O,O",
+    "--optimizers",
+    "lbfgs,ase:FIRE,ase:BFGS",
+]
 
 
 @pytest.fixture
@@ -192,9 +203,9 @@ def made(monkeypatch):
     """Make the runs here, for processes take seconds to start; return what was made."""
     tasks = []
 
-    def here(asked, jobs):
+    def here(asked, optimizers, jobs):
         for task in asked:
-            tasks.append((task.fmax, task.optimizer))
+            tasks.append(task.key)
             yield molecules.run_task(task)
 
     monkeypatch.setattr(molecules, "in_processes", here)
@@ -212,8 +223,8 @@ def test_two_tables_with_all_their_rows(made, tmp_path):
     assert sorted(results["structures"]) == ["CO", "H2O", "N2"]
     assert results["excluded"] == {"O": "a single atom"}
     assert results["command"].endswith(
-        "--calculator emt --only N2,CO,H2O,O --rattle 0.1 --seed 1 --cap 500 --fmax 0.05 --fmax 0.01 "
-        "--optimizers lbfgs,ase:FIRE,ase:BFGS"
+        "--set g2 --calculator emt --only N2,CO,H2O,O --rattle 0.1 --seed 1 --cap 500 "
+        "--fmax 0.05 --fmax 0.01 --optimizers lbfgs,ase:FIRE,ase:BFGS"
     )
     assert str(tmp_path) not in out.read_text()
     for row in results["rows"]:
@@ -230,12 +241,12 @@ def test_two_tables_with_all_their_rows(made, tmp_path):
 def test_only_rows_that_are_missing_or_changed_are_made(made, tmp_path, monkeypatch):
     out = tmp_path / "out.json"
     command(*FAST, "--json", out, "--fmax", 0.05)
-    assert len(made) == 3
+    assert len(made) == 9
     made.clear()
     assert command(*FAST, "--json", out, "--fmax", 0.05).exit_code == 0
     assert made == []
     command(*FAST, "--json", out, "--fmax", 0.05, "--optimizers", "core")
-    assert made == [(0.05, "core")]
+    assert {key[:2] for key in made} == {(0.05, "core")}
     assert len(SCHEMA.read(out)["rows"]) == 4
     made.clear()
     known = result_rows.settings_text
@@ -243,21 +254,30 @@ def test_only_rows_that_are_missing_or_changed_are_made(made, tmp_path, monkeypa
         result_rows, "settings_text", lambda name, system: known(name, system) + " anew" * (name == "lbfgs")
     )
     done = command(*FAST, "--json", out, "--fmax", 0.05)
-    assert made == [(0.05, "lbfgs")]
+    assert {key[:2] for key in made} == {(0.05, "lbfgs")}
     assert "out of date, not kept: lbfgs" in done.stderr
 
 
-def test_a_row_is_kept_when_the_command_is_stopped(made, tmp_path, monkeypatch):
+def test_runs_are_kept_when_the_command_is_stopped(made, tmp_path, monkeypatch):
     out, work = tmp_path / "out.json", molecules.run_task
 
     def breaks(task):
-        if task.optimizer == "ase:FIRE":
+        if (task.key.optimizer, task.key.structure) == ("ase:FIRE", "H2O"):
             raise KeyboardInterrupt
         return work(task)
 
     monkeypatch.setattr(molecules, "run_task", breaks)
     command(*FAST, "--json", out, "--fmax", 0.05)
     assert [row["optimizer"] for row in SCHEMA.read(out)["rows"]] == ["lbfgs"]
+    partial = out.with_name("out.json.partial.jsonl")
+    kept = [json.loads(line)["key"] for line in partial.read_text().splitlines()[1:]]
+    assert kept == [list(key) for key in made[3:-1]]
+    monkeypatch.setattr(molecules, "run_task", work)
+    made.clear()
+    assert command(*FAST, "--json", out, "--fmax", 0.05).exit_code == 0
+    assert len(made) == 6 - len(kept)
+    assert len(SCHEMA.read(out)["rows"]) == 3
+    assert not partial.exists()
 
 
 def test_results_of_other_starts_are_neither_mixed_nor_lost(made, tmp_path):
@@ -285,7 +305,8 @@ def test_the_table_of_the_readme(made, tmp_path, monkeypatch):
 
 def test_runs_are_made_in_a_process():
     found = molecules_for(EMT(), 0.1, 1, ["N2"])
-    task = molecules.Task("lbfgs", 0.05, "emt", 50, found.starts, found.geometries)
-    ((same, (end,), _),) = molecules.in_processes([task], 1)
-    assert (same.optimizer, end.status) == ("lbfgs", "converged")
+    key = molecules.Key(0.05, "lbfgs", "N2")
+    task = molecules.Task(key, "emt", 50, True, found.starts[0], found.geometries[0])
+    ((same, end),) = molecules.in_processes([task], ["lbfgs"], 1)
+    assert (same, end.status) == (key, "converged")
     assert isinstance(found.starts[0], Atoms)

@@ -12,7 +12,9 @@ from commands import alloy
 from benchmarks.common import optimizer_names
 from benchmarks.common.call_counter import silenced
 from benchmarks.common.optimizer_names import (
+    ALIASES,
     ASE,
+    PEERS,
     PRECON,
     SCIPY,
     TUNED_PRECON,
@@ -20,6 +22,7 @@ from benchmarks.common.optimizer_names import (
     known_optimizers,
     packages_of,
     read_settings,
+    resolved,
     split_names,
 )
 from benchmarks.common.optimizers import (
@@ -31,8 +34,9 @@ from benchmarks.common.optimizers import (
 )
 from benchmarks.lj38.tables import published
 from relax import CoReRelax
+from relax.rules import DEFAULT_RULE
 
-CLUSTERS, CRYSTALS, POSITIONS = System
+CLUSTERS, CRYSTALS, POSITIONS, MOLECULES = System
 KNOWN = [
     pytest.param(name, system, id=f"{system.name} {name}")
     for system in System
@@ -77,6 +81,9 @@ def test_settings_have_the_types_of_their_parameters():
         ("core:s_0", CRYSTALS, "no setting"),
         ("pair-lbfgz", POSITIONS, "there is no optimizer 'pair-lbfgz'"),
         ("core:s_1=1", POSITIONS, "did you mean 's_0'"),
+        ("default:s_1=1", POSITIONS, "no parameter|unknown|unexpected|did you mean"),
+        ("sella", POSITIONS, "there is no optimizer 'sella'"),
+        ("geometrik", MOLECULES, "did you mean 'geometric'"),
     ],
 )
 def test_unknown_names_and_settings_are_rejected(name, system, message):
@@ -108,6 +115,27 @@ def test_settings_are_in_the_text_of_a_row():
     assert "s_0=0.002" in settings_text("core:s_0=0.002", POSITIONS)
     assert settings_text("core:s_0=0.002", POSITIONS) != settings_text("core", POSITIONS)
     assert settings_text("ase:GOQN", POSITIONS) == settings_text("ase:GoodOldQuasiNewton", POSITIONS)
+
+
+def test_default_is_the_rule_that_relax_follows_where_none_is_named(monkeypatch):
+    for system in (CRYSTALS, POSITIONS, MOLECULES):
+        assert settings_text("default", system) == settings_text(DEFAULT_RULE, system)
+    longer = settings_text("default:maxstep=0.3", MOLECULES)
+    assert (
+        longer
+        == settings_text(f"{DEFAULT_RULE}:maxstep=0.3", MOLECULES)
+        != settings_text("default", MOLECULES)
+    )
+    assert resolved("ase:GOQN") == "ase:GoodOldQuasiNewton"
+    assert resolved("core:s_0=0.1") == "core:s_0=0.1"
+    monkeypatch.setitem(ALIASES, "default", "fire")
+    assert settings_text("default", POSITIONS) == settings_text("fire", POSITIONS)
+
+
+def test_molecules_have_the_settings_of_positions():
+    for name in known_optimizers(POSITIONS):
+        assert settings_text(name, MOLECULES) == settings_text(name, POSITIONS)
+    assert set(known_optimizers(MOLECULES)) - set(known_optimizers(POSITIONS)) == set(PEERS)
 
 
 def test_preconlbfgs_is_tuned_for_crystals_and_has_both_names_for_positions():
