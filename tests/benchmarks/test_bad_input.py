@@ -31,7 +31,7 @@ CASES = [
     (metals, ["--atoms", 32, "--optimizers", "no-such-rule"], "there is no optimizer 'no-such-rule'"),
     (metals, *NO_RESULTS),
     (molecules, ["--calculator", "xtbb"], "there is no calculator 'xtbb'"),
-    (molecules, ["--set", "g2", "--calculator", "emt", "--only", "H2O,H3O"], "the set g2 has no molecule 'H3O'"),
+    (molecules, ["--set", "g2", "--calculator", "emt", "--only", "H2O,H3O"], "has no molecule 'H3O'"),
     (molecules, ["--set", "g2", "--calculator", "emt", "--only", "O"], "no molecule is left"),
     (molecules, ["--calculator", "emt", "--optimizers", "core,ase:FIRRE"], "did you mean 'ase:FIRE'"),
     (molecules, ["--optimizers", "no-such-rule"], "there is no optimizer 'no-such-rule'"),
