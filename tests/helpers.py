@@ -32,7 +32,7 @@ ARRAYS: dict[str, Callable[[np.ndarray], Any]] = {
 }
 
 
-FAMILIES = ("core", "fire", "lbfgs", "pair-lbfgs")
+FAMILIES = ("core", "fire", "lbfgs", "pair-lbfgs", "internal-lbfgs")
 
 
 def full(table: Mapping[str, Any]) -> list[Any]:

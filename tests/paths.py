@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.build import bulk, fcc111, molecule
+from ase.build import bulk, diamond100, fcc111, molecule
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixScaled
 from toys import Bonds, Toy, ball
@@ -89,6 +89,32 @@ def water() -> Atoms:
     return atoms
 
 
+def alcohol() -> Atoms:
+    """Return a molecule of ethanol, rattled."""
+    atoms = molecule("CH3CH2OH")
+    atoms.rattle(0.05, seed=4)
+    atoms.calc = EMT()
+    return atoms
+
+
+def diamond() -> Atoms:
+    """Return a cubic cell of diamond, rattled and stretched."""
+    atoms = bulk("C", cubic=True)
+    atoms.rattle(0.05, seed=1)
+    atoms.set_cell(atoms.cell * [1.03, 0.99, 1.01], scale_atoms=True)
+    atoms.calc = EMT()
+    return atoms
+
+
+def diamond_slab() -> Atoms:
+    """Return a slab of diamond with two layers held, rattled."""
+    atoms = diamond100("C", (2, 1, 4), vacuum=6.0)
+    atoms.set_constraint(FixAtoms(mask=atoms.get_tags() > 2))
+    atoms.rattle(0.05, seed=2)
+    atoms.calc = EMT()
+    return atoms
+
+
 def square() -> Atoms:
     """Return four atoms of copper on a saddle point."""
     return Atoms("Cu4", [[0, 0, 0], [2.3, 0, 0], [0, 2.3, 0], [2.3, 2.3, 0]], calculator=EMT())
@@ -154,6 +180,11 @@ class Case:
     fmax: float = 0.02
     steps: int = 12
 
+    @property
+    def tolerance(self) -> float:
+        """How far paths may be apart: rounding may cost an iterative solver one iteration more or less."""
+        return 1e-6 if self.rule == "internal-lbfgs" else 1e-9
+
 
 FREEDOMS = {
     "pressure": CellFreedom(pressure=8.0),
@@ -174,7 +205,7 @@ CONSTRAINTS = {
     "several": lambda: [FixAtoms([0]), FixedLine(2, [1, 1, 0])],
 }
 
-SOME = ("core", "frankenstein", "fire", "lbfgs", "pair-lbfgs")
+SOME = ("core", "frankenstein", "fire", "lbfgs", "pair-lbfgs", "internal-lbfgs")
 
 
 def cases() -> Iterator[tuple[str, Case]]:
@@ -204,6 +235,10 @@ def cases() -> Iterator[tuple[str, Case]]:
             yield f"{rule} uphill, {on_bad}", Case(faulty(far_uphill, 4), rule, {"on_bad": on_bad})
             yield f"{rule} raises, {on_bad}", Case(faulty(raises, 4), rule, {"on_bad": on_bad})
             yield f"{rule} flies, {on_bad}", Case(flying, rule, {"on_bad": on_bad}, steps=80)
+    for rule in ("lbfgs", "pair-lbfgs", "internal-lbfgs"):
+        yield f"{rule} molecule", Case(alcohol, rule, steps=25)
+        yield f"{rule} diamond", Case(diamond, rule, {"cell": True})
+        yield f"{rule} diamond slab", Case(diamond_slab, rule, steps=25)
     for rule in ("core", "fire"):
         yield f"{rule} metric", Case(salt, rule, {"cell": True, "metric": True})
     yield "stress", Case(copper, "core", {"cell": True, "criteria": {"smax": 0.2}}, 0.3, 60)
@@ -265,7 +300,7 @@ def rounded(value: Any) -> Any:
     return value
 
 
-def alike(one: Any, other: Any, tolerance: float = 1e-9) -> bool:
+def alike(one: Any, other: Any, tolerance: float) -> bool:
     """Whether two values are the same, numbers to a tolerance in A, eV, eV/A and GPa."""
     if isinstance(one, float) and isinstance(other, float):
         return abs(one - other) <= tolerance * max(1.0, abs(one), abs(other))
@@ -279,7 +314,8 @@ def main() -> None:
     frozen = {}
     for name, case in CASES.items():
         one, many = single(case), batch(case)
-        assert all(alike(one[key], many[key]) for key in one), f"{name}: a single run and a batch differ"
+        differ = [key for key in one if not alike(one[key], many[key], case.tolerance)]
+        assert not differ, f"{name}: a single run and a batch differ in {', '.join(differ)}"
         frozen[name] = {key: rounded(value) for key, value in one.items()}
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(found)}" for name, found in frozen.items())
     FILE.write_text("{\n" + lines + "\n}\n")

@@ -354,7 +354,7 @@ def test_file_named_twice_is_relaxed_twice(relax):
         (["--batch", "-o", "folder.xyz", "--resume"], "it is not a plain file"),
         (
             ["--batch", "-o", "core.xyz", "--resume"],
-            "it was written with the rule 'core s_0=0.05', not 'pair-lbfgs'",
+            "it was written with the rule 'core s_0=0.05', not 'internal-lbfgs'",
         ),
         (
             ["--batch", "-o", "core.xyz", "--resume", "-r", "core", "-s", "s_0=0.05", "--fmax", "0.01"],

@@ -22,7 +22,7 @@ MODULES = {
 # Arrays and each other are all that rules know.
 PURE = [name for name in MODULES if name.startswith("relax.rules")]
 PURE += [f"relax.core.{name}" for name in ("parameters", "rule", "segments", "state")]
-PURE += ["relax.preconditioner.base", "relax.preconditioner.pair_stiffness"]
+PURE += [f"relax.preconditioner.{name}" for name in ("base", "pair_stiffness", "internal_stiffness")]
 
 
 def imports(name):

@@ -26,16 +26,16 @@ from relax.core.segments import Segments
 from relax.engine.api import relax_many
 from relax.geometry.cell import CellFreedom
 from relax.geometry.constraints import constraint_projectors
-from relax.optimizers.named import OPTIMIZERS, FIRERelax, LBFGSRelax, PairLBFGSRelax
+from relax.optimizers.named import OPTIMIZERS, FIRERelax, InternalLBFGSRelax, LBFGSRelax, PairLBFGSRelax
 from relax.preconditioner import model_hessian as hessian
 from relax.preconditioner.base import Identity
 from relax.preconditioner.dense import Dense
-from relax.preconditioner.model_hessian import PairHessian
+from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.preconditioner.sparse import Sparse
 from relax.preconditioner.springs import springs
-from relax.rules import FIRE, LBFGS, RULES, SGD, Momentum, PairLBFGS
+from relax.rules import FIRE, LBFGS, RULES, SGD, InternalLBFGS, Momentum, PairLBFGS
 from relax.rules.wrappers import InMetric, MaxStep, for_atoms
 
 # What is asked here must not hang on defaults that follow the benchmarks.
@@ -105,7 +105,8 @@ FREE = [name for name in CASES if not name.startswith("held")]
 
 def body(atoms, scale=None, stiffness=STIFF):
     kept = constraint_projectors(atoms, scale is not None)[1] if atoms.constraints else None
-    return spring_network(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, stiffness, scale, kept)
+    x = np.concatenate([atoms.positions, np.zeros((0 if scale is None else 3, 3))])
+    return spring_network(atoms.numbers, x, atoms.cell.array, atoms.pbc, stiffness, scale, kept)
 
 
 def bodies(names=tuple(CASES)):
@@ -113,7 +114,7 @@ def bodies(names=tuple(CASES)):
 
 
 def metric_of(name):
-    return PairHessian(bodies([name]), STIFF)
+    return ModelHessian(bodies([name]), STIFF)
 
 
 def matrix(apply, rows):
@@ -214,7 +215,7 @@ def test_atoms_out_of_reach_of_each_other_have_no_springs(distances):
 def test_where_pairs_cannot_be_listed_there_are_no_springs():
     collapsed = bulk("Cu", cubic=True)
     collapsed.set_cell(collapsed.cell * 1e-3, scale_atoms=True)
-    metric, v = PairHessian([body(collapsed, 3.0)], STIFF), some_rows(7)
+    metric, v = ModelHessian([body(collapsed, 3.0)], STIFF), some_rows(7)
     np.testing.assert_allclose(metric.apply(v), 0.2 * v, rtol=1e-12)
     np.testing.assert_allclose(metric.solve(v), v / 0.2, rtol=1e-12)
 
@@ -264,7 +265,7 @@ def test_hessian_is_that_of_the_springs(name):
 
 
 def test_a_dimer_by_hand():
-    metric = PairHessian([body(Atoms("HCl", [[0, 0, 0], [0, 1.33, 0]]))], STIFF)
+    metric = ModelHessian([body(Atoms("HCl", [[0, 0, 0], [0, 1.33, 0]]))], STIFF)
     k = np.diag([0.1, 1.0, 0.1])
     expected = np.block([[k, -k], [-k, k]]) + 0.2 * np.eye(6)
     np.testing.assert_allclose(matrix(metric.apply, 2), expected, atol=1e-12)
@@ -275,7 +276,7 @@ def test_a_shift_costs_only_the_floor(name):
     (one,) = bodies([name])
     v = np.zeros((one.rows, 3))
     v[: one.atoms] = [0.3, -0.2, 0.5]
-    np.testing.assert_allclose(PairHessian([one], STIFF).apply(v), 0.2 * v, atol=1e-12)
+    np.testing.assert_allclose(ModelHessian([one], STIFF).apply(v), 0.2 * v, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if CASES[name][1]])
@@ -283,16 +284,16 @@ def test_the_part_of_a_strain_that_turns_costs_only_the_floor(name):
     (one,) = bodies([name])
     v = np.zeros((one.rows, 3))
     v[-3:] = np.cross(np.eye(3), [0.3, -0.2, 0.5])
-    np.testing.assert_allclose(PairHessian([one], STIFF).apply(v), 0.2 * v, atol=1e-12)
+    np.testing.assert_allclose(ModelHessian([one], STIFF).apply(v), 0.2 * v, atol=1e-12)
 
 
 def test_a_turn_of_a_molecule_costs_what_springs_are_stiff_across():
     atoms, stiffness = ethanol(), dataclasses.replace(STIFF, tangent=0.0)
     v = np.cross(atoms.positions, [0.3, -0.2, 0.5])
     np.testing.assert_allclose(
-        PairHessian([body(atoms, stiffness=stiffness)], stiffness).apply(v), 0.2 * v, atol=1e-12
+        ModelHessian([body(atoms, stiffness=stiffness)], stiffness).apply(v), 0.2 * v, atol=1e-12
     )
-    assert not np.allclose(PairHessian([body(atoms)], STIFF).apply(v), 0.2 * v, atol=1e-3)
+    assert not np.allclose(ModelHessian([body(atoms)], STIFF).apply(v), 0.2 * v, atol=1e-3)
 
 
 def turned(atoms, turn):
@@ -313,7 +314,7 @@ def test_it_turns_with_the_structure(name, what):
     (build, scale), turn = CASES[name], rotation(3)
     atoms = build()
     n, one = len(atoms), metric_of(name)
-    other = PairHessian([body(turned(atoms, turn), scale)], STIFF)
+    other = ModelHessian([body(turned(atoms, turn), scale)], STIFF)
     v = some_rows(n + 3 * (scale is not None))
     expected = turn_rows(getattr(one, what)(v), n, turn)
     np.testing.assert_allclose(getattr(other, what)(turn_rows(v, n, turn)), expected, atol=1e-10)
@@ -326,7 +327,7 @@ def test_the_order_of_atoms_is_irrelevant(name, what):
     atoms = build()
     n, order = len(atoms), np.random.default_rng(1).permutation(len(atoms))
     order = np.concatenate([order, np.arange(n, n + 3 * (scale is not None))])
-    other = PairHessian([body(atoms[order[:n]], scale)], STIFF)
+    other = ModelHessian([body(atoms[order[:n]], scale)], STIFF)
     v = some_rows(len(order))
     expected = getattr(metric_of(name), what)(v)[order]
     np.testing.assert_allclose(getattr(other, what)(v[order]), expected, atol=1e-10)
@@ -340,7 +341,7 @@ def test_the_choice_of_images_is_irrelevant(name):
     moved.positions += np.random.default_rng(0).integers(-2, 3, (len(atoms), 3)) @ atoms.cell.array
     v = some_rows(len(atoms) + 3)
     for what in ("apply", "solve"):
-        one, other = (getattr(PairHessian([body(a, scale)], STIFF), what)(v) for a in (atoms, moved))
+        one, other = (getattr(ModelHessian([body(a, scale)], STIFF), what)(v) for a in (atoms, moved))
         np.testing.assert_allclose(one, other, atol=1e-10)
 
 
@@ -367,9 +368,9 @@ def test_solve_and_root_invert(name):
 @pytest.mark.parametrize("name", CASES)
 def test_large_matrices_are_as_small_ones(name, sparse):
     (one,) = bodies([name])
-    metric, v = PairHessian([one], STIFF), some_rows(one.rows)
+    metric, v = ModelHessian([one], STIFF), some_rows(one.rows)
     assert isinstance(metric.parts[0][1], Sparse)
-    small = Dense([one], STIFF)
+    small = Dense(metric.straight)
     np.testing.assert_allclose(metric.size, np.full((one.rows, 1), small.size[0]), rtol=1e-12)
     for what in ("apply", "solve", "root"):
         expected = getattr(small, what)(v[None])[0]
@@ -385,7 +386,7 @@ def block(n=(8, 8, 8)):
 @pytest.fixture(scope="module")
 def large():
     """Return a matrix of 2048 atoms and a cell."""
-    return PairHessian([body(block(), 3.0)], STIFF)
+    return ModelHessian([body(block(), 3.0)], STIFF)
 
 
 def test_a_large_matrix_is_never_written_out(large):
@@ -428,11 +429,11 @@ def test_a_batch_is_its_structures_to_the_last_bit(what, most, monkeypatch):
     every = [*bodies(), *bodies(["salt and cell", "molecule"])]
     seg = Segments([one.rows for one in every])
     v = some_rows(seg.rows)
-    metric = PairHessian(every, STIFF)
+    metric = ModelHessian(every, STIFF)
     cuts = [slice(k, k + n) for k, n in zip(seg.starts, seg.lengths, strict=True)]
     together = getattr(metric, what)(v)
     for one, cut in zip(every, cuts, strict=True):
-        alone = PairHessian([one], STIFF)
+        alone = ModelHessian([one], STIFF)
         np.testing.assert_array_equal(together[cut], getattr(alone, what)(v[cut]))
         np.testing.assert_array_equal(metric.size[cut], alone.size)
 
@@ -458,8 +459,8 @@ def platinum(n=13, seed=0, rattle=0.2):
 
 IN_METRICS = pytest.mark.parametrize(
     ("optimizer", "options"),
-    [(PairLBFGSRelax, {}), (FIRERelax, {"metric": True})],
-    ids=["pair-lbfgs", "fire in a metric"],
+    [(PairLBFGSRelax, {}), (InternalLBFGSRelax, {}), (FIRERelax, {"metric": True})],
+    ids=["pair-lbfgs", "internal-lbfgs", "fire in a metric"],
 )
 
 
@@ -736,9 +737,21 @@ def test_what_to_do_where_a_run_goes_wrong_is_as_for_others(on_bad):
     assert np.isfinite(atoms.positions).all()
 
 
+def alcohol():
+    return emt(ethanol())
+
+
+def diamond():
+    atoms = bulk("C", cubic=True)
+    atoms.rattle(0.03, seed=2)
+    return emt(atoms)
+
+
 RESUMED = {
     "pair-lbfgs": (PairLBFGSRelax, ball, {}),
     "pair-lbfgs, cell": (PairLBFGSRelax, copper, {"cell": True}),
+    "internal-lbfgs": (InternalLBFGSRelax, alcohol, {}),
+    "internal-lbfgs, cell": (InternalLBFGSRelax, diamond, {"cell": True}),
     "fire in a metric": (FIRERelax, ball, {"metric": True}),
     "l-bfgs in a metric, cell": (LBFGSRelax, copper, {"metric": True, "cell": True}),
     "in a metric of its own": (FIRERelax, ball, {"metric": PairStiffness(decay=4.0, floor=0.3)}),
@@ -777,7 +790,7 @@ class Bowl:
 
     def __init__(self, name="crystal and cell"):
         (self.body,) = bodies([name])
-        self.metric = PairHessian([self.body], STIFF)
+        self.metric = ModelHessian([self.body], STIFF)
         self.rows, self.seg = self.body.rows, Segments([self.body.rows])
         self.size = float(self.metric.size[0, 0])
 
@@ -878,9 +891,9 @@ def test_a_metric_is_dressed_next_to_the_rule():
 
 
 def test_a_rule_has_one_metric():
-    for metric in (True, STIFF):
-        with pytest.raises(ValueError, match="PairLBFGS has a metric of its own"):
-            for_atoms(PairLBFGS(), metric=metric)
+    for metric, rule in itertools.product((True, STIFF), (PairLBFGS(), InternalLBFGS())):
+        with pytest.raises(ValueError, match=f"{type(rule).__name__} has a metric of its own"):
+            for_atoms(rule, metric=metric)
         with pytest.raises(ValueError, match="has a metric of its own"):
             PairLBFGSRelax(platinum(), logfile=None, metric=metric)
 
@@ -920,15 +933,18 @@ def test_a_batch_in_a_metric_is_its_structures(name):
     compare(name, {"metric": True}, 8)
 
 
-def test_a_batch_of_l_bfgs_on_pairs_is_its_structures():
-    compare("pair-lbfgs", {}, 12)
+@pytest.mark.parametrize("rule", ["pair-lbfgs", "internal-lbfgs"])
+def test_a_batch_of_l_bfgs_on_a_model_is_its_structures(rule):
+    compare(rule, {}, 12)
 
 
 def test_a_batch_has_the_metric_it_is_given():
     compare("fire", {"metric": PairStiffness(decay=3.0, tangent=0.3, distances="learned")}, 5)
 
 
-@pytest.mark.parametrize(("rule", "settings"), [("pair-lbfgs", {}), ("fire", {"metric": True})])
+@pytest.mark.parametrize(
+    ("rule", "settings"), [("pair-lbfgs", {}), ("internal-lbfgs", {}), ("fire", {"metric": True})]
+)
 def test_a_batch_with_large_structures(rule, settings, monkeypatch):
     monkeypatch.setattr(hessian, "DENSE", 30)
     compare(rule, settings, 5)

@@ -17,5 +17,5 @@ def test_every_case_is_frozen():
 @pytest.mark.parametrize("how", [single, batch])
 @pytest.mark.parametrize("name", CASES)
 def test_a_path_is_the_one_that_was_frozen(name, how):
-    frozen, found = GOLDEN[name], how(CASES[name])
-    assert {key: found[key] for key in frozen if not alike(found[key], frozen[key])} == {}
+    frozen, found, tolerance = GOLDEN[name], how(CASES[name]), CASES[name].tolerance
+    assert {key: found[key] for key in frozen if not alike(found[key], frozen[key], tolerance)} == {}

@@ -57,7 +57,7 @@ def periodic_alone(atoms):
 
 @pytest.mark.parametrize("escape", [False, True])
 @pytest.mark.parametrize("cell", [False, True])
-@pytest.mark.parametrize("rule", ["pair-lbfgs", "lbfgs", "fire"])
+@pytest.mark.parametrize("rule", ["internal-lbfgs", "pair-lbfgs", "lbfgs", "fire"])
 def test_a_batch_is_checked_as_single_runs_are(rule, cell, escape):
     structures = [square(), held(square()), *periodic()]
     options = {"check": CHECK, "escape": escape}

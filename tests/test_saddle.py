@@ -13,7 +13,7 @@ from toys import CountedEMT, Toy
 
 from relax.engine.projection import projected
 from relax.engine.saddle.lowest_mode import MinimumCheck, Probe, rigid
-from relax.optimizers.named import FIRERelax, LBFGSRelax, PairLBFGSRelax
+from relax.optimizers.named import FIRERelax, InternalLBFGSRelax, LBFGSRelax, PairLBFGSRelax
 from relax.preconditioner.base import Identity
 
 WHOLE = MinimumCheck(calls=100, reach=1e-4, sure=1e-9, saddle=-1e6)
@@ -184,7 +184,7 @@ def test_the_curvature_is_that_of_the_whole_hessian(make, cell, zeros):
     assert np.linalg.norm(result.mode) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("rule", [PairLBFGSRelax, LBFGSRelax, FIRERelax])
+@pytest.mark.parametrize("rule", [InternalLBFGSRelax, PairLBFGSRelax, LBFGSRelax, FIRERelax])
 @pytest.mark.parametrize(
     ("make", "cell", "minimum"),
     [

@@ -9,7 +9,7 @@ from ase.calculators.emt import EMT
 from ase.io import read
 
 import relax
-from relax import LBFGSRelax, PairLBFGSRelax
+from relax import InternalLBFGSRelax, LBFGSRelax
 
 
 def copper():
@@ -18,7 +18,7 @@ def copper():
     return atoms
 
 
-@pytest.mark.parametrize(("rule", "optimizer"), [(None, PairLBFGSRelax), ("lbfgs", LBFGSRelax)])
+@pytest.mark.parametrize(("rule", "optimizer"), [(None, InternalLBFGSRelax), ("lbfgs", LBFGSRelax)])
 def test_it_does_what_the_optimizer_does(rule, optimizer):
     one, other = copper(), copper()
     words = {} if rule is None else {"rule": rule}
@@ -38,7 +38,7 @@ def test_a_calculator_may_be_named_or_be_there_already(tmp_path):
     first = relax.relax(named, "emt", trajectory=tmp_path / "path.traj", logfile=tmp_path / "log")
     assert first.energy_last == relax.relax(there).energy_last
     assert len(read(tmp_path / "path.traj", ":")) == first.steps + 1
-    assert "PairLBFGSRelax" in (tmp_path / "log").read_text()
+    assert "InternalLBFGSRelax" in (tmp_path / "log").read_text()
 
 
 def test_a_saddle_is_left():

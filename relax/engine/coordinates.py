@@ -24,7 +24,7 @@ from relax.geometry.constraints import (
     constraint_energy,
 )
 from relax.geometry.sanity import Shape
-from relax.preconditioner.model_hessian import PairHessian
+from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness
 
@@ -94,17 +94,17 @@ class BatchCoordinates(BatchRows):
         keys = tuple(fixed.keys.tolist())
         return Geometry(keys, fixed.lengths, fixed.numbers, self.positions, self.cells, fixed.pbc)
 
-    def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> PairHessian:
+    def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> ModelHessian:
         """Return how stiff the rows of the structures ``which``, or of all, are where they are now."""
-        fixed, positions, cells = self.constants, self.positions, self.cells
+        fixed, x, starts = self.constants, self.x, self.seg.starts
         networks = []
         for s in range(len(self)) if which is None else which:
-            mine = self.slice(s)
+            mine, rows = self.slice(s), slice(starts[s], starts[s] + self.seg.lengths[s])
             scale = float(fixed.scale[s, 0, 0]) if fixed.relaxes[s] else None
             left = fixed.step_projector[mine] if self.projects else None
-            numbers, pbc = fixed.numbers[mine], fixed.pbc[s]
-            networks.append(spring_network(numbers, positions[mine], cells[s], pbc, stiffness, scale, left))
-        return PairHessian(networks, stiffness)
+            numbers, cell, pbc = fixed.numbers[mine], self.place.reference[s], fixed.pbc[s]
+            networks.append(spring_network(numbers, x[rows], cell, pbc, stiffness, scale, left))
+        return ModelHessian(networks, stiffness)
 
     def _constrained_by_ase(self) -> Iterator[tuple[int, Atoms]]:
         """Yield the structures whose constraints ASE applies, as atoms in their present place."""

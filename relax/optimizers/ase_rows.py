@@ -20,7 +20,7 @@ from relax.geometry.cell import GPA
 from relax.geometry.constraints import constraint_projectors
 from relax.geometry.displacement import Displacements
 from relax.geometry.sanity import Integrity, Shape
-from relax.preconditioner.model_hessian import PairHessian
+from relax.preconditioner.model_hessian import Frozen, ModelHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness
 
@@ -168,7 +168,7 @@ class AseRows:
                 atoms.set_cell(cell, apply_constraint=False)
             atoms.set_positions(positions, apply_constraint=False)
 
-    def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> PairHessian | None:
+    def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> Frozen | None:
         """Return how stiff the rows of a filter of a cell are; None where nothing is known of the rows.
 
         Raises
@@ -189,10 +189,9 @@ class AseRows:
                 raise ValueError(f"a metric breaks a filter's {held}; use cell=CellFreedom(...)")
         atoms, projectors = target.atoms, constraint_projectors(target.atoms, True)
         left = None if projectors is None or not atoms.constraints else projectors[1]
-        network = spring_network(
-            atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, stiffness, scale, left
-        )
-        return PairHessian([network], stiffness)
+        x = np.concatenate([atoms.positions, np.zeros((3, 3))])
+        network = spring_network(atoms.numbers, x, atoms.cell.array, atoms.pbc, stiffness, scale, left)
+        return Frozen(ModelHessian([network], stiffness))
 
     def free_rows(self, s: int) -> FreeRows:
         atoms = self.images[0]

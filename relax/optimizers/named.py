@@ -29,6 +29,7 @@ __all__ = [
     "CoReRelax",
     "FIRERelax",
     "FrankensteinRelax",
+    "InternalLBFGSRelax",
     "LBFGSRelax",
     "MomentumRelax",
     "NAGRelax",
@@ -172,6 +173,12 @@ class LBFGSRelax(NamedOptimizer):
     """L-BFGS; see :class:`relax.rules.LBFGS`."""
 
     rule_class = rules.LBFGS
+
+
+class InternalLBFGSRelax(NamedOptimizer):
+    """L-BFGS in bonds, bends and torsions, along curved paths; see :class:`relax.rules.InternalLBFGS`."""
+
+    rule_class = rules.InternalLBFGS
 
 
 class PairLBFGSRelax(NamedOptimizer):

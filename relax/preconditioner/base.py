@@ -1,13 +1,13 @@
-"""The interface of a metric, which is the preconditioner of a rule."""
+"""The interface of a metric: the preconditioner of a rule, its curved steps, its transport of gradients."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from relax.core.segments import Array
 
-__all__ = ["Identity", "Metric"]
+__all__ = ["Identity", "Metric", "StraightPaths"]
 
 
 class Metric(Protocol):
@@ -15,11 +15,19 @@ class Metric(Protocol):
 
     H has no unit, and its scale is arbitrary.  A rule that needs H in eV/A^2 estimates the scale from
     the gradients.
+
+    In the words of optimization on manifolds H is the metric at one place; ``transport`` and ``retract`` are
+    a vector transport and a retraction that belong to it (Absil, Mahony and Sepulchre, Optimization
+    Algorithms on Matrix Manifolds, 2008, chapters 4 and 8).
     """
 
     @property
     def size(self) -> Array:
         """Mean of the diagonal of H of each structure, on all rows of the structure (R, 1)."""
+        ...
+
+    def at(self, x: Array) -> Metric:
+        """Return the metric of the same structures at the rows ``x`` (R, 3), A."""
         ...
 
     def apply(self, rows: Array) -> Array:
@@ -34,9 +42,45 @@ class Metric(Protocol):
         """Return the inverse of the symmetric square root of H times ``rows`` (R, 3)."""
         ...
 
+    def transport(self, x: Array, g: Array) -> tuple[Array, Array]:
+        """Return other places and their gradients as they are seen from here.
+
+        Parameters
+        ----------
+        x, g
+            Rows and gradients at K places, (R, K, 3): the first one near here, each near the one before it.
+
+        Returns
+        -------
+        x, g
+            The steps from here that lead to the places, but for a constant, and the gradients as they are
+            seen from here, (R, K, 3).
+        """
+        ...
+
+    def retract(self, dx: Array) -> Array:
+        """Return the displacement (R, 3), A, along the curved path that begins as the step ``dx`` (R, 3)."""
+        ...
+
+
+class StraightPaths:
+    """What a metric has where paths are straight: steps and gradients are the same everywhere."""
+
+    def at(self, x: Array) -> Self:
+        """Return this metric."""
+        return self
+
+    def transport(self, x: Array, g: Array) -> tuple[Array, Array]:
+        """Return ``x`` and ``g``, (R, K, 3); only differences of the places matter."""
+        return x, g
+
+    def retract(self, dx: Array) -> Array:
+        """Return ``dx`` (R, 3)."""
+        return dx
+
 
 @dataclass(frozen=True)
-class Identity:
+class Identity(StraightPaths):
     """The identity matrix as a metric, for arrays like ``rows`` (R, 3)."""
 
     rows: Array

@@ -7,33 +7,41 @@ from functools import cached_property
 
 import numpy as np
 
-from relax.preconditioner.network import SpringNetwork, blocks, strain_blocks
-from relax.preconditioner.pair_stiffness import PairStiffness
+from relax.preconditioner.network import Straight, strain_blocks
 
 __all__ = ["Dense"]
 
 
 class Dense:
-    """The Hessians of S structures with the same number R of rows."""
+    """The Hessians of S structures with the same number R of rows.
 
-    def __init__(self, networks: Sequence[SpringNetwork], stiffness: PairStiffness) -> None:
-        rows = networks[0].rows
-        h = np.zeros((len(networks), rows, 3, rows, 3))
-        for s, network in enumerate(networks):
-            self._fill(h[s], network, stiffness.tangent)
-        self.h = h.reshape(len(networks), 3 * rows, 3 * rows)
-        for s, network in enumerate(networks):
-            if network.projectors is not None:
-                self._constrain(self.h[s], network.projectors)
+    Parameters
+    ----------
+    straight
+        The part of each that is the same at every place.
+    bent
+        The part of internal coordinates of each (3R, 3R), if there is any.
+    """
+
+    def __init__(self, straight: Sequence[Straight], bent: Sequence[np.ndarray] | None = None) -> None:
+        rows = straight[0].network.rows
+        h = np.zeros((len(straight), rows, 3, rows, 3))
+        for s, one in enumerate(straight):
+            self._fill(h[s], one)
+        flat = h.reshape(len(straight), 3 * rows, 3 * rows)
+        for s, one in enumerate(straight):
+            if one.network.projectors is not None:
+                self._constrain(flat[s], one.network.projectors)
         diagonal = np.arange(3 * rows)
-        self.h[:, diagonal, diagonal] += stiffness.floor
+        flat[:, diagonal, diagonal] += np.repeat(np.stack([one.floor for one in straight]), 3, axis=1)
+        self.straight, self.h = flat, flat if bent is None else flat + np.stack(bent)
 
     @staticmethod
-    def _fill(h: np.ndarray, network: SpringNetwork, tangent: float) -> None:
-        """Write the springs of ``network`` into its matrix ``h`` (R, 3, R, 3)."""
-        springs, n = network.springs, network.atoms
+    def _fill(h: np.ndarray, straight: Straight) -> None:
+        """Write the springs of a structure into its matrix ``h`` (R, 3, R, 3)."""
+        network, springs, stiff = straight.network, straight.springs, straight.blocks()
+        n = network.atoms
         i, j = springs.first, springs.second
-        stiff = blocks(springs, tangent)
         between = np.empty((n, n, 3, 3))
         for a in range(3):
             for b in range(a, 3):
@@ -88,6 +96,20 @@ class Dense:
     def root(self, rows: np.ndarray) -> np.ndarray:
         """Return the inverse of the symmetric square root of H times ``rows`` (S, R, 3)."""
         return times(self.inverse_root, rows)
+
+    def linear(self, rows: np.ndarray) -> np.ndarray:
+        """Return the straight part of H times ``rows`` (K, S, R, 3)."""
+        return many(self.straight, rows)
+
+    def precondition(self, rows: np.ndarray) -> np.ndarray:
+        """Return the inverse of H times ``rows`` (K, S, R, 3)."""
+        return many(self.inverse, rows)
+
+
+def many(matrices: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return symmetric matrices (S, 3R, 3R) times rows (K, S, R, 3)."""
+    flat = rows.reshape(*rows.shape[:2], -1).swapaxes(0, 1)  # (S, K, 3R)
+    return np.asarray((flat @ matrices).swapaxes(0, 1)).reshape(rows.shape)
 
 
 def times(matrices: np.ndarray, rows: np.ndarray) -> np.ndarray:

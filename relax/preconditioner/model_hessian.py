@@ -9,19 +9,26 @@ from typing import Any
 import numpy as np
 
 from relax.core.segments import Segments
+from relax.preconditioner.base import StraightPaths
 from relax.preconditioner.dense import Dense
-from relax.preconditioner.network import SpringNetwork
+from relax.preconditioner.internal.bonds import Bonds, bonds_of
+from relax.preconditioner.internal.coordinates import Internals
+from relax.preconditioner.internal.curved import Curved
+from relax.preconditioner.internal.terms import terms_of
+from relax.preconditioner.internal_stiffness import InternalStiffness
+from relax.preconditioner.network import SpringNetwork, Straight
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.preconditioner.sparse import Sparse
+from relax.preconditioner.springs import Springs
 
-__all__ = ["PairHessian"]
+__all__ = ["Frozen", "ModelHessian"]
 
 DENSE = 360
 """Largest number of coordinates of a structure for which a dense matrix is used."""
 
 
-class PairHessian:
-    """The pair-stiffness Hessian of every structure of a batch, a ``Metric``.
+class ModelHessian:
+    """The model Hessian of every structure of a batch, a ``Metric``.
 
     H is positive definite by construction.
 
@@ -34,20 +41,108 @@ class PairHessian:
     """
 
     def __init__(self, networks: Sequence[SpringNetwork], stiffness: PairStiffness) -> None:
-        seg = Segments([network.rows for network in networks])
-        sizes = np.array(seg.lengths)
-        self.parts: list[tuple[np.ndarray, Dense | Sparse]] = []
+        self.networks, self.stiffness = list(networks), stiffness
+        lengths = [network.rows for network in networks]
+        self.seg = Segments(lengths, [network.scale is not None for network in networks])
+
+    def at(self, x: np.ndarray) -> ModelHessian:
+        """Return the model Hessian of the same structures at the rows ``x`` (R, 3), A."""
+        pairs = list(zip(self.networks, np.split(x, self.seg.starts[1:]), strict=True))
+        same = [np.array_equal(network.x, own) for network, own in pairs]
+        if all(same):
+            return self
+        moved = [
+            network if here else network.at(own, self.stiffness)
+            for (network, own), here in zip(pairs, same, strict=True)
+        ]
+        return ModelHessian(moved, self.stiffness)
+
+    @cached_property
+    def x(self) -> np.ndarray:
+        """Where the rows are (R, 3), A."""
+        return np.concatenate([network.x for network in self.networks])
+
+    @cached_property
+    def bonds(self) -> Bonds | None:
+        """The bonds of the batch; None where the model is of springs only."""
+        if not isinstance(self.stiffness, InternalStiffness):
+            return None
+        return bonds_of(self.networks, self.seg, self.stiffness)
+
+    @cached_property
+    def internals(self) -> Internals | None:
+        """The internal coordinates of the batch; None where there are none."""
+        if self.bonds is None or not self.bonds.bends.any():
+            return None
+        assert isinstance(self.stiffness, InternalStiffness)
+        terms = terms_of(self.bonds, self.seg.rows, self.stiffness)
+        scales = np.array([network.scale or 1.0 for network in self.networks])
+        found = Internals(self.bonds, terms, self.seg, scales, self._projectors())
+        return found if len(found) else None
+
+    def _projectors(self) -> np.ndarray | None:
+        """Return what constraints leave of the steps of the rows (R, 3, 3); None without constraints."""
+        if all(network.projectors is None for network in self.networks):
+            return None
+        projectors = np.tile(np.eye(3), (self.seg.rows, 1, 1))
+        for network, start in zip(self.networks, self.seg.starts, strict=True):
+            if network.projectors is not None:
+                projectors[start : start + network.atoms] = network.projectors
+        return projectors
+
+    @cached_property
+    def straight(self) -> list[Straight]:
+        """What is straight of each structure: springs, and the floor."""
+        bonds, stiffness = self.bonds, self.stiffness
+        if bonds is None:
+            floors = [np.full(network.rows, stiffness.floor) for network in self.networks]
+            return [
+                Straight(network, network.springs, stiffness.tangent, None, floor)
+                for network, floor in zip(self.networks, floors, strict=True)
+            ]
+        assert isinstance(stiffness, InternalStiffness)
+        p, starts = bonds.pairs, self.seg.starts
+        cuts = np.cumsum(np.bincount(bonds.owner[:p], minlength=len(starts)))[:-1]
+        of_bonds = (bonds.first, bonds.second, bonds.vectors, bonds.along)
+        pieces = zip(*(np.split(a[:p], cuts) for a in of_bonds), np.split(bonds.curved, cuts), strict=True)
+        shares, found = np.split(bonds.soft, starts[1:]), []
+        for network, start, share, (i, j, d, along, curved) in zip(
+            self.networks, starts, shares, pieces, strict=True
+        ):
+            lowest = stiffness.bent_floor if network.pbc.any() else stiffness.free_floor
+            floor = share * lowest + (1 - share) * stiffness.floor
+            springs = Springs.between(i - start, j - start, d, along)
+            found.append(Straight(network, springs, stiffness.tangent, 1 - curved, floor))
+        return found
+
+    @cached_property
+    def parts(self) -> list[tuple[np.ndarray, Any]]:
+        """The structures of each size together: where their rows are (S, R), and their matrices."""
+        seg, sizes = self.seg, np.array(self.seg.lengths)
+        bent = None if self.curved is None else self.curved.hessian
+        made: list[tuple[np.ndarray, Any]] = []
         for rows in np.unique(sizes[3 * sizes <= DENSE]):
-            same_size = np.flatnonzero(sizes == rows)
-            part = Dense([networks[s] for s in same_size.tolist()], stiffness)
-            self.parts.append((seg.starts[same_size][:, None] + np.arange(rows), part))
+            same = np.flatnonzero(sizes == rows).tolist()
+            blocks = None if bent is None else [block(bent, seg.starts[s], rows).toarray() for s in same]
+            where = seg.starts[same][:, None] + np.arange(rows)
+            made.append((where, Dense([self.straight[s] for s in same], blocks)))
         for s in np.flatnonzero(3 * sizes > DENSE).tolist():
-            self.parts.append((seg.starts[s] + np.arange(sizes[s])[None], Sparse(networks[s], stiffness)))
+            own = None if bent is None else block(bent, seg.starts[s], sizes[s])
+            own = own if own is not None and own.nnz else None  # as it is alone
+            made.append((seg.starts[s] + np.arange(sizes[s])[None], Sparse(self.straight[s], own)))
+        return made
+
+    @cached_property
+    def curved(self) -> Curved | None:
+        """Transport and retraction; None where steps are straight."""
+        if self.internals is None:
+            return None
+        return Curved(self.internals, self.x, self.seg, self._many("linear"), self._many("precondition"))
 
     @cached_property
     def size(self) -> np.ndarray:
         """Mean of the diagonal of H of each structure, on all rows of the structure (R, 1)."""
-        size = np.empty((sum(where.size for where, _ in self.parts), 1))
+        size = np.empty((self.seg.rows, 1))
         for where, part in self.parts:
             size[where] = part.size[:, None, None]
         return size
@@ -64,8 +159,66 @@ class PairHessian:
         """Return the inverse of the symmetric square root of H times ``rows`` (R, 3)."""
         return self._each(rows, lambda part, v: part.root(v))
 
+    def transport(self, x: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return places and their gradients (R, K, 3) as they are seen from here, see ``Metric``."""
+        if self.curved is None:
+            return x, g
+        steps, seen = self.curved.transport(np.swapaxes(x, 0, 1), np.swapaxes(g, 0, 1))
+        curved = self._curved_rows[:, None]
+        return np.where(curved, np.swapaxes(steps, 0, 1), x), np.where(curved, np.swapaxes(seen, 0, 1), g)
+
+    def retract(self, dx: np.ndarray) -> np.ndarray:
+        """Return the displacement (R, 3), A, along the curved path that begins as the step ``dx`` (R, 3)."""
+        if self.curved is None:
+            return dx
+        assert isinstance(self.stiffness, InternalStiffness)
+        return np.where(self._curved_rows, self.curved.retract(dx, self.stiffness.rounds), dx)
+
+    @cached_property
+    def _curved_rows(self) -> np.ndarray:
+        """Which rows (R, 1) are of structures with internal coordinates: the others are as they are alone."""
+        assert self.internals is not None
+        return np.isin(self.seg.owner, self.internals.owner)[:, None]
+
     def _each(self, rows: np.ndarray, fn: Callable[[Any, np.ndarray], np.ndarray]) -> np.ndarray:
         out = np.empty_like(rows)
         for where, part in self.parts:
             out[where] = fn(part, rows[where])
         return out
+
+    def _many(self, name: str) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the method ``name`` of the parts, for rows at K places (K, R, 3)."""
+
+        def times(rows: np.ndarray) -> np.ndarray:
+            if len(self.seg.lengths) == 1:
+                return np.asarray(getattr(self.parts[0][1], name)(rows[:, None])[:, 0])
+            out = np.empty_like(rows)
+            for where, part in self.parts:
+                out[:, where] = getattr(part, name)(rows[:, where])
+            return out
+
+        return times
+
+
+class Frozen(StraightPaths):
+    """A model Hessian at one place, for rows that are not those of a structure: paths are straight.
+
+    Parameters
+    ----------
+    hessian
+        The model Hessian.
+    """
+
+    def __init__(self, hessian: ModelHessian) -> None:
+        self.size, self.apply, self.solve, self.root = (
+            hessian.size,
+            hessian.apply,
+            hessian.solve,
+            hessian.root,
+        )
+
+
+def block(matrix: Any, start: int, rows: int) -> Any:
+    """Return the block of ``rows`` rows from ``start`` on the diagonal of a sparse matrix (3R, 3R)."""
+    own = slice(3 * start, 3 * (start + rows))
+    return matrix[own, own]

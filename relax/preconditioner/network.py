@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from ase.data import covalent_radii
 
+from relax.geometry.cell import deformation
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.preconditioner.springs import Springs, springs
 
-__all__ = ["SpringNetwork", "blocks", "spring_network", "strain_blocks"]
+__all__ = ["SpringNetwork", "Straight", "spring_network", "strain_blocks"]
 
 
 @dataclass
@@ -21,8 +24,12 @@ class SpringNetwork:
     ----------
     springs
         The springs between its atoms.
-    atoms
-        Number N of atoms.
+    numbers
+        Atomic numbers (N,).
+    x
+        Its rows (R, 3), A: atoms in the frame of the reference cell and, if the cell relaxes, its strain.
+    cell, pbc
+        The reference cell (3, 3), A, and which directions are periodic (3,).
     scale
         Length (A) of a strain of one; None if the cell is fixed.
     projectors
@@ -30,19 +37,38 @@ class SpringNetwork:
     """
 
     springs: Springs
-    atoms: int
+    numbers: np.ndarray
+    x: np.ndarray
+    cell: np.ndarray
+    pbc: np.ndarray
     scale: float | None = None
     projectors: np.ndarray | None = None
 
     @property
+    def atoms(self) -> int:
+        """Number N of atoms."""
+        return len(self.numbers)
+
+    @property
     def rows(self) -> int:
         """Number of rows: one per atom and, if the cell relaxes, three of its strain."""
-        return self.atoms + 3 * (self.scale is not None)
+        return len(self.x)
+
+    @cached_property
+    def deformed(self) -> np.ndarray:
+        """The deformation gradient (3, 3) of the reference cell."""
+        if self.scale is None:
+            return np.eye(3)
+        return np.asarray(deformation(self.x[None, -3:] / self.scale)[0])
+
+    def at(self, x: np.ndarray, stiffness: PairStiffness) -> SpringNetwork:
+        """Return the network of the same structure with its rows at ``x`` (R, 3), A."""
+        return spring_network(self.numbers, x, self.cell, self.pbc, stiffness, self.scale, self.projectors)
 
 
 def spring_network(
     numbers: np.ndarray,
-    positions: np.ndarray,
+    x: np.ndarray,
     cell: np.ndarray,
     pbc: np.ndarray,
     stiffness: PairStiffness,
@@ -55,24 +81,51 @@ def spring_network(
 
     Parameters
     ----------
-    numbers, positions, cell, pbc
-        Atomic numbers (N,), positions (N, 3) and cell (3, 3) in A, and which directions are periodic (3,).
+    numbers, x, cell, pbc, scale, projectors
+        As in :class:`SpringNetwork`.
     stiffness
         The parameters of the model.
-    scale, projectors
-        As in :class:`SpringNetwork`.
     """
-    try:
-        found = springs(positions, cell, pbc, covalent_radii[numbers], stiffness)
-    except ValueError:
-        found = Springs.empty()
-    return SpringNetwork(found, len(numbers), scale, projectors)
+    network = SpringNetwork(Springs.empty(), numbers, x, cell, pbc, scale, projectors)
+    f, radii = network.deformed.T, covalent_radii[numbers]
+    with contextlib.suppress(ValueError):
+        network.springs = springs(x[: len(numbers)] @ f, cell @ f, pbc, radii, stiffness)
+    return network
 
 
-def blocks(springs: Springs, tangent: float) -> np.ndarray:
-    """Return the second derivatives (P, 3, 3) of the energies of springs by their vectors."""
-    along, u = springs.along[:, None, None], springs.unit
-    return np.asarray(along * ((1 - tangent) * u[:, :, None] * u[:, None, :] + tangent * np.eye(3)))
+@dataclass
+class Straight:
+    """The part of the model Hessian of one structure that is the same at every place.
+
+    Parameters
+    ----------
+    network
+        The structure.
+    springs
+        The P springs between its atoms.
+    tangent
+        Stiffness of a spring across its direction, relative to that along it.
+    share
+        How much of each spring is not left to an internal coordinate (P,); None for all.
+    floor
+        Constants that are added to the diagonal, for each row (R,).
+    """
+
+    network: SpringNetwork
+    springs: Springs
+    tangent: float
+    share: np.ndarray | None
+    floor: np.ndarray
+
+    def blocks(self) -> np.ndarray:
+        """Return the second derivatives (P, 3, 3) of the energies of the springs by their vectors."""
+        along, u = self.springs.along, self.springs.unit
+        if self.share is not None:
+            along = along * self.share
+        across = self.tangent * np.eye(3)
+        return np.asarray(
+            along[:, None, None] * ((1 - self.tangent) * u[:, :, None] * u[:, None, :] + across)
+        )
 
 
 def strain_blocks(springs: Springs, stiff: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +136,7 @@ def strain_blocks(springs: Springs, stiff: np.ndarray, scale: float) -> tuple[np
     Parameters
     ----------
     springs, stiff
-        P springs, and their blocks (P, 3, 3) from :func:`blocks`.
+        P springs, and their blocks (P, 3, 3) from :meth:`Straight.blocks`.
     scale
         Length of a strain of one, A.
 

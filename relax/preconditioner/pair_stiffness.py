@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from relax.core.parameters import choice, param
 from relax.core.segments import Array, array_namespace
@@ -36,8 +37,11 @@ class PairStiffness:
     floor: float = param(0.15, "(0, inf)", "", "constant added to the diagonal")
     distances: str = choice("learned", ("learned", "covalent"), "source of the bond lengths")
 
-    NEGLIGIBLE = 0.01
+    NEGLIGIBLE: ClassVar[float] = 0.01
     """Stiffness, relative to that of a bond, below which pairs are left out.  It sets their cutoff."""
+
+    FARTHEST: ClassVar[float] = 0.0
+    """Distance (A) up to which pairs are listed in any case."""
 
     def along(self, ratio: Array) -> Array:
         """Return the stiffness w along pairs, for their distances over the bond lengths, ``ratio``."""

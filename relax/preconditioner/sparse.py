@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from relax.preconditioner.network import SpringNetwork, blocks, strain_blocks
-from relax.preconditioner.pair_stiffness import PairStiffness
+from relax.preconditioner.network import Straight, strain_blocks
 
 __all__ = ["Sparse"]
 
 
 class Sparse:
-    """The Hessian of one structure with many rows, stored as the blocks of its springs."""
+    """The Hessian of one structure with many rows, stored as the blocks of its springs.
+
+    Parameters
+    ----------
+    straight
+        The part that is the same at every place.
+    bent
+        The part of internal coordinates, a sparse matrix (3R, 3R), if there is any.
+    """
 
     TOLERANCE, ROUNDS = 1e-3, 400
     """Conjugate gradients stop at this residual, relative to the right-hand side, or after this number of
     iterations."""
 
+    FACTORED = 2000
+    """Largest number of coordinates for which a matrix with internal coordinates is factorised.  Beyond, that
+    takes longer than iterations."""
+
     VECTORS = 40
     """Dimension of the Krylov space in which roots are computed."""
 
-    def __init__(self, network: SpringNetwork, stiffness: PairStiffness) -> None:
+    def __init__(self, straight: Straight, bent: Any = None) -> None:
         from scipy.sparse import bsr_array
 
-        n, springs = network.atoms, network.springs
+        network, springs, stiff = straight.network, straight.springs, straight.blocks()
+        n = network.atoms
         i, j, own = springs.first, springs.second, np.arange(n)
-        self.atoms, self.floor, self.projectors = n, stiffness.floor, network.projectors
-        stiff = blocks(springs, stiffness.tangent)
+        self.atoms, self.projectors, self.bent = n, network.projectors, bent
+        self.floor = np.repeat(straight.floor, 3)
         apart = stiff * (i != j)[:, None, None]  # an atom and its own images move together
         diagonal = np.empty((n, 3, 3))
         for a in range(3):
@@ -37,7 +51,6 @@ class Sparse:
         starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))])
         data = np.concatenate([-apart, -apart, diagonal])[order]
         self.between = bsr_array((data, columns[order], starts), shape=(3 * n, 3 * n))
-        self.diagonal_inverse = np.linalg.inv(diagonal + stiffness.floor * np.eye(3))
         self.net, self.cost = np.zeros((3 * n, 0)), np.zeros((0, 0))
         if network.scale is not None:
             pull, self.cost = strain_blocks(springs, stiff, network.scale)
@@ -46,14 +59,57 @@ class Sparse:
             self.net = np.stack(sums, axis=1).reshape(3 * n, 9)
         if self.projectors is not None:
             diagonal = self.projectors @ diagonal @ self.projectors.swapaxes(1, 2)
-        trace = np.trace(diagonal.sum(axis=0)) + np.trace(self.cost)
-        self.size = np.array([self.floor + trace / (3 * network.rows)])
+        diagonal = diagonal + straight.floor[:n, None, None] * np.eye(3)
+        self.strain_diagonal = self.cost.diagonal() + self.floor[3 * n :]
+        if bent is not None:
+            diagonal = diagonal + diagonal_blocks(bent, n)
+            self.strain_diagonal = self.strain_diagonal + bent.diagonal()[3 * n :]
+        self.diagonal_inverse = np.linalg.inv(diagonal)
+        trace = np.trace(diagonal.sum(axis=0)) + self.strain_diagonal.sum()
+        self.size = np.array([trace / (3 * network.rows)])
+
+        self.factor: Any = None
+        if bent is not None and 3 * network.rows <= self.FACTORED:
+            from scipy.sparse.linalg import splu
+
+            self.assembled = self._assembled()
+            symmetric = {"SymmetricMode": True}
+            matrix = (self.assembled + bent).tocsc()
+            self.factor = splu(matrix, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric)
+
+    def _assembled(self) -> Any:
+        """Return the straight part as one sparse matrix (3R, 3R)."""
+        from scipy.sparse import block_array, bsr_array, csr_array, diags_array
+
+        between, net = self.between, self.net
+        if self.projectors is not None:
+            n = self.atoms
+            held = bsr_array((self.projectors, np.arange(n), np.arange(n + 1)), shape=(3 * n, 3 * n))
+            between, net = held @ between @ held.T, held @ net
+        if net.shape[1]:
+            between = block_array([[between, csr_array(net)], [csr_array(net.T), csr_array(self.cost)]])
+        return (between + diags_array(self.floor)).tocsr()
 
     def apply(self, rows: np.ndarray) -> np.ndarray:
         """Return H times ``rows`` (1, R, 3)."""
         return self._times(rows.ravel()).reshape(rows.shape)
 
     def _times(self, v: np.ndarray) -> np.ndarray:
+        return self._straight(v) if self.bent is None else self._straight(v) + self.bent @ v
+
+    def linear(self, rows: np.ndarray) -> np.ndarray:
+        """Return the straight part of H times ``rows`` (K, 1, R, 3)."""
+        if self.factor is not None:
+            return np.asarray((self.assembled @ rows.reshape(len(rows), -1).T).T).reshape(rows.shape)
+        return np.stack([self._straight(v.ravel()).reshape(v.shape) for v in rows])
+
+    def precondition(self, rows: np.ndarray) -> np.ndarray:
+        """Return the inverse of H, or of its block diagonal, times ``rows`` (K, 1, R, 3)."""
+        if self.factor is not None:
+            return np.asarray(self.factor.solve(rows.reshape(len(rows), -1).T).T).reshape(rows.shape)
+        return np.stack([self._solve_diagonal(v.ravel()).reshape(v.shape) for v in rows])
+
+    def _straight(self, v: np.ndarray) -> np.ndarray:
         split = 3 * self.atoms
         atoms, strain = v[:split], v[split:]
         if self.projectors is not None:
@@ -61,16 +117,19 @@ class Sparse:
         pulled = self.between @ atoms + self.net @ strain
         if self.projectors is not None:
             pulled = (self.projectors @ pulled.reshape(-1, 3, 1)).ravel()
-        return np.concatenate([pulled, atoms @ self.net + self.cost @ strain]) + self.floor * v
+        moved = np.concatenate([pulled, atoms @ self.net + self.cost @ strain])
+        return np.asarray(moved + self.floor * v)
 
     def _solve_diagonal(self, v: np.ndarray) -> np.ndarray:
         """Return the inverse of the block diagonal of H times ``v`` (3R,)."""
         split = 3 * self.atoms
         atoms = (self.diagonal_inverse @ v[:split].reshape(-1, 3, 1)).ravel()
-        return np.concatenate([atoms, v[split:] / (self.cost.diagonal() + self.floor)])
+        return np.concatenate([atoms, v[split:] / self.strain_diagonal])
 
     def solve(self, rows: np.ndarray) -> np.ndarray:
-        """Return the inverse of H times ``rows`` (1, R, 3), by conjugate gradients."""
+        """Return the inverse of H times ``rows`` (1, R, 3)."""
+        if self.factor is not None:
+            return np.asarray(self.factor.solve(rows.ravel())).reshape(rows.shape)
         residual = rows.ravel().copy()
         x, enough = np.zeros_like(residual), self.TOLERANCE * np.linalg.norm(residual)
         z = self._solve_diagonal(residual)
@@ -109,3 +168,13 @@ class Sparse:
         values, vectors = np.linalg.eigh(small)
         first = norm * vectors @ (vectors[0] / np.sqrt(values))
         return np.reshape(first @ np.array(basis[:size]), rows.shape)
+
+
+def diagonal_blocks(matrix: Any, atoms: int) -> np.ndarray:
+    """Return the blocks (N, 3, 3) on the diagonal of a sparse matrix."""
+    blocks = matrix.tobsr((3, 3)) if matrix.shape[0] % 3 == 0 else matrix
+    rows = np.repeat(np.arange(len(blocks.indptr) - 1), np.diff(blocks.indptr))
+    own = np.flatnonzero((blocks.indices == rows) & (rows < atoms))
+    out = np.zeros((atoms, 3, 3))
+    out[rows[own]] = blocks.data[own]
+    return out

@@ -24,12 +24,22 @@ class Springs(NamedTuple):
     vectors: np.ndarray  # (P, 3) A, from the first atom to the second
     unit: np.ndarray  # (P, 3) unit vectors
     along: np.ndarray  # (P,) stiffness along the pair
+    ratio: np.ndarray  # (P,) length over the bond length
+    shifts: np.ndarray  # (P, 3) integers: the image of the second atom
+    bond: float  # bond length of the structure, over the sums of the covalent radii
+
+    @classmethod
+    def between(cls, i: np.ndarray, j: np.ndarray, d: np.ndarray, along: np.ndarray) -> Springs:
+        """Return springs of bond lengths of one between atoms ``i`` and ``j`` (P,) along ``d`` (P, 3), A."""
+        r = np.sqrt(squares(d))
+        unit = d / np.where(r > 0, r, 1.0)[:, None]
+        return cls(i, j, d, unit, along, np.ones(len(i)), np.zeros((len(i), 3), int), 1.0)
 
     @classmethod
     def empty(cls) -> Springs:
         """Return an object without springs."""
         atoms, vectors = np.zeros(0, int), np.zeros((0, 3))
-        return cls(atoms, atoms, vectors, vectors, np.zeros(0))
+        return cls.between(atoms, atoms, vectors, np.zeros(0))
 
 
 def springs(
@@ -60,7 +70,8 @@ def springs(
     learned = stiffness.distances == "learned"
     bond, searched = 1.0, SEARCHED[0] if learned else 1.0
     while True:
-        i, j, d, ratio = pairs_within(positions, cell * pbc[:, None], pbc, radii, reach * searched)
+        cutoffs = reach * searched, stiffness.FARTHEST
+        i, j, d, ratio, shifts = pairs_within(positions, cell * pbc[:, None], pbc, radii, *cutoffs)
         if not learned:
             break
         nearest = np.full(len(positions), math.inf)
@@ -71,29 +82,32 @@ def springs(
         if bond <= searched or searched == SEARCHED[1]:
             break
         searched = min(max(bond, 1.5 * searched), SEARCHED[1])
-    kept = ratio < reach * bond
-    i, j, d, ratio = i[kept], j[kept], d[kept], ratio[kept] / bond
     r = np.sqrt(squares(d))
-    return Springs(i, j, d, d / np.where(r > 0, r, 1.0)[:, None], stiffness.along(ratio))
+    kept = (ratio < reach * bond) | (r < stiffness.FARTHEST)
+    i, j, d, r, ratio = i[kept], j[kept], d[kept], r[kept], ratio[kept] / bond
+    along = np.where(ratio < reach, stiffness.along(ratio), 0.0)
+    return Springs(i, j, d, d / np.where(r > 0, r, 1.0)[:, None], along, ratio, shifts[kept], bond)
 
 
 def pairs_within(
-    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, radii: np.ndarray, reach: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return pairs closer than ``reach`` times the sum of their radii, each listed once.
+    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, radii: np.ndarray, reach: float, farthest: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return pairs closer than ``reach`` times the sum of their radii or ``farthest`` (A), each listed once.
 
     Returns
     -------
     tuple
-        First and second atoms (P,), vectors (P, 3) in A, and distances over the sums of radii (P,).
+        First and second atoms (P,), vectors (P, 3) in A, distances over the sums of radii (P,), and the
+        integer shifts (P, 3) of the images of the second atoms.
     """
-    i, j, shifts = pairs(positions, cell, pbc, reach * 2 * float(radii.max()))
+    i, j, shifts = pairs(positions, cell, pbc, max(reach * 2 * float(radii.max()), farthest))
     once = (i < j) | ((i == j) & is_positive(shifts))
     i, j, shifts = i[once], j[once], shifts[once]
     d = vectors(positions, i, j, shifts, cell)
-    ratio = np.sqrt(squares(d)) / (radii[i] + radii[j])
-    kept = ratio < reach
-    return i[kept], j[kept], d[kept], ratio[kept]
+    r = np.sqrt(squares(d))
+    ratio = r / (radii[i] + radii[j])
+    kept = (ratio < reach) | (r < farthest)
+    return i[kept], j[kept], d[kept], ratio[kept], shifts[kept]
 
 
 def is_positive(shifts: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ from relax.rules.fire import FIRE
 from relax.rules.frankenstein import Frankenstein
 from relax.rules.gradient_descent import NAG, SGD, Momentum
 from relax.rules.lbfgs import LBFGS
+from relax.rules.metric_lbfgs import InternalLBFGS, PairLBFGS
 from relax.rules.named import DEFAULT_RULE, RULES, build_rule
-from relax.rules.pair_lbfgs import PairLBFGS
 from relax.rules.rprop_core import RPROP, CoRe
 from relax.rules.wrappers import MaxStep, for_atoms
 
@@ -26,6 +26,7 @@ __all__ = [
     "Adam",
     "CoRe",
     "Frankenstein",
+    "InternalLBFGS",
     "MaxStep",
     "Momentum",
     "PairLBFGS",

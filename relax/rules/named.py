@@ -10,7 +10,7 @@ from relax.rules.fire import FIRE
 from relax.rules.frankenstein import Frankenstein
 from relax.rules.gradient_descent import NAG, SGD, Momentum
 from relax.rules.lbfgs import LBFGS
-from relax.rules.pair_lbfgs import PairLBFGS
+from relax.rules.metric_lbfgs import InternalLBFGS, PairLBFGS
 from relax.rules.rprop_core import RPROP, CoRe
 from relax.rules.wrappers import SETTINGS, for_atoms
 
@@ -21,10 +21,11 @@ RULES: dict[str, type[Rule]] = {
     for rule in (
         SGD, Momentum, NAG, AdaGrad, AdaDelta, RMSprop, Adam, AdaMax, RPROP, CoRe, Frankenstein, FIRE, LBFGS,
         PairLBFGS,
+        InternalLBFGS,
     )
 }  # fmt: skip
 
-DEFAULT_RULE = "pair-lbfgs"
+DEFAULT_RULE = "internal-lbfgs"
 """The rule that needs the fewest force calls, and is followed where none is named."""
 
 

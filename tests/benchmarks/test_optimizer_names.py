@@ -118,7 +118,7 @@ def test_settings_are_in_the_text_of_a_row():
 
 
 def test_default_is_the_rule_that_relax_follows_where_none_is_named(monkeypatch):
-    for system in (CRYSTALS, POSITIONS, MOLECULES):
+    for system in System:
         assert settings_text("default", system) == settings_text(DEFAULT_RULE, system)
     longer = settings_text("default:maxstep=0.3", MOLECULES)
     assert (

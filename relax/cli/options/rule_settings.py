@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["RULE_NAMES", "check_rule", "common_settings", "read_settings"]
 
 RULE_NAMES = (
-    "pair-lbfgs", "sgd", "momentum", "nag", "adagrad", "adadelta", "rmsprop", "adam", "adamax", "rprop",
-    "core", "frankenstein", "fire", "lbfgs",
+    "internal-lbfgs", "sgd", "momentum", "nag", "adagrad", "adadelta", "rmsprop", "adam", "adamax", "rprop",
+    "core", "frankenstein", "fire", "lbfgs", "pair-lbfgs",
 )  # fmt: skip
 """The names in ``relax.rules.RULES``, the default first; spelled out so that ``--help`` needs no numpy."""
 

@@ -1,0 +1,94 @@
+"""Which stretches, bends and torsions the structures of a batch have, and how stiff they are."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from relax.geometry.neighbors import squares
+from relax.preconditioner.internal.bonds import Bonds
+from relax.preconditioner.internal.enumeration import groups, ranges
+from relax.preconditioner.internal_stiffness import InternalStiffness
+
+__all__ = ["Terms", "terms_of"]
+
+WEAK = 3e-3
+"""Bends and torsions of a smaller strength, relative to those of full bonds, are left out."""
+
+MIDDLE = 0.02
+"""Smallest strength of the bonds of a torsion."""
+
+NEGLIGIBLE = 1e-5
+"""Smaller stiffnesses are left out."""
+
+STRAIGHT = (0.90, 0.99)
+"""Minus the cosine of a bend from where it turns into a linear bend, and where it is one."""
+
+
+class Terms(NamedTuple):
+    """The internal coordinates of a batch, by their bonds, and their stiffness."""
+
+    stretches: np.ndarray  # (1, P1)
+    bends: np.ndarray  # (2, P2) bonds from the atom in the middle
+    linear: np.ndarray  # (2, P3) the same, for angles of about 180 degrees
+    torsions: np.ndarray  # (3, P4) bonds j-i, j-k, k-l of atoms i-j-k-l
+    stiffness: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # of each kind
+
+
+def terms_of(bonds: Bonds, rows: int, stiffness: InternalStiffness) -> Terms:
+    """Return the terms of a batch with ``rows`` rows."""
+    unit = bonds.vectors / np.sqrt(np.maximum(squares(bonds.vectors), 1e-24))[:, None]
+    stretch = bonds.along[: bonds.pairs] * bonds.curved
+    kept = np.flatnonzero(stretch > NEGLIGIBLE)
+    bends, bend, linear, line = bends_of(bonds, unit, rows, stiffness)
+    torsions, torsion = torsions_of(bonds, unit, rows, stiffness)
+    return Terms(kept[None], bends, linear, torsions, (stretch[kept], bend, line, torsion))
+
+
+def bends_of(
+    bonds: Bonds, unit: np.ndarray, rows: int, stiffness: InternalStiffness
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the bends and linear bends (2, P), each followed by its stiffness (P,)."""
+    i, strength = bonds.first, bonds.strength
+    members, starts, counts = groups(i, rows, np.flatnonzero((strength > WEAK) & (bonds.bends[i] > 0.01)))
+    place = np.arange(len(members))
+    others, whose = ranges(place + 1, starts[i[members]] + counts[i[members]] - place - 1)
+    a, b = members[whose], members[others]
+    product = strength[a] * strength[b]
+    strong = product > WEAK
+    a, b, product = a[strong], b[strong], product[strong]
+    weight = stiffness.bend * product * bonds.bends[i[a]]
+    line = smooth((-(unit[a] * unit[b]).sum(axis=1) - STRAIGHT[0]) / (STRAIGHT[1] - STRAIGHT[0]))
+    found = []
+    for part in (weight * (1 - line), weight * line):
+        kept = part > NEGLIGIBLE
+        found += [np.stack([a[kept], b[kept]]), part[kept]]
+    return found[0], found[1], found[2], found[3]
+
+
+def torsions_of(
+    bonds: Bonds, unit: np.ndarray, rows: int, stiffness: InternalStiffness
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the torsions (3, P) and their stiffness (P,)."""
+    i, j, strength, twists, p = bonds.first, bonds.second, bonds.strength, bonds.twists, bonds.pairs
+    strong = strength > MIDDLE
+    members, starts, counts = groups(i, rows, np.flatnonzero(strong))
+    middle = np.flatnonzero(strong[:p] & (twists[i[:p]] > 0.01) & (twists[j[:p]] > 0.01))
+    x, whose = ranges(starts[i[middle]], counts[i[middle]])
+    y, at = ranges(starts[j[middle[whose]]], counts[j[middle[whose]]])
+    x, e, y = members[x[at]], middle[whose[at]], members[y]
+    # The two ends must not be one atom in one place, as in a ring of three.
+    ring = squares(bonds.vectors[e] + bonds.vectors[y] - bonds.vectors[x]) < 1e-4
+    kept = (x != e) & (y != e + p) & ~ring
+    x, e, y = x[kept], e[kept], y[kept]
+    sines = (1 - (unit[x] * unit[e]).sum(axis=1) ** 2) * (1 - (unit[e] * unit[y]).sum(axis=1) ** 2)
+    weight = strength[x] * strength[e] * strength[y] * sines * twists[i[e]] * twists[j[e]]
+    kept = weight > WEAK
+    return np.stack([x[kept], e[kept], y[kept]]), stiffness.torsion * weight[kept]
+
+
+def smooth(x: np.ndarray) -> np.ndarray:
+    """Return a smooth step from 0 at ``x`` = 0 to 1 at 1."""
+    x = np.clip(x, 0.0, 1.0)
+    return np.asarray(x * x * (3 - 2 * x))

@@ -1,0 +1,54 @@
+"""The parameters of the model Hessian of bonds, bends and torsions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from relax.core.parameters import param
+from relax.preconditioner.pair_stiffness import PairStiffness
+
+__all__ = ["InternalStiffness"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InternalStiffness(PairStiffness):
+    """A model Hessian of the internal coordinates q: stretches, bends, linear bends and torsions.
+
+    ::
+
+        H = B^T W B  +  springs  +  floor 1,     B = dq/dx
+        W of a stretch i-j       w c
+        W of a bend i-j-k        bend    s s b(j)               (near 180 degrees: of a linear bend)
+        W of a torsion i-j-k-l   torsion s s s sin^2 sin^2 t(j) t(k)
+        w = (1 - b(i) b(j)) exp(-decay (r / r0 - 1))  +  b(i) b(j) exp(alpha (R^2 - r^2))
+        s = min(w, 4) exp(-max(0, |chi(i) - chi(j)| - polar)^2) (1 - shielding)
+
+    There is no list of bonds to choose: every term counts by its weight.  alpha and R are Lindh's for the
+    rows of the periodic table, chi are Pauling's electronegativities.  b(j) and t(j) are 1 for atoms with few
+    neighbours and 0 for close-packed ones, see ``BENDS`` and ``TORSIONS``; b also falls with the share of
+    polar bonds.  c is the larger one of b(i) and b(j).  The rest of a stretch, w (1 - c), is a spring of
+    :class:`~relax.preconditioner.pair_stiffness.PairStiffness`, and so is ``tangent``: a structure without
+    bends has no internal coordinates but springs only.  Shielding is the share of a pair that is due to a
+    third atom to which both are bonded.  Atoms of few neighbours, whose neighbours have few neighbours too,
+    have the floor ``bent_floor`` or, in a structure without periodic directions, ``free_floor``.
+
+    Source: the weights are from Lindh et al., Chem. Phys. Lett. 241, 423 (1995).  Why bends fade with
+    coordination and polarity is in ``docs/decisions/0009-internal-coordinates.md``.
+    """
+
+    bend: float = param(0.0933, "[0, inf)", "A^2", "stiffness of a bend, relative to that of a bond")
+    torsion: float = param(0.0063, "[0, inf)", "A^2", "stiffness of a torsion, relative to that of a bond")
+    bent_floor: float = param(0.01, "(0, inf)", "", "constant added to the diagonal for atoms of molecules")
+    free_floor: float = param(0.001, "(0, inf)", "", "the same without periodic directions")
+    polar: float = param(1.2, "[0, inf)", "", "difference of electronegativities beyond which bends fade")
+    rounds: int = param(4, "[0, inf)", "", "most Gauss-Newton rounds of a curved step; 0 for straight steps")
+
+    BENDS: ClassVar[tuple[float, float]] = (5.0, 8.0)
+    """Coordination numbers of an atom from where its bends fade, and where they are gone."""
+
+    TORSIONS: ClassVar[tuple[float, float]] = (4.6, 6.0)
+    """The same for the two middle atoms of a torsion."""
+
+    FARTHEST: ClassVar[float] = 3.2
+    """Distance (A) beyond which Lindh's weights are below a thousandth."""

@@ -1,0 +1,225 @@
+"""L-BFGS on a model Hessian, with a trust radius: the rules with the fewest force calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from relax.core.parameters import param
+from relax.core.rule import Point, Rule
+from relax.core.segments import Array, array_namespace
+from relax.core.state import State
+from relax.preconditioner.base import Identity, Metric
+from relax.preconditioner.internal_stiffness import InternalStiffness
+from relax.preconditioner.pair_stiffness import PairStiffness
+from relax.rules.adaptive_base import nonzero, per_row
+from relax.rules.lbfgs import two_loop_recursion
+
+__all__ = ["InternalLBFGS", "PairLBFGS"]
+
+TINY = 1e-300
+"""Division by smaller numbers may overflow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricLBFGS(Rule):
+    """L-BFGS with a model Hessian H as preconditioner, and with a trust radius.
+
+    ::
+
+        s, y  = differences of the last places and gradients, as H's geometry transports them to x(i)
+        H0^-1 = gamma H^-1,   gamma = sqrt(s.H s / y.H^-1 y) of the newest pair
+        dx    = - (two-loop recursion on the pairs (s, y), starting from H0), cut to the radius
+        x(i+1) = the place to which H's geometry retracts dx
+        rho   = (E(i+1) - E(i)) / (change predicted from the gradient), both less the noise of energies
+        rho < worst:  back to x(i);   rho < poor:  radius <- shrink |dx|
+        rho > fine and the step was cut:  radius <- min(grow radius, largest)
+
+    H is built again at every step.  The two secant equations give two estimates of its scale 1/gamma; their
+    geometric mean is used, which needs no extra force call.  A step that is taken back costs one force call,
+    but its pair (s, y) stays in the memory.
+
+    Source: Nocedal, Math. Comput. 35, 773 (1980), for the two-loop recursion; Nocedal and Wright, Numerical
+    Optimization (2006), algorithm 4.1, for the trust radius.
+    """
+
+    max_strain = 0.1
+    strain_length = (3.0, 0.0)
+    default_force_floor = 2e-3
+    takes_back_steps = True
+
+    memory: int = param(10, "[1, inf)", "steps", "number of pairs (s, y) that are kept")
+    hardness: float = param(5.0, "(0, inf)", "eV/A^2", "stiffness of a bond before there is any pair")
+    straight: float = param(0.05, "[0, 1)", "", "smallest cosine of s and y, in the metric H")
+    blur: float = param(1e-7, "[0, 1)", "", "noise of the energy, relative to the energy")
+    radius: float = param(0.2, "(0, inf)", "A", "first trust radius")
+    largest: float = param(0.3, "(0, inf)", "A", "largest trust radius")
+    smallest: float = param(0.01, "(0, inf)", "A", "smallest trust radius")
+    worst: float = param(-0.5, "(-inf, 1)", "", "rho below which a step is taken back")
+    poor: float = param(-0.25, "(-inf, 1)", "", "rho below which the radius shrinks")
+    fine: float = param(0.9, "(0, inf)", "", "rho above which the radius grows")
+    shrink: float = param(0.3, "(0, 1)", "", "new radius after a poor step, relative to its length")
+    grow: float = param(1.5, "[1, inf)", "", "growth factor of the radius")
+
+    def init(self, x: Array) -> State:
+        xp = array_namespace(x)
+        places = xp.stack([x * 0.0] * (self.memory + 1), axis=1)
+        return {
+            "xs": places,
+            "gs": places,
+            "stayed": places[:, 1:, 0],
+            "norms": places[:, 1:, 0],
+            "x": x * 0.0,
+            "g": x * 0.0,
+            "dx": x * 0.0,
+            "e": per_row(x),
+            "slope": per_row(x),
+            "part": per_row(x),
+            "gamma": per_row(x, 1 / self.hardness),
+            "radius": per_row(x, self.radius),
+            "t": per_row(x),
+        }
+
+    def update(self, state: State, point: Point) -> tuple[Array, State]:
+        xp, dot = array_namespace(point.g), point.seg.dot
+        started = state["t"] > 0
+        taken_back, radius = self._judged(state, point, started)
+        x, g, e = (xp.where(taken_back, state[k], now) for k, now in zip("xge", point[:3], strict=True))
+        metric = (point.metric or Identity(x)).at(x)
+
+        known = min(self.memory, int(xp.max(state["t"])))
+        places = self._remembered(state, point, started, taken_back)
+        s, y = self._pairs(places, metric, known)
+        norms, gamma = places["norms"], state["gamma"]
+        if known:
+            newest_s, newest_y = s[:, 0, :], y[:, 0, :]
+            yhy, shs = dot(newest_y, metric.solve(newest_y)), dot(newest_s, metric.apply(newest_s))
+            measured = started & (shs > 0) & (yhy > TINY)
+            ratio = shs / xp.where(measured, yhy, xp.ones_like(yhy))
+            gamma = xp.where(measured, xp.sqrt(ratio), gamma)
+            norm = xp.sqrt(shs * yhy)
+            norms = xp.concat([norm, norms[:, 1:]], axis=1)
+        rho = []
+        for k in range(known):
+            sy = dot(s[:, k, :], y[:, k, :])
+            # Other structures of the batch may have begun earlier.
+            useful = (state["t"] > k) & (sy > self.straight * norms[:, k : k + 1]) & (sy > TINY)
+            rho.append(xp.where(useful, 1 / xp.where(useful, sy, xp.ones_like(sy)), 0 * sy))
+        pairs = {"s": s, "y": y, "rho": xp.concat(rho, axis=1) if known else norms}
+
+        base = point._replace(x=x, g=g, e=e)
+        z = two_loop_recursion(base, pairs, known, lambda q: gamma * metric.solve(q))
+        z = xp.where(dot(z, g) < 0, -z, z)
+        longest = point.seg.longest(z)
+        part = xp.where(longest > radius, radius / nonzero(longest), xp.ones_like(longest))
+        dx = metric.retract(-z * part)
+        kept = {"x": x, "g": g, "e": e, "dx": dx, "slope": -dot(z, g), "part": part}
+        after = {"gamma": gamma, "radius": radius, "t": state["t"] + 1, "norms": norms}
+        return x - point.x + dx, places | kept | after
+
+    def _judged(self, state: State, point: Point, started: Array) -> tuple[Array, Array]:
+        """Return which structures go back to where they were, and the new trust radius."""
+        xp, dot = array_namespace(point.g), point.seg.dot
+        # The last step may have been shortened outside.
+        s, full = xp.where(started, point.x - state["x"], 0 * point.x), dot(state["dx"], state["dx"])
+        made = xp.where(
+            full > TINY, dot(s, state["dx"]) / xp.where(full > TINY, full, xp.ones_like(full)), full
+        )
+        part = xp.clip(made, 0.0, 1.0) * state["part"]
+        predicted = state["slope"] * part * (1 - 0.5 * part)
+        # If both changes are below the noise, their ratio becomes 1.
+        noise = self.blur * xp.abs(point.e)
+        change, predicted = point.e - state["e"] - noise, predicted - noise
+        ratio = change / xp.where(predicted < -TINY, predicted, -xp.ones_like(predicted))
+        length, radius = point.seg.longest(s), state["radius"]
+        shorter = xp.clip(self.shrink * length, self.smallest, None)
+        longer = xp.clip(self.grow * radius, None, self.largest)
+        cut = length > 0.8 * radius
+        radius = xp.where(started & (ratio < self.poor), shorter, radius)
+        radius = xp.where(started & (ratio > self.fine) & cut, longer, radius)
+        return started & (ratio < self.worst), radius
+
+    def _remembered(self, state: State, point: Point, started: Array, taken_back: Array) -> State:
+        """Return the places and gradients of the last force calls, newest first.
+
+        ``stayed`` says after which of them the run went back to where it was before.  The oldest place is the
+        one from which the oldest step began.
+        """
+        xp = array_namespace(point.g)
+        blank = 0.0 * state["stayed"][:, :1]
+        flag = xp.where(taken_back, blank + 1.0, blank)
+        made: State = {}
+        for name, now in (("xs", point.x), ("gs", point.g)):
+            old, now = state[name], now[:, None, :]
+            oldest_stayed = state["stayed"][:, -1:, None] > 0
+            last = xp.where(oldest_stayed, old[:, -1:, :], old[:, -2:-1, :])
+            shifted = xp.concat([now, old[:, :-2, :], last], axis=1)
+            made[name] = xp.where(started[:, :, None], shifted, 0.0 * old + now)
+        made["stayed"] = xp.concat([flag, state["stayed"][:, :-1]], axis=1)
+        made["norms"] = xp.concat([blank, state["norms"][:, :-1]], axis=1)
+        return made
+
+    def _pairs(self, places: State, metric: Metric, known: int) -> tuple[Array, Array]:
+        """Return the ``known`` newest pairs s and y (R, known, 3), as seen from where the metric is."""
+        xp = array_namespace(places["xs"])
+        if not known:
+            return places["xs"][:, :0, :], places["gs"][:, :0, :]
+        xs, gs = places["xs"][:, : known + 1, :], places["gs"][:, : known + 1, :]
+        xs, gs = metric.transport(xs, gs)
+        differences = []
+        for a in (xs, gs):
+            base, found = a[:, known, :], []
+            for k in range(known - 1, -1, -1):
+                found.append(a[:, k, :] - base)
+                base = xp.where(places["stayed"][:, k : k + 1] > 0, base, a[:, k, :])
+            differences.append(xp.stack(found[::-1], axis=1))
+        return differences[0], differences[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairLBFGS(MetricLBFGS, PairStiffness):
+    """L-BFGS with a pair-stiffness Hessian as preconditioner, see :class:`MetricLBFGS`.
+
+    ::
+
+        dx = - (two-loop recursion on the last pairs (s, y), starting from gamma H^-1), cut to the radius
+
+    H is the model Hessian of :class:`~relax.preconditioner.pair_stiffness.PairStiffness`: springs, for which
+    paths are straight.
+
+    Source: Nocedal, Math. Comput. 35, 773 (1980), for the two-loop recursion; Nocedal and Wright, Numerical
+    Optimization (2006), algorithm 4.1, for the trust radius.
+    """
+
+    NAME = "pair-lbfgs"
+    default_maxstep = (0.6, "atom")  # a step may take one back and make another, each up to ``largest``
+
+    @property
+    def stiffness(self) -> PairStiffness:
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class InternalLBFGS(MetricLBFGS, InternalStiffness):
+    """L-BFGS in internal coordinates: bonds, bends and torsions, see :class:`MetricLBFGS`.
+
+    ::
+
+        dx = - (two-loop recursion on the pairs (s, y) as seen from x(i), starting from gamma H^-1), cut
+        x(i+1) = x(i) + the curved step whose change of the internal coordinates is that of dx
+
+    H is the model Hessian of :class:`~relax.preconditioner.internal_stiffness.InternalStiffness`.
+
+    Source: Nocedal, Math. Comput. 35, 773 (1980), for the two-loop recursion; Nocedal and Wright, Numerical
+    Optimization (2006), algorithm 4.1, for the trust radius; Absil, Mahony and Sepulchre, Optimization
+    Algorithms on Matrix Manifolds (2008), chapters 4 and 8, for curved steps and transported gradients.
+    """
+
+    NAME = "internal-lbfgs"
+    default_maxstep = (2.0, "atom")
+
+    hardness: float = param(40.0, "(0, inf)", "eV/A^2", "stiffness of a bond before there is any pair")
+    largest: float = param(0.4, "(0, inf)", "A", "largest trust radius")
+
+    @property
+    def stiffness(self) -> PairStiffness:
+        return self
