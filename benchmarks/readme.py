@@ -153,6 +153,42 @@ def molecule_set(name: str) -> str:
     return "\n".join(markdown(columns, cells))
 
 
+def material_set(name: str) -> str:
+    """Return what optimizers need for a set of materials, and where they end, beside ``default``."""
+    from benchmarks.common.tables import markdown
+    from benchmarks.materials.tables import ends, ratio
+
+    rows = json.loads((RESULTS / f"materials_chgnet_{name}.json").read_text())["rows"]
+    columns = (
+        "optimizer",
+        "mean",
+        "median",
+        "failed",
+        "default's calls, of its",
+        "ends beside default's: lower / same / higher",
+    )
+    cells = [
+        [
+            f"`{row['optimizer']}`",
+            f"{row['mean']:.1f}",
+            f"{row['median']:.0f}",
+            f"{row['failed']}",
+            ratio(row),
+            ends(row),
+        ]
+        for row in sorted(rows, key=lambda row: (row["mean"], row["optimizer"]))
+    ]
+    return "\n".join(markdown(columns, cells))
+
+
+def kinds() -> str:
+    """Return what ``default`` needs for each set, beside the best optimizer that is not of relax."""
+    from benchmarks.profile.sets import all_sets
+    from benchmarks.profile.table import table
+
+    return "\n".join(table(all_sets(RESULTS)))
+
+
 def metals() -> str:
     """Return force calls, seconds and memory on large crystals."""
     from benchmarks.common.tables import markdown
@@ -216,7 +252,19 @@ TABLES |= {
     f"throughput_{name}": partial(throughput, name) for name in ("mini", "larger", "profile", "stream", "gpu")
 }
 
-TABLES |= {"choice": choice, "molecules_xtb": partial(molecules, "molecules_xtb"), "metals": metals}
+TABLES |= {
+    "kinds": kinds,
+    "choice": choice,
+    "molecules_xtb": partial(molecules, "molecules_xtb"),
+    "metals": metals,
+}
+TABLES |= {
+    f"molecules_{name}": partial(molecule_set, name) for name in ("baker", "birkholz", "drugs", "clusters")
+}
+TABLES |= {
+    f"materials_{name}": partial(material_set, name)
+    for name in ("slabs", "layers", "defects", "frameworks", "perovskites", "molcrystals", "amorphous")
+}
 
 
 def filled(text: str) -> str:

@@ -74,7 +74,7 @@ def known_optimizers(system: System) -> list[str]:
     ase = [f"ase:{name}" for name in ASE]
     if system is System.CLUSTERS:
         ase.remove(PRECON)  # it needs a cell
-        return [*RULES, *PUBLISHED_RULES, *COMPONENT_RULES, *ase, SCIPY]
+        return [DEFAULT, *RULES, *PUBLISHED_RULES, *COMPONENT_RULES, *ase, SCIPY]
     tuned = [] if system is System.CRYSTALS else [TUNED_PRECON]
     peers = PEERS if system is System.MOLECULES else ()
     return [*OPTIMIZERS, *ase, *tuned, *ALIASES, *peers]

@@ -69,6 +69,7 @@ def check_optimizer(name: str, system: System) -> None:
 
 def rule_named(name: str) -> Rule:
     """Return the rule of a name for clusters, as it is followed."""
+    name = resolved(name)
     if name in PUBLISHED_RULES:
         return PUBLISHED_RULES[name]()
     if name in COMPONENT_RULES:

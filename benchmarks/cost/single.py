@@ -22,7 +22,7 @@ from benchmarks.common.provenance import command_line, versions
 from benchmarks.common.results_file import Json, write_record
 from benchmarks.common.terminal import print_table
 from benchmarks.throughput.models import CAP, FMAX, MINI, one_thread, starts, warm_up
-from relax import PairLBFGSRelax, Result, relax, relax_many
+from relax import InternalLBFGSRelax, Result, relax, relax_many
 from relax.calculators import as_potential, load
 
 Run = Callable[[Atoms], Result]
@@ -38,14 +38,14 @@ def ways(calculator: Any) -> dict[str, Run]:
 
     def by_class(atoms: Atoms) -> Result:
         atoms.calc = calculator
-        optimizer = PairLBFGSRelax(atoms, logfile=None, cell=True)
+        optimizer = InternalLBFGSRelax(atoms, logfile=None, cell=True)
         optimizer.run(FMAX, CAP)
         return optimizer.result
 
     return {
         "relax.relax": lambda atoms: relax(atoms, calculator, fmax=FMAX, steps=CAP, cell=True),
         "relax_many, a batch of one": many,
-        "PairLBFGSRelax, the calculator of mace-torch": by_class,
+        "InternalLBFGSRelax, the calculator of mace-torch": by_class,
     }
 
 

@@ -87,6 +87,11 @@ def panel(axis: Any, rows: Sequence[Row], looks: dict[str, Row]) -> None:
     for ratio, row in zip(ratios(rows), rows, strict=True):
         name = row["optimizer"]
         axis.plot(factors, profile(ratio, factors), label=name, **looks[name])
+    frame(axis)
+
+
+def frame(axis: Any) -> None:
+    """Set the axes of a panel."""
     axis.set_xscale("log", base=2)
     axis.set_xticks([2**k for k in range(int(np.log2(LARGEST)) + 1)])
     axis.xaxis.set_major_formatter("{x:g}")

@@ -31,7 +31,7 @@ from benchmarks.crystals.statistics import of_crystals
 from benchmarks.crystals.tables import as_markdown
 
 OPTIMIZERS = (
-    "pair-lbfgs", "pair-lbfgs:check=minimum,escape=true",
+    "default", "default:check=minimum,escape=true", "pair-lbfgs", "pair-lbfgs:check=minimum,escape=true",
     "core", "frankenstein", "lbfgs", "fire", "rprop", "adam",
     "ase:FIRE", "ase:FIRE2", "ase:BFGS", "ase:LBFGS", "ase:BFGSLineSearch", "ase:GoodOldQuasiNewton",
     "ase:CG", "ase:PreconLBFGS",

@@ -18,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.common.optimizer_names import PRECON, System
+from benchmarks.common.optimizer_names import DEFAULT, PRECON, System
 from benchmarks.common.optimizers import chosen_optimizers
 from benchmarks.common.results_file import Json, ResultsFile
 from benchmarks.common.terminal import (
@@ -38,7 +38,7 @@ from benchmarks.metals.results import SCHEMA, header, row_of
 from benchmarks.metals.runs import Task, run_in_process
 from benchmarks.metals.tables import page
 
-OPTIMIZERS = ("pair-lbfgs", "lbfgs", "fire", "ase:LBFGS", PRECON, "ase:FIRE")
+OPTIMIZERS = (DEFAULT, "pair-lbfgs", "lbfgs", "fire", "ase:LBFGS", PRECON, "ase:FIRE")
 SIZES = (10_000, 100_000)
 
 

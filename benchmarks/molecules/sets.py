@@ -30,7 +30,7 @@ OPTIMIZERS = (
     "ase:GoodOldQuasiNewton", "ase:BFGS", "ase:FIRE",
 )  # fmt: skip
 G2_OPTIMIZERS = (
-    "pair-lbfgs", "lbfgs", "frankenstein", "core", "fire",
+    "default", "pair-lbfgs", "lbfgs", "frankenstein", "core", "fire",
     "ase:BFGS", "ase:GoodOldQuasiNewton", "ase:BFGSLineSearch", "ase:LBFGS", "ase:FIRE", PRECON, TUNED_PRECON,
 )  # fmt: skip
 

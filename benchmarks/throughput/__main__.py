@@ -7,8 +7,8 @@ rattled by 0.05 A, are relaxed (positions and cell, fmax 0.05 eV/A, at most 500 
 - by torch-sim's FIRE, all in one batch, which is fastest for it; structures that have converged are removed
   at every step or, with ``between=5``, its default, at every fifth; and with freed memory kept by the
   process, as relax does for itself;
-- by the rules of relax in a batch, with the defaults of ``relax_many``; pair-lbfgs also with the check for
-  a minimum and the escape from saddle points;
+- by the rules of relax in a batch, with the defaults of ``relax_many``; the default, internal-lbfgs, and
+  pair-lbfgs also with the check for a minimum and the escape from saddle points;
 
 with the MACE of this repository and with a larger one of random weights, in float64.  Each method has its
 own process on one core, and the methods take turns, of which the fastest counts: other processes on the
@@ -46,9 +46,10 @@ TORCH_SIM = ("torch_sim:FIRE", "torch_sim:FIRE:between=5", "torch_sim:FIRE:kept 
 OURS = (
     "relax:fire", "relax:core", "relax:frankenstein", "relax:lbfgs", "relax:lbfgs:one by one",
     "relax:pair-lbfgs", "relax:pair-lbfgs:check=minimum,escape=true",
+    "relax:internal-lbfgs", "relax:internal-lbfgs:check=minimum,escape=true",
 )  # fmt: skip
 OURS_IN_TORCH_SIM = ("torch_sim:lbfgs:kept memory",)
-PROFILED = ("fire", "frankenstein", "lbfgs", "pair-lbfgs")
+PROFILED = ("fire", "frankenstein", "lbfgs", "pair-lbfgs", "internal-lbfgs")
 STREAMED = (100, 1_000, 10_000, 100_000)
 STREAM_TURNS = 3
 """Turns of the streams of at most 1,000 clusters."""

@@ -92,7 +92,7 @@ def draw() -> plt.Figure:
         ("io", ("read, check and write", "structures; progress")),
         ("calculators", ("Potential: energies,", "forces, stresses; models/")),
         ("geometry", ("cell, symmetry, sanity,", "constraints, neighbours")),
-        ("preconditioner", ("the model Hessian H", "of pairs of neighbours")),
+        ("preconditioner", ("the model Hessian H", "curved steps, transport")),
         ("rules", ("update(state, point)", "returns the step dx")),
     )
     for middle, (room, lines) in zip(middles, rooms, strict=True):
