@@ -31,7 +31,8 @@ class InternalStiffness(PairStiffness):
     :class:`~relax.preconditioner.pair_stiffness.PairStiffness`, and so is ``tangent``: a structure without
     bends has no internal coordinates but springs only.  Shielding is the share of a pair that is due to a
     third atom to which both are bonded.  Atoms of few neighbours, whose neighbours have few neighbours too,
-    have the floor ``bent_floor`` or, in a structure without periodic directions, ``free_floor``.
+    have the floor ``bent_floor``.  In a structure without periodic directions it is ``free_floor``, and all
+    atoms have the same, that of the median.
 
     Source: the weights are from Lindh et al., Chem. Phys. Lett. 241, 423 (1995).  Why bends fade with
     coordination and polarity is in ``docs/decisions/0009-internal-coordinates.md``.

@@ -109,7 +109,10 @@ class ModelHessian:
         for network, start, share, (i, j, d, along, curved) in zip(
             self.networks, starts, shares, pieces, strict=True
         ):
-            lowest = stiffness.bent_floor if network.pbc.any() else stiffness.free_floor
+            lowest = stiffness.bent_floor
+            if not network.pbc.any():
+                # With one floor for all atoms, steps neither move nor turn a free structure as a whole.
+                lowest, share = stiffness.free_floor, np.full(len(share), np.median(share))
             floor = share * lowest + (1 - share) * stiffness.floor
             springs = Springs.between(i - start, j - start, d, along)
             found.append(Straight(network, springs, stiffness.tangent, 1 - curved, floor))
