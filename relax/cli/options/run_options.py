@@ -56,7 +56,9 @@ class RunOptions:
         role="files",
     )
     metric: bool = option(
-        False, "Precondition the rule with a pair-stiffness Hessian; the default rule has its own.", "--metric"
+        False,
+        "Precondition the rule with a pair-stiffness Hessian; the default rule has its own.",
+        "--metric",
     )
     cell: bool = option(False, "Relax the cell too, along its periodic directions.", "--cell/--no-cell")
     pressure: float = option(

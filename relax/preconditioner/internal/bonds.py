@@ -15,7 +15,7 @@ from relax.preconditioner.internal.shielding import shielding
 from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.network import SpringNetwork
 
-__all__ = ["Bonds", "bonds_of"]
+__all__ = ["Bonds", "bonds_of", "fading"]
 
 LONGER = (1.15, 1.45)
 """An atom's neighbours count for its coordination number up to these distances, relative to the nearest one
@@ -78,7 +78,8 @@ def bonds_of(networks: Sequence[SpringNetwork], seg: Segments, stiffness: Intern
 
     both = bends[first] * bends[second]
     r = np.sqrt(squares(vectors))
-    lindh = lindh_stiffness(numbers[first], numbers[second], r, r / np.where(ratio > 0, ratio, 1.0))
+    bond = r / np.where(ratio > 0, ratio, 1.0)
+    lindh = lindh_stiffness(numbers[first], numbers[second], r, bond)
     along = (1 - both) * along + both * lindh
     x, own = np.concatenate([network.x for network in networks]), vectors
     if any(seg.tensors):

@@ -22,11 +22,11 @@ LARGEST = 20.0
 """Largest stiffness, of atoms that are much too close."""
 
 
-def lindh_stiffness(first: np.ndarray, second: np.ndarray, r: np.ndarray, radii: np.ndarray) -> np.ndarray:
+def lindh_stiffness(first: np.ndarray, second: np.ndarray, r: np.ndarray, bond: np.ndarray) -> np.ndarray:
     """Return the stiffness (P,) of pairs, about 1 for a single bond.
 
-    Lindh's bond lengths are used for pairs of the first two rows.  For others Lindh has one length; here it
-    is the sum of the covalent radii.
+    Lindh's bond lengths are used for pairs of the first two rows.  For all others Lindh has one length; here
+    they have their own.
 
     Source: Lindh et al., Chem. Phys. Lett. 241, 423 (1995), equation 5 and table 1.
 
@@ -36,10 +36,10 @@ def lindh_stiffness(first: np.ndarray, second: np.ndarray, r: np.ndarray, radii:
         Atomic numbers (P,).
     r
         Distances (P,), A.
-    radii
-        Sums of the covalent radii (P,), A.
+    bond
+        Bond lengths (P,), A, for pairs beyond the first two rows.
     """
     i, j = np.searchsorted([2, 10], first), np.searchsorted([2, 10], second)
-    length = np.where((i == 2) | (j == 2), radii, LENGTH[np.minimum(i, 1), np.minimum(j, 1)])
+    length = np.where((i == 2) | (j == 2), bond, LENGTH[np.minimum(i, 1), np.minimum(j, 1)])
     stiffness = np.exp(np.minimum(ALPHA[i, j] * (length**2 - r * r), np.log(LARGEST)))
     return np.asarray(np.where(stiffness > NEGLIGIBLE, stiffness, 0.0))

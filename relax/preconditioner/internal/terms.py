@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from relax.geometry.neighbors import squares
-from relax.preconditioner.internal.bonds import Bonds
+from relax.preconditioner.internal.bonds import Bonds, fading
 from relax.preconditioner.internal.enumeration import groups, ranges
 from relax.preconditioner.internal_stiffness import InternalStiffness
 
@@ -59,7 +59,7 @@ def bends_of(
     strong = product > WEAK
     a, b, product = a[strong], b[strong], product[strong]
     weight = stiffness.bend * product * bonds.bends[i[a]]
-    line = smooth((-(unit[a] * unit[b]).sum(axis=1) - STRAIGHT[0]) / (STRAIGHT[1] - STRAIGHT[0]))
+    line = 1 - fading(-(unit[a] * unit[b]).sum(axis=1), STRAIGHT)
     found = []
     for part in (weight * (1 - line), weight * line):
         kept = part > NEGLIGIBLE
@@ -86,9 +86,3 @@ def torsions_of(
     weight = strength[x] * strength[e] * strength[y] * sines * twists[i[e]] * twists[j[e]]
     kept = weight > WEAK
     return np.stack([x[kept], e[kept], y[kept]]), stiffness.torsion * weight[kept]
-
-
-def smooth(x: np.ndarray) -> np.ndarray:
-    """Return a smooth step from 0 at ``x`` = 0 to 1 at 1."""
-    x = np.clip(x, 0.0, 1.0)
-    return np.asarray(x * x * (3 - 2 * x))
