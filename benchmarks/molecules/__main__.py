@@ -41,7 +41,7 @@ from benchmarks.common.terminal import (
 from benchmarks.molecules.results import RUNS, SCHEMA, header
 from benchmarks.molecules.runs import End, Key, Task, prepare_process, run_task
 from benchmarks.molecules.sets import SETS, chosen_sets
-from benchmarks.molecules.starts import load, molecules
+from benchmarks.molecules.starts import check_calculator, load, molecules
 from benchmarks.molecules.tables import page
 
 
@@ -101,6 +101,7 @@ def main(
         if render is not None:
             show(page(SCHEMA.read(render)), table)
             return
+        check_calculator(calculator)
         names = chosen_sets(sets or [])
         wanted = [word for word in (word.strip() for word in only.split(",")) if word]
         files = {name: (placed(out, name, ".json"), placed(table, name, ".md")) for name in names}

@@ -43,10 +43,15 @@ class Molecules:
     excluded: dict[str, str] = field(default_factory=dict)
 
 
-def load(calculator: str) -> Any:
-    """Return a calculator of :data:`CALCULATORS`.  Raises ValueError for any other name."""
+def check_calculator(calculator: str) -> None:
+    """Raise ValueError for a name that is not in :data:`CALCULATORS`."""
     if calculator not in CALCULATORS:
         raise ValueError(f"there is no calculator {calculator!r} (there are: {', '.join(CALCULATORS)})")
+
+
+def load(calculator: str) -> Any:
+    """Return a calculator of :data:`CALCULATORS`.  Raises ValueError for any other name."""
+    check_calculator(calculator)
     if calculator == "emt":
         from ase.calculators.emt import EMT
 
