@@ -10,9 +10,12 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+
+Row = dict[str, Any]
 
 
 def lj38() -> str:
@@ -127,46 +130,25 @@ def molecules(name: str) -> str:
 
 def molecule_set(name: str) -> str:
     """Return what optimizers need for a set of molecules, and where they end, beside ``default``."""
-    from benchmarks.common.tables import markdown
     from benchmarks.molecules.tables import ends, ratio
 
-    rows = json.loads((RESULTS / f"molecules_{name}.json").read_text())["rows"]
-    columns = (
-        "optimizer",
-        "mean",
-        "median",
-        "failed",
-        "default's calls, of its",
-        "ends no higher: default's / its",
-    )
-    cells = [
-        [
-            f"`{row['optimizer']}`",
-            f"{row['mean']:.1f}",
-            f"{row['median']:.0f}",
-            f"{row['failed']}",
-            ratio(row),
-            ends(row),
-        ]
-        for row in sorted(rows, key=lambda row: (row["mean"], row["optimizer"]))
-    ]
-    return "\n".join(markdown(columns, cells))
+    return beside_default(f"molecules_{name}", "ends no higher: default's / its", ratio, ends)
 
 
 def material_set(name: str) -> str:
     """Return what optimizers need for a set of materials, and where they end, beside ``default``."""
-    from benchmarks.common.tables import markdown
     from benchmarks.materials.tables import ends, ratio
 
-    rows = json.loads((RESULTS / f"materials_chgnet_{name}.json").read_text())["rows"]
-    columns = (
-        "optimizer",
-        "mean",
-        "median",
-        "failed",
-        "default's calls, of its",
-        "ends beside default's: lower / same / higher",
-    )
+    words = "ends beside default's: lower / same / higher"
+    return beside_default(f"materials_chgnet_{name}", words, ratio, ends)
+
+
+def beside_default(name: str, words: str, ratio: Callable[[Row], str], ends: Callable[[Row], str]) -> str:
+    """Return the table of a file of results; ``words`` say what the ``ends`` of a row are."""
+    from benchmarks.common.tables import markdown
+
+    rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+    columns = ("optimizer", "mean", "median", "failed", "default's calls, of its", words)
     cells = [
         [
             f"`{row['optimizer']}`",
