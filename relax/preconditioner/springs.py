@@ -84,9 +84,9 @@ def springs(
         searched = min(max(bond, 1.5 * searched), SEARCHED[1])
     r = np.sqrt(squares(d))
     kept = (ratio < reach * bond) | (r < stiffness.FARTHEST)
-    i, j, d, r, ratio = i[kept], j[kept], d[kept], r[kept], ratio[kept] / bond
+    i, j, d, ratio = i[kept], j[kept], d[kept], ratio[kept] / bond
     along = np.where(ratio < reach, stiffness.along(ratio), 0.0)
-    return Springs(i, j, d, d / np.where(r > 0, r, 1.0)[:, None], along, ratio, shifts[kept], bond)
+    return Springs.between(i, j, d, along)._replace(ratio=ratio, shifts=shifts[kept], bond=bond)
 
 
 def pairs_within(

@@ -11,7 +11,7 @@ from relax.geometry.cell import deformation
 from relax.preconditioner.internal.bonds import Bonds
 from relax.preconditioner.internal.terms import Terms
 
-__all__ = ["Internals"]
+__all__ = ["Internals", "block_diagonal"]
 
 SIMPSON = ((1, 0.0), (4, 0.5), (1, 1.0))
 """Weights and abscissas of Simpson's rule for the derivative of a matrix exponential."""
@@ -48,12 +48,12 @@ class Internals:
         self.stiffness = np.concatenate([w[0], w[1], np.repeat(w[2], 3), w[3]])
         self.owner = np.concatenate([of[0], of[1], np.repeat(of[2], 3), of[3]])
         self.angles = len(self.stiffness) - len(w[3])  # torsions from here on
-        self.tensors = np.flatnonzero(np.array(seg.tensors))
-        self.strained = len(self.tensors) > 0
+        tensors = np.flatnonzero(np.array(seg.tensors))
+        self.strained = len(tensors) > 0
         if self.strained:
             place = np.full(len(seg.lengths), -1)
-            place[self.tensors] = np.arange(len(self.tensors))
-            self.tensor_of, self.scales = place[owner], scales[self.tensors][:, None, None]
+            place[tensors] = np.arange(len(tensors))
+            self.tensor_of, self.scales = place[owner], scales[tensors][:, None, None]
             assert seg.ends is not None
             self.strain_rows = seg.ends[:, None] - [3, 2, 1]
         self._lay_out()
@@ -62,7 +62,7 @@ class Internals:
         return len(self.stiffness)
 
     def _lay_out(self) -> None:
-        """Find which rows each coordinate depends on, in the order in which ``derivatives`` has them."""
+        """Find which rows each coordinate depends on, in the order in which ``at`` has them."""
         columns, counts = [], []
         for kind, bonds in enumerate(self.kinds):
             ends = np.concatenate([self.first[bonds], self.second[bonds]]).T  # (P, 2 bonds)
@@ -132,8 +132,6 @@ class Internals:
 
     def at(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         """Return the coordinates (K, M) at ``x`` (K, R, 3) and their derivatives, sparse (K M, K 3R)."""
-        from scipy.sparse import csr_array
-
         v, own, powers = self.vectors(x)
         data = []
         for kind, g in enumerate(self._gradients(v)):
@@ -159,17 +157,26 @@ class Internals:
                 blocks.append(outer)
             whole = np.concatenate(blocks, axis=2)
             data.append(whole.reshape(len(x), whole[0].size))
-        count, m, n = len(x), len(self), 3 * self.rows
         values = np.concatenate(data, axis=1)
-        if count == 1:
-            matrix = csr_array((values[0], self.columns, self.starts), shape=(m, n))
-        else:
-            number = np.arange(count)[:, None]
-            columns = (self.columns + n * number).ravel()
-            starts = (self.starts[:-1] + values.shape[1] * number).ravel()
-            starts = np.concatenate([starts, [values.size]])
-            matrix = csr_array((values.ravel(), columns, starts), shape=(count * m, count * n))
-        return self._values(v), matrix
+        return self._values(v), block_diagonal(values, self.columns, self.starts, 3 * self.rows)
+
+
+def block_diagonal(values: np.ndarray, columns: np.ndarray, starts: np.ndarray, width: int) -> Any:
+    """Return a sparse matrix with K blocks of ``width`` columns along its diagonal.
+
+    Parameters
+    ----------
+    values
+        Of each block, row by row (K, entries).
+    columns, starts
+        Where the entries are in each block (entries,), and where its rows start (rows + 1,).
+    """
+    from scipy.sparse import csr_array
+
+    count, number = len(values), np.arange(len(values))[:, None]
+    whole = np.append((starts[:-1] + values.shape[1] * number).ravel(), values.size)
+    shape = count * (len(starts) - 1), count * width
+    return csr_array((values.ravel(), (columns + width * number).ravel(), whole), shape=shape)
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from relax.core.segments import Segments
-from relax.preconditioner.internal.coordinates import Internals
+from relax.preconditioner.internal.coordinates import Internals, block_diagonal
 
 __all__ = ["Curved"]
 
@@ -48,13 +48,9 @@ class Derivatives:
 
     def repeated(self, count: int) -> Derivatives:
         """Return the same derivatives at ``count`` places, in place of one."""
-        from scipy.sparse import csr_array
-
-        b, number = self.matrix, np.arange(count)[:, None]
-        columns = (b.indices + b.shape[1] * number).ravel()
-        starts = np.concatenate([(b.indptr[:-1] + b.nnz * number).ravel(), [count * b.nnz]])
-        shape = count * b.shape[0], count * b.shape[1]
-        return Derivatives(csr_array((np.tile(b.data, count), columns, starts), shape=shape), count)
+        b = self.matrix
+        values = np.tile(b.data, (count, 1))
+        return Derivatives(block_diagonal(values, b.indices, b.indptr, b.shape[1]), count)
 
 
 class Curved:
