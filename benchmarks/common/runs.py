@@ -18,7 +18,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from ase import Atoms
 from ase.data import covalent_radii
@@ -106,6 +106,18 @@ class RunEnd:
     energy: float | None
     seconds_calculator: float
     seconds_outside: float
+
+    @classmethod
+    def of(cls, made: Run, state: FinalState, fault: Exception | None, fmax: float, *own: Any) -> Self:
+        """Return how a run ended from what was found at its end; ``own`` are the entries of a subclass."""
+        return cls(
+            *classify(state, fault, made.reported, fmax),
+            made.calls,
+            state.energy,
+            round(made.seconds_calculator, 4),
+            round(made.seconds_outside, 4),
+            *own,
+        )
 
 
 def relax_counted(

@@ -22,7 +22,7 @@ from ase.units import GPa
 from benchmarks.common import processes
 from benchmarks.common.optimizer_names import System
 from benchmarks.common.optimizers import make_optimizer
-from benchmarks.common.runs import FinalState, RunEnd, classify, overlap, relax_counted
+from benchmarks.common.runs import FinalState, RunEnd, overlap, relax_counted
 from relax.calculators.registry import load
 
 VOLUME = (0.2, 5.0)
@@ -134,12 +134,11 @@ def run(name: str, start: Atoms, before: Group, calculator: Any, fmax: float, ca
     )
     state, fault = made.examine(lambda atoms: final_state(atoms, start), CrystalState())
     groups = before, state.group
-    return End(
-        *classify(state, fault, made.reported, fmax),
-        made.calls,
-        state.energy,
-        round(made.seconds_calculator, 4),
-        round(made.seconds_outside, 4),
+    return End.of(
+        made,
+        state,
+        fault,
+        fmax,
         state.smax,
         [group.number for group in groups],
         [group.operations for group in groups],

@@ -16,7 +16,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from benchmarks.common.call_counter import Stop, forces_below
 from benchmarks.common.optimizer_names import System
-from benchmarks.common.runs import FinalState, RunEnd, classify, overlap, relax_counted
+from benchmarks.common.runs import FinalState, RunEnd, overlap, relax_counted
 from benchmarks.crystals.runs import calculators, damage, largest_row
 from benchmarks.materials.optimizers import make
 
@@ -77,13 +77,7 @@ def run(name: str, start: Atoms, calculator: Any, system: System, fmax: float, c
     stop = rows_below(fmax, start) if system is System.CRYSTALS else forces_below(fmax)
     made = relax_counted(lambda atoms: make(name, atoms, system), start, calculator, fmax, cap, stop=stop)
     state, fault = made.examine(lambda atoms: final_state(atoms, start, system), FinalState())
-    return RunEnd(
-        *classify(state, fault, made.reported, fmax),
-        made.calls,
-        state.energy,
-        round(made.seconds_calculator, 4),
-        round(made.seconds_outside, 4),
-    )
+    return RunEnd.of(made, state, fault, fmax)
 
 
 def run_task(task: Task) -> tuple[Key, RunEnd]:

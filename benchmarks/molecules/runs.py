@@ -24,7 +24,7 @@ from benchmarks.common import peers, processes
 from benchmarks.common.call_counter import forces_below
 from benchmarks.common.optimizer_names import System
 from benchmarks.common.optimizers import make_optimizer
-from benchmarks.common.runs import FinalState, RunEnd, classify, overlap, relax_counted
+from benchmarks.common.runs import FinalState, RunEnd, overlap, relax_counted
 from benchmarks.molecules.starts import BONDS_DECIDE, load
 
 BOND = 1.3
@@ -117,14 +117,7 @@ def run(
     )
     bonds, _ = made.examine(lambda atoms: change(atoms, geometry), "")
     state, fault = made.examine(lambda atoms: final_state(atoms, bonds, bonds_decide), FinalState())
-    return End(
-        *classify(state, fault, made.reported, fmax),
-        made.calls,
-        state.energy,
-        round(made.seconds_calculator, 4),
-        round(made.seconds_outside, 4),
-        bonds,
-    )
+    return End.of(made, state, fault, fmax, bonds)
 
 
 class Key(NamedTuple):
