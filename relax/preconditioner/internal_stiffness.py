@@ -21,15 +21,16 @@ class InternalStiffness(PairStiffness):
         W of a stretch i-j       w c
         W of a bend i-j-k        bend    s s b(j)               (near 180 degrees: of a linear bend)
         W of a torsion i-j-k-l   torsion s s s sin^2 sin^2 t(j) t(k)
-        w = (1 - b(i) b(j)) exp(-decay (r / r0 - 1))  +  b(i) b(j) exp(alpha (R^2 - r^2))
-        s = min(w, 4) exp(-max(0, |chi(i) - chi(j)| - polar)^2) (1 - shielding)
+        w = spring (1 - b(i) b(j)) exp(-decay (r / r0 - 1))  +  b(i) b(j) exp(alpha (R^2 - r^2))
+        s = min(w with spring = 1, 4) exp(-max(0, |chi(i) - chi(j)| - polar)^2) (1 - shielding)
 
     There is no list of bonds to choose: every term counts by its weight.  alpha and R are Lindh's for the
     rows of the periodic table, chi are Pauling's electronegativities.  b(j) and t(j) are 1 for atoms with few
     neighbours and 0 for close-packed ones, see ``BENDS`` and ``TORSIONS``; b also falls with the share of
     polar bonds.  c is the larger one of b(i) and b(j).  The rest of a stretch, w (1 - c), is a spring of
     :class:`~relax.preconditioner.pair_stiffness.PairStiffness`, and so is ``tangent``: a structure without
-    bends has no internal coordinates but springs only.  Shielding is the share of a pair that is due to a
+    bends has no internal coordinates but springs only.  Bonds of metals and salts are softer than covalent
+    ones: their stiffness, and the floor of their atoms, is multiplied by ``spring``.  Shielding is the share of a pair that is due to a
     third atom to which both are bonded.  Atoms of few neighbours, whose neighbours have few neighbours too,
     have the floor ``bent_floor``.  In a structure without periodic directions it is ``free_floor``, and all
     atoms have the same, that of the median.
@@ -40,6 +41,9 @@ class InternalStiffness(PairStiffness):
 
     bend: float = param(0.0933, "[0, inf)", "A^2", "stiffness of a bend, relative to that of a bond")
     torsion: float = param(0.0063, "[0, inf)", "A^2", "stiffness of a torsion, relative to that of a bond")
+    spring: float = param(
+        0.125, "(0, 1]", "", "stiffness of a bond of atoms without bends, relative to covalent bonds"
+    )
     bent_floor: float = param(0.01, "(0, inf)", "", "constant added to the diagonal for atoms of molecules")
     free_floor: float = param(0.001, "(0, inf)", "", "the same without periodic directions")
     polar: float = param(1.2, "[0, inf)", "", "difference of electronegativities beyond which bends fade")

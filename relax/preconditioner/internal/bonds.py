@@ -80,12 +80,12 @@ def bonds_of(networks: Sequence[SpringNetwork], seg: Segments, stiffness: Intern
     r = np.sqrt(squares(vectors))
     bond = r / np.where(ratio > 0, ratio, 1.0)
     lindh = lindh_stiffness(numbers[first], numbers[second], r, bond)
-    along = (1 - both) * along + both * lindh
+    along, strength = (share * (1 - both) * along + both * lindh for share in (stiffness.spring, 1.0))
     x, own = np.concatenate([network.x for network in networks]), vectors
     if any(seg.tensors):
         inverse = np.linalg.inv(np.stack([network.deformed for network in networks]))
         own = (inverse[owner] @ vectors[:, :, None])[:, :, 0]
-    offsets, strength = own - (x[second] - x[first]), np.minimum(along, STRONGEST) * covalent
+    offsets, strength = own - (x[second] - x[first]), np.minimum(strength, STRONGEST) * covalent
     strength *= 1 - shielding(first, second, shifts, strength, seg.rows)
     kept = along > 0
     first, second, vectors, offsets = first[kept], second[kept], vectors[kept], offsets[kept]

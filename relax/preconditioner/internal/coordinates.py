@@ -7,15 +7,11 @@ from typing import Any
 import numpy as np
 
 from relax.core.segments import Segments
-from relax.geometry.cell import deformation
+from relax.geometry.cell import deformation, strain_gradient
 from relax.preconditioner.internal.bonds import Bonds
 from relax.preconditioner.internal.terms import Terms
 
 __all__ = ["Internals", "block_diagonal"]
-
-SIMPSON = ((1, 0.0), (4, 0.5), (1, 1.0))
-"""Weights and abscissas of Simpson's rule for the derivative of a matrix exponential."""
-
 
 class Internals:
     """M internal coordinates of a batch with R rows, as functions of the rows.
@@ -77,19 +73,26 @@ class Internals:
         self.columns = np.concatenate(columns)
         self.starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
 
-    def vectors(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, Any]:
-        """Return the bond vectors, actual and in the frame of the rows, (K, B, 3), and the strains' exp."""
+    def vectors(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the bond vectors (K, B, 3) and the deformation gradients of the T strained cells."""
         own = x[:, self.second] - x[:, self.first] + self.offsets
         if not self.strained:
-            return own, own, None
-        strain = x[:, self.strain_rows] / self.scales  # (K, T, 3, 3)
-        powers = []
-        for _, part in SIMPSON:
-            f = deformation((part * strain).reshape(-1, 3, 3)).reshape(strain.shape)
-            f = f[:, self.tensor_of]
-            f[:, self.tensor_of < 0] = np.eye(3)
-            powers.append(f)
-        return (powers[-1] @ own[..., None])[..., 0], own, powers
+            return own, np.empty((len(x), 0, 3, 3))
+        strain = self.strains(x)
+        deformed = deformation(strain.reshape(-1, 3, 3)).reshape(strain.shape)
+        return (self._of_each(deformed, self.tensor_of) @ own[..., None])[..., 0], deformed
+
+    def strains(self, x: np.ndarray) -> np.ndarray:
+        """Return the log strains (K, T, 3, 3) of the T strained cells."""
+        return np.asarray(x[:, self.strain_rows] / self.scales)
+
+    def _of_each(self, matrices: np.ndarray, tensor: np.ndarray) -> np.ndarray:
+        """Return the matrices (K, T, n, n) of some structures (P,), or one for all (K, 1, n, n)."""
+        if matrices.shape[1] == 1 and (tensor == 0).all():
+            return matrices
+        found = matrices[:, tensor]
+        found[:, tensor < 0] = np.eye(matrices.shape[-1])
+        return found
 
     def values(self, x: np.ndarray) -> np.ndarray:
         """Return the coordinates (K, M), A and rad, at the rows ``x`` (K, R, 3)."""
@@ -132,7 +135,8 @@ class Internals:
 
     def at(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         """Return the coordinates (K, M) at ``x`` (K, R, 3) and their derivatives, sparse (K M, K 3R)."""
-        v, own, powers = self.vectors(x)
+        v, deformed = self.vectors(x)
+        by_strain = self._by_strain(x, deformed)
         data = []
         for kind, g in enumerate(self._gradients(v)):
             bonds = np.repeat(self.kinds[kind].T, 3, axis=0) if kind == 2 else self.kinds[kind].T
@@ -144,21 +148,27 @@ class Internals:
                 )
             blocks = [by_first, by_second]
             if self.strained:
-                f = powers[-1][:, bonds]
-                blocks = [(by[..., None, :] @ f)[..., 0, :] for by in blocks]
-                outer: Any = 0.0
-                for (weight, _), left, right in zip(SIMPSON, powers, powers[::-1], strict=True):
-                    a = (left[:, bonds] @ g[..., None]) * (weight / 6)
-                    outer = outer + a * (right[:, bonds] @ own[:, bonds][..., None]).swapaxes(-1, -2)
-                outer = outer.sum(axis=2)
                 tensor = self.tensor_of[bonds[:, 0]]
-                outer = 0.5 * (outer + outer.swapaxes(-1, -2)) / self.scales[tensor]
-                outer[:, tensor < 0] = 0.0  # the columns are those of another structure
-                blocks.append(outer)
+                f = self._of_each(deformed, tensor)
+                virial = (g.swapaxes(-1, -2) @ v[:, bonds]).reshape(*g.shape[:2], 1, 9)
+                strain = (virial @ self._of_each(by_strain, tensor)).reshape(*g.shape[:2], 3, 3)
+                strain[:, tensor < 0] = 0.0  # the columns are those of another structure
+                blocks = [by_first @ f, by_second @ f, strain]
             whole = np.concatenate(blocks, axis=2)
             data.append(whole.reshape(len(x), whole[0].size))
         values = np.concatenate(data, axis=1)
         return self._values(v), block_diagonal(values, self.columns, self.starts, 3 * self.rows)
+
+    def _by_strain(self, x: np.ndarray, deformed: np.ndarray) -> np.ndarray:
+        """Return matrices (K, T, 9, 9) that turn virials into derivatives by the rows of the strains."""
+        if not self.strained:
+            return np.empty((len(x), 0, 9, 9))
+        strain, units = self.strains(x), np.eye(9).reshape(9, 3, 3)
+        shape = (*strain.shape[:2], 9, 3, 3)
+        whole = [np.broadcast_to(a[:, :, None], shape).reshape(-1, 3, 3) for a in (strain, deformed)]
+        made = strain_gradient(*whole, np.broadcast_to(units, shape).reshape(-1, 3, 3)).reshape(shape)
+        made = 0.5 * (made + made.swapaxes(-1, -2)) / self.scales[:, None]
+        return np.asarray(made.reshape(*shape[:2], 9, 9))
 
 
 def block_diagonal(values: np.ndarray, columns: np.ndarray, starts: np.ndarray, width: int) -> Any:
