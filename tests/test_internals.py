@@ -12,13 +12,15 @@ from ase.build import bulk, diamond100, molecule
 from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixScaled
 from ase.spacegroup import crystal
 from helpers import cluster, rotation
+from scipy.sparse import diags_array
 
 from relax.geometry.constraints import constraint_projectors
 from relax.preconditioner import model_hessian as hessian
 from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import spring_network
-from relax.preconditioner.sparse import Sparse
+from relax.preconditioner.pair_stiffness import PairStiffness
+from relax.preconditioner.sparse import Sparse, band_work
 
 MODEL = InternalStiffness()
 KINDS = ("stretches", "bends", "linear", "torsions")
@@ -385,6 +387,14 @@ def test_large_matrices_are_as_small_ones(name, monkeypatch):
     assert np.abs(large.retract(0.05 * v) - curve).max() < 0.05 * np.abs(curve - 0.05 * v).max() + 1e-3
 
 
+def test_the_work_of_a_band_does_not_depend_on_the_order():
+    n = 200
+    line = diags_array([np.ones(n - 1), np.full(n, 4.0), np.ones(n - 1)], offsets=[-1, 0, 1]).tocsr()
+    assert band_work(line) == n  # width 1
+    order = np.random.default_rng(0).permutation(n)
+    assert band_work(line[order][:, order]) == n
+
+
 MIXED = ("ethanol", "quartz and cell", "slab", "H2O2", "silicon and cell", "held molecule", "held, and cell")
 
 
@@ -435,6 +445,23 @@ def test_close_packed_and_unknown_structures_have_springs_only(name):
     assert metric.retract(v) is v
     x, g = v[:, None], 2 * v[:, None]
     assert metric.transport(x, g) == (x, g)
+
+
+@pytest.mark.parametrize("name", ["fcc", "bcc", "hcp"])
+def test_bonds_of_metals_are_softer_than_covalent_ones(name):
+    atoms, soft = rattled(NONE[name]()), 0.2
+    pairs = PairStiffness()
+    v = some_rows(len(atoms))
+    ours = model(atoms, stiffness=InternalStiffness(spring=soft)).apply(v)
+    np.testing.assert_allclose(ours, soft * model(atoms, stiffness=pairs).apply(v), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["ethanol", "silicon", "H2O2"])
+def test_covalent_bonds_are_as_stiff_whatever_the_others_are(name):
+    atoms = CASES[name][0]()
+    v = some_rows(len(atoms))
+    by_spring = [model(atoms, stiffness=InternalStiffness(spring=f)).apply(v) for f in (1.0, 0.1)]
+    np.testing.assert_array_equal(*by_spring)
 
 
 def test_few_neighbours_make_bends():

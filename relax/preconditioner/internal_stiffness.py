@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from relax.core.parameters import param
+from relax.core.segments import Array, array_namespace
 from relax.preconditioner.pair_stiffness import PairStiffness
 
 __all__ = ["InternalStiffness"]
@@ -21,19 +22,20 @@ class InternalStiffness(PairStiffness):
         W of a stretch i-j       w c
         W of a bend i-j-k        bend    s s b(j)               (near 180 degrees: of a linear bend)
         W of a torsion i-j-k-l   torsion s s s sin^2 sin^2 t(j) t(k)
-        w = spring (1 - b(i) b(j)) exp(-decay (r / r0 - 1))  +  b(i) b(j) exp(alpha (R^2 - r^2))
-        s = min(w with spring = 1, 4) exp(-max(0, |chi(i) - chi(j)| - polar)^2) (1 - shielding)
+        w = (1 - b(i) b(j)) f exp(-decay (r / r0 - 1))  +  b(i) b(j) exp(alpha (R^2 - r^2))
+        s = min(w with f = 1, 4) exp(-max(0, |chi(i) - chi(j)| - polar)^2) (1 - shielding)
 
     There is no list of bonds to choose: every term counts by its weight.  alpha and R are Lindh's for the
     rows of the periodic table, chi are Pauling's electronegativities.  b(j) and t(j) are 1 for atoms with few
     neighbours and 0 for close-packed ones, see ``BENDS`` and ``TORSIONS``; b also falls with the share of
     polar bonds.  c is the larger one of b(i) and b(j).  The rest of a stretch, w (1 - c), is a spring of
     :class:`~relax.preconditioner.pair_stiffness.PairStiffness`, and so is ``tangent``: a structure without
-    bends has no internal coordinates but springs only.  Bonds of metals and salts are softer than covalent
-    ones: their stiffness, and the floor of their atoms, is multiplied by ``spring``.  Shielding is the share of a pair that is due to a
-    third atom to which both are bonded.  Atoms of few neighbours, whose neighbours have few neighbours too,
-    have the floor ``bent_floor``.  In a structure without periodic directions it is ``free_floor``, and all
-    atoms have the same, that of the median.
+    bends has no internal coordinates but springs only.  f is ``spring`` for the bonds of metals and salts,
+    which are softer than covalent ones, and for the floor of their atoms; it is 1 for bonds of which half or
+    more is covalent.  Shielding is the share of a pair that is due to a third atom to which both are bonded.
+    Atoms of few neighbours, whose neighbours have few neighbours too, have the floor ``bent_floor``.  In a
+    structure without periodic directions it is ``free_floor``, and all atoms have the same, that of the
+    median.
 
     Source: the weights are from Lindh et al., Chem. Phys. Lett. 241, 423 (1995).  Why bends fade with
     coordination and polarity is in ``docs/decisions/0009-internal-coordinates.md``.
@@ -57,3 +59,8 @@ class InternalStiffness(PairStiffness):
 
     FARTHEST: ClassVar[float] = 3.2
     """Distance (A) beyond which Lindh's weights are below a thousandth."""
+
+    def softened(self, covalent: Array) -> Array:
+        """Return the factor f of stiffnesses of which the share ``covalent`` is that of covalent bonds."""
+        xp = array_namespace(covalent)
+        return self.spring + (1 - self.spring) * xp.clip(2 * covalent, None, 1.0)

@@ -113,7 +113,7 @@ class ModelHessian:
             if not network.pbc.any():
                 # With one floor for all atoms, steps neither move nor turn a free structure as a whole.
                 lowest, share = stiffness.free_floor, np.full(len(share), np.median(share))
-            floor = share * lowest + (1 - share) * stiffness.spring * stiffness.floor
+            floor = share * lowest + (1 - share) * stiffness.softened(share) * stiffness.floor
             springs = Springs.between(i - start, j - start, d, along)
             found.append(Straight(network, springs, stiffness.tangent, 1 - curved, floor))
         return found

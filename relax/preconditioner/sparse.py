@@ -26,9 +26,9 @@ class Sparse:
     """Conjugate gradients stop at this residual, relative to the right-hand side, or after this number of
     iterations."""
 
-    FACTORED = 2000
-    """Largest number of coordinates for which a matrix with internal coordinates is factorised.  Beyond, that
-    takes longer than iterations."""
+    FACTORED = 2e8
+    """Most multiplications that the factorisation of a matrix with internal coordinates may take, as a band.
+    Beyond, iterations take less time."""
 
     VECTORS = 40
     """Dimension of the Krylov space in which roots are computed."""
@@ -69,13 +69,14 @@ class Sparse:
         self.size = np.array([trace / (3 * network.rows)])
 
         self.factor: Any = None
-        if bent is not None and 3 * network.rows <= self.FACTORED:
+        if bent is not None:
             from scipy.sparse.linalg import splu
 
             self.assembled = self._assembled()
-            symmetric = {"SymmetricMode": True}
             matrix = (self.assembled + bent).tocsc()
-            self.factor = splu(matrix, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric)
+            if band_work(matrix[: 3 * n, : 3 * n]) <= self.FACTORED:
+                symmetric = {"SymmetricMode": True}
+                self.factor = splu(matrix, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric)
 
     def _assembled(self) -> Any:
         """Return the straight part as one sparse matrix (3R, 3R)."""
@@ -168,6 +169,18 @@ class Sparse:
         values, vectors = np.linalg.eigh(small)
         first = norm * vectors @ (vectors[0] / np.sqrt(values))
         return np.reshape(first @ np.array(basis[:size]), rows.shape)
+
+
+def band_work(matrix: Any) -> float:
+    """Return the multiplications of a Cholesky factorisation of a sparse matrix that is ordered as a band."""
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+    order = reverse_cuthill_mckee(matrix, symmetric_mode=True)
+    place = np.empty(len(order), int)
+    place[order] = np.arange(len(order))
+    entries = matrix.tocoo()
+    width = float(np.abs(place[entries.row] - place[entries.col]).max(initial=0))
+    return len(order) * width * width
 
 
 def diagonal_blocks(matrix: Any, atoms: int) -> np.ndarray:

@@ -80,7 +80,8 @@ def bonds_of(networks: Sequence[SpringNetwork], seg: Segments, stiffness: Intern
     r = np.sqrt(squares(vectors))
     bond = r / np.where(ratio > 0, ratio, 1.0)
     lindh = lindh_stiffness(numbers[first], numbers[second], r, bond)
-    along, strength = (share * (1 - both) * along + both * lindh for share in (stiffness.spring, 1.0))
+    plain, covalent_part = (1 - both) * along, both * lindh
+    along, strength = stiffness.softened(both) * plain + covalent_part, plain + covalent_part
     x, own = np.concatenate([network.x for network in networks]), vectors
     if any(seg.tensors):
         inverse = np.linalg.inv(np.stack([network.deformed for network in networks]))

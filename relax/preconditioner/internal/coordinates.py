@@ -13,6 +13,7 @@ from relax.preconditioner.internal.terms import Terms
 
 __all__ = ["Internals", "block_diagonal"]
 
+
 class Internals:
     """M internal coordinates of a batch with R rows, as functions of the rows.
 
