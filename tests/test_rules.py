@@ -16,11 +16,25 @@ from helpers import ARRAYS, Walk, cluster, crystal_morse, leaves, morse, quadrat
 from relax.core import state as states
 from relax.core.parameters import parameters
 from relax.core.rule import Rule
-from relax.rules import FIRE, LBFGS, NAG, RULES, SGD, AdaDelta, Adam, CoRe, Frankenstein, Momentum, RMSprop
+from relax.rules import (
+    FIRE,
+    LBFGS,
+    NAG,
+    RULES,
+    SGD,
+    AdaDelta,
+    Adam,
+    CoRe,
+    Frankenstein,
+    Momentum,
+    PairLBFGS,
+    RMSprop,
+)
 from relax.rules.adaptive_base import Adaptive
 from relax.rules.wrappers import (
     Ascent,
     Centred,
+    CheckedEnergies,
     ClipGradient,
     ForceFloor,
     MaxStep,
@@ -61,6 +75,8 @@ WRAPPED: dict[str, Rule] = {
     "restart, power": Restart(NAG(), "power"),
     "restart, stall": Restart(Momentum(), "stall", 15),
     "ascent of ascent": Ascent(Ascent(FIRE())),
+    "checked energies": CheckedEnergies(PairLBFGS()),
+    "no energies": CheckedEnergies(PairLBFGS(), energies=False),
     "centred": Centred(Adam()),
     "force_floor": ForceFloor(Adam()),
     "all at once": for_atoms(

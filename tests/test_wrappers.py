@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from helpers import Walk, cluster, morse
 
-from relax.core.rule import Point
+from relax.core.rule import Point, Rule
 from relax.core.segments import Segments
 from relax.rules import FIRE, LBFGS, SGD, Adam, CoRe, Momentum
 from relax.rules.adaptive_base import Adaptive
 from relax.rules.wrappers import (
     Ascent,
     Centred,
+    CheckedEnergies,
     ClipGradient,
     ForceFloor,
     MaxStep,
@@ -236,10 +238,12 @@ def test_for_atoms_nests_in_order():
         maximize=True,
         centred=True,
     )
-    assert nesting(rule) == [MaxStep, Centred, Ascent, ForceFloor, ClipGradient, Restart, Scheduled, CoRe]
+    inside = [CheckedEnergies, Restart, Scheduled, CoRe]
+    assert nesting(rule) == [MaxStep, Centred, Ascent, ForceFloor, ClipGradient, *inside]
     clip = rule.rule.rule.rule.rule
     assert (rule.maxstep, rule.norm, clip.limit, clip.norm) == (0.3, "component", 4.0, "structure")
-    assert (clip.rule.when, clip.rule.rule.schedule) == ("stall", schedule)
+    restart = clip.rule.rule
+    assert (restart.when, restart.rule.schedule) == ("stall", schedule)
 
 
 def test_what_an_adaptive_rule_wears_can_be_taken_off():
@@ -254,6 +258,55 @@ def test_quiet_hears_what_is_above_both_floors():
     # In the second structure the largest force is 1e-6, so that only 1e-10 and below is noise.
     g[[2, 4]] = 0
     np.testing.assert_array_equal(step, -g)
+
+
+@dataclass(frozen=True)
+class Given(Rule):
+    """A rule that steps by one along x, and remembers the energy that it got."""
+
+    takes_back_steps = True
+
+    def init(self, x):
+        return {"e": x[:, :1] * 0.0}
+
+    def update(self, state, point):
+        return 0 * point.x + [1.0, 0.0, 0.0], {"e": point.e}
+
+
+def given(values, gradients, **settings):
+    """Return the energies that a rule gets for one structure."""
+    _, states = told(CheckedEnergies(Given(), **settings), [[e] for e in values], [[g] for g in gradients])
+    return [float(state["rule"]["e"][0, 0]) for state in states]
+
+
+def test_energies_that_agree_with_the_forces_are_passed_on():
+    x = np.arange(8.0)
+    energies = list(0.5 * (x - 3.2) ** 2)
+    assert given(energies, list(x - 3.2)) == energies
+
+
+def test_energies_that_contradict_the_forces_are_taken_away():
+    # The gradient is -1 at all places, and the energy rises nevertheless.
+    found = given([0.0, 0.1, 0.2, 0.3, 0.2, 0.1], [-1.0] * 6)
+    np.testing.assert_array_equal(found, [0.0, 0.1, 0.2, math.nan, math.nan, math.nan])
+
+
+def test_a_contradiction_is_forgotten_where_energies_agree_again():
+    # Each rise against the forces is followed by a fall of the size that the forces tell.
+    falls = [0.0, 0.1, -0.9, -0.8, -1.8, -1.7, -2.7, -2.6]
+    assert given(falls, [-1.0] * 8) == falls
+
+
+def test_contradictions_below_the_noise_do_not_count():
+    energies = [1e4, 1e4 + 1e-4, 1e4 + 2e-4, 1e4 + 3e-4, 1e4 + 4e-4]
+    assert given(energies, [-1.0] * 5) == energies
+    assert math.isnan(given(energies, [-1.0] * 5, blur=1e-9)[-1])
+
+
+def test_without_energies_a_rule_gets_none():
+    assert all(map(math.isnan, given([2.0, 1.0], [1.0, 1.0], energies=False)))
+    assert nesting(for_atoms(FIRE(), energies=False)) == [MaxStep, CheckedEnergies, FIRE]
+    assert nesting(for_atoms(FIRE())) == [MaxStep, FIRE]
 
 
 @pytest.mark.parametrize("bare", [FIRE(), LBFGS(), CoRe(), MaxStep(FIRE(), 0.5)])

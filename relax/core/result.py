@@ -87,6 +87,9 @@ class Result:
         (N, 3) and, if the cell relaxes, of its strain (3, 3).
     escapes
         How often the run left a saddle point and went on.
+    conservative
+        Whether the forces agreed with the energies.  False where they did not, several times beyond the
+        noise, and where the run was told not to use energies.
     """
 
     status: Status
@@ -105,6 +108,7 @@ class Result:
     curvature: float = math.nan
     mode: np.ndarray | None = field(default=None, repr=False, compare=False)
     escapes: int = 0
+    conservative: bool = True
 
     @property
     def converged(self) -> bool:

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from relax.core.parameters import parameters
-from relax.core.segments import Array, Segments
+from relax.core.segments import Array, Segments, array_namespace
 from relax.core.state import State
 
 if TYPE_CHECKING:
@@ -40,9 +40,15 @@ class Point(NamedTuple):
 
     x: Array  # (R, 3) coordinates, A
     g: Array  # (R, 3) gradient dE/dx, eV/A: minus the force
-    e: Array  # (R, 1) energy of the structure that owns the row, eV
+    e: Array  # (R, 1) energy of the structure that owns the row, eV; NaN where only forces are to count
     seg: Segments  # which rows belong together
     metric: Metric | None = None  # the preconditioner, for rules that need one; None means the identity
+
+    @property
+    def known_e(self) -> Array:
+        """The energies (R, 1), with 0 where only forces are to count: states hold no NaN."""
+        xp = array_namespace(self.e)
+        return xp.where(xp.isnan(self.e), 0 * self.x[:, :1], self.e)
 
 
 class Rule(ABC):
@@ -87,6 +93,11 @@ class Rule(ABC):
     def stiffness(self) -> PairStiffness | None:
         """Parameters of the preconditioner that ``point.metric`` must have; None if the rule needs none."""
         return None
+
+    @property
+    def uses_energies(self) -> bool:
+        """Whether the steps depend on energies."""
+        return self.takes_back_steps
 
     @abstractmethod
     def init(self, x: Array) -> State:

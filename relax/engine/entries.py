@@ -103,6 +103,7 @@ class Entry:
             curvature=self.search.probe.curvature if self.search else math.nan,
             mode=self.search.probe.mode if self.search else None,
             escapes=self.escapes,
+            conservative=not record.by_forces[s],
         )
 
     def leave(self, coordinates: BatchCoordinates, history: History, s: int, stop: Stop) -> Relaxed:

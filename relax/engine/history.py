@@ -106,6 +106,7 @@ class Record(RaggedArrays):
     moved: np.ndarray  # (S,) longest way of an atom in the last step, A; NaN before it
     energy_previous: np.ndarray  # (S,) energy or enthalpy before the last step, eV
     energy_initial: np.ndarray  # (S,) energy or enthalpy of the start, eV
+    by_forces: np.ndarray  # (S,) whether steps are judged by forces alone
     wall: np.ndarray  # (S,) share of the time, s
 
     @classmethod
@@ -122,6 +123,7 @@ class Record(RaggedArrays):
             moved=unknown,
             energy_previous=unknown.copy(),
             energy_initial=unknown.copy(),
+            by_forces=np.zeros(structures, bool),
             wall=np.zeros(structures),
         )
 

@@ -1,12 +1,12 @@
 """The engine: it relaxes structures, one force call and one step at a time.
 
-It calls no calculator.  Whoever drives it evaluates the structures where they are::
+It calls no calculator::
 
-    relaxation = Relaxation(rule, criteria, policy, coordinates, sanity, entries)
-    while not done:
-        relaxation.observe(what is computed at relaxation.coordinates, calls)
-        stops = relaxation.finish()
-        relaxation.advance()
+relaxation = Relaxation(rule, criteria, policy, coordinates, sanity, entries)
+while not done:
+    relaxation.observe(what is computed at relaxation.coordinates, calls)
+    stops = relaxation.finish()
+    relaxation.advance()
 """
 
 from __future__ import annotations
@@ -174,6 +174,8 @@ class Relaxation(Generic[E]):
         metric = None if self.rule.stiffness is None else c.metric(self.rule.stiffness)
         point = Point(c.x, self.gradients.g, self.values[seg.owner][:, None], seg, metric)
         dx, self.state = self.rule.update(self.state, point)
+        if "by_forces" in self.state:
+            record.by_forces |= ~self.steps.which & (self.state["by_forces"][seg.starts, 0] > 0)
         dx = np.where(self.steps.which[seg.owner][:, None], 0.0, dx)
         astray = self._without_nonfinite_steps(dx)
         dx = np.where(astray[seg.owner][:, None], 0.0, dx)
@@ -233,10 +235,11 @@ class Relaxation(Generic[E]):
         return bool(again.any())
 
     def restart_rule(self, which: np.ndarray) -> None:
-        """Let the rule forget the structures in the mask ``which`` (S,)."""
+        """Let the rule forget the structures in the mask ``which`` (S,), but for contradictory energies."""
         if self.state is not None:
             rows = which[self.coordinates.seg.owner][:, None]
-            self.state = states.where(rows, self.rule.init(self.coordinates.x), self.state)
+            kept = {name: self.state[name] for name in ("by_forces",) if name in self.state}
+            self.state = states.where(rows, self.rule.init(self.coordinates.x) | kept, self.state)
 
     def put_back(self) -> None:
         """Put the structures that have ended to the last place that was good in the sense of their status."""

@@ -71,6 +71,7 @@ class StopChecks:
         far = value > limit
         if self.patient:
             far &= record.energy_previous > limit
+        far &= ~record.by_forces
         for s in np.flatnonzero(left & far):
             self._check_uphill(int(s), UPHILL, stops)
         self.left = ~probed & self._mask(stops)
@@ -144,7 +145,8 @@ class StopChecks:
         """Stop structure ``s`` where its energy is more than ``limit``, eV/atom, above that of the start."""
         start = self.history.record.energy_initial[s]
         rise = (self.now.value[s] - start) / self.coordinates.natoms[s]
-        if self.downhill and rise > limit:
+        downhill = self.downhill and not self.history.record.by_forces[s]
+        if downhill and rise > limit:
             stops.setdefault(s, ("uphill", f"the energy is {rise:.3g} eV/atom above that of the start"))
 
     def _mask(self, without: Stops) -> np.ndarray:

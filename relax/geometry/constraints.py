@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixScaled
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
@@ -67,6 +68,7 @@ def _matrices(constraint: object, atoms: Atoms, cell_relaxes: bool) -> Projector
 def constrained_forces(atoms: Atoms, forces: np.ndarray) -> np.ndarray:
     """Return what ASE's constraints leave of ``forces`` (N, 3), eV/A, at the positions of ``atoms``."""
     left = forces.copy()
+    atoms.calc = SinglePointCalculator(atoms, forces=forces)  # some constraints ask for the forces again
     for constraint in atoms.constraints:
         constraint.adjust_forces(atoms, left)
     return left

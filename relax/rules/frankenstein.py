@@ -134,10 +134,16 @@ class Frankenstein(Adaptive):
             dx = dx - lr * self.weight_decay * point.x
         beta2 = 1 - ratio * xp.abs(0.5 - P)
         v = beta2 * v + (1 - beta2) * x
-        return dx, {"m": m, "dx": dx, "v": v, "x": x, "lr": lr, "e": point.e, "t": state["t"] + 1}
+        return dx, {"m": m, "dx": dx, "v": v, "x": x, "lr": lr, "e": point.known_e, "t": state["t"] + 1}
+
+    @property
+    def uses_energies(self) -> bool:
+        return self.judge == "energy"
 
     def rises(self, state: State, point: Point) -> Array:
         """Return whether the last step of each structure went uphill (R, 1)."""
+        uphill = point.seg.dot(point.g, state["dx"]) > 0
         if self.judge == "power":
-            return point.seg.dot(point.g, state["dx"]) > 0
-        return (state["t"] > 0) & (point.e > state["e"])
+            return uphill
+        rise, xp = point.e - state["e"], array_namespace(point.g)
+        return xp.where(xp.isnan(rise), uphill, (state["t"] > 0) & (rise > 0))

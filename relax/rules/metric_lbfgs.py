@@ -83,7 +83,8 @@ class MetricLBFGS(Rule):
         xp, dot = array_namespace(point.g), point.seg.dot
         started = state["t"] > 0
         taken_back, radius = self._judged(state, point, started)
-        x, g, e = (xp.where(taken_back, state[k], now) for k, now in zip("xge", point[:3], strict=True))
+        here = {"x": point.x, "g": point.g, "e": point.known_e}
+        x, g, e = (xp.where(taken_back, state[name], now) for name, now in here.items())
         metric = (point.metric or Identity(x)).at(x)
 
         known = min(self.memory, int(xp.max(state["t"])))
@@ -127,8 +128,10 @@ class MetricLBFGS(Rule):
         part = xp.clip(made, 0.0, 1.0) * state["part"]
         predicted = state["slope"] * part * (1 - 0.5 * part)
         # If both changes are below the noise, their ratio becomes 1.
-        noise = self.blur * xp.abs(point.e)
-        change, predicted = point.e - state["e"] - noise, predicted - noise
+        change, noise = point.e - state["e"], self.blur * xp.abs(point.e)
+        without = xp.isnan(change)
+        change = xp.where(without, 0.5 * dot(s, point.g + state["g"]), change - noise)
+        predicted = xp.where(without, predicted, predicted - noise)
         ratio = change / xp.where(predicted < -TINY, predicted, -xp.ones_like(predicted))
         length, radius = point.seg.longest(s), state["radius"]
         shorter = xp.clip(self.shrink * length, self.smallest, None)

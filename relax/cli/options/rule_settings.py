@@ -77,7 +77,7 @@ def read_settings(rule: str, words: Iterable[str]) -> dict[str, Any]:
 def common_settings() -> dict[str, Param]:
     """Return the parameters that every rule has, those of ``relax.rules.wrappers.for_atoms``."""
     from relax.core.parameters import Param, parameters
-    from relax.rules.wrappers import ClipGradient, ForceFloor, MaxStep, Restart
+    from relax.rules.wrappers import CheckedEnergies, ClipGradient, ForceFloor, MaxStep, Restart
 
     step, clip, restart = parameters(MaxStep), parameters(ClipGradient), parameters(Restart)
     return {
@@ -89,4 +89,5 @@ def common_settings() -> dict[str, Param]:
         "restart_when": restart["when"],
         "maximize": Param(False, None, (), "", "maximize the energy instead of minimizing it"),
         "centred": Param(False, None, (), "", "remove the drift of the centroid from each step"),
+        "energies": parameters(CheckedEnergies)["energies"],
     }

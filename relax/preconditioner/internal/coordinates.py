@@ -166,8 +166,11 @@ class Internals:
             return np.empty((len(x), 0, 9, 9))
         strain, units = self.strains(x), np.eye(9).reshape(9, 3, 3)
         shape = (*strain.shape[:2], 9, 3, 3)
-        whole = [np.broadcast_to(a[:, :, None], shape).reshape(-1, 3, 3) for a in (strain, deformed)]
-        made = strain_gradient(*whole, np.broadcast_to(units, shape).reshape(-1, 3, 3)).reshape(shape)
+        a, f, virial = (
+            np.broadcast_to(each, shape).reshape(-1, 3, 3)
+            for each in (strain[:, :, None], deformed[:, :, None], units)
+        )
+        made = strain_gradient(a, f, virial).reshape(shape)
         made = 0.5 * (made + made.swapaxes(-1, -2)) / self.scales[:, None]
         return np.asarray(made.reshape(*shape[:2], 9, 9))
 

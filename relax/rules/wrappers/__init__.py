@@ -2,6 +2,7 @@
 
 from relax.rules.wrappers.base import Wrapper, innermost
 from relax.rules.wrappers.build import SETTINGS, for_atoms
+from relax.rules.wrappers.checked_energies import CheckedEnergies
 from relax.rules.wrappers.limits import Centred, ClipGradient, ForceFloor, MaxStep
 from relax.rules.wrappers.preconditioned import InMetric
 from relax.rules.wrappers.restart import Ascent, Restart, is_ascent
@@ -11,6 +12,7 @@ __all__ = [
     "SETTINGS",
     "Ascent",
     "Centred",
+    "CheckedEnergies",
     "ClipGradient",
     "ForceFloor",
     "InMetric",

@@ -23,6 +23,10 @@ class Wrapper(Rule):
     def stiffness(self) -> PairStiffness | None:
         return self.rule.stiffness
 
+    @property
+    def uses_energies(self) -> bool:
+        return self.rule.uses_energies
+
     def init(self, x: Array) -> State:
         return self.rule.init(x)
 

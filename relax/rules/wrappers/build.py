@@ -10,6 +10,7 @@ from relax.core.rule import Rule
 from relax.core.segments import Array
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.rules.wrappers.base import innermost
+from relax.rules.wrappers.checked_energies import CheckedEnergies
 from relax.rules.wrappers.limits import Centred, ClipGradient, ForceFloor, MaxStep
 from relax.rules.wrappers.preconditioned import InMetric
 from relax.rules.wrappers.restart import Ascent, Restart
@@ -31,6 +32,7 @@ def for_atoms(
     maximize: bool = False,
     centred: bool = False,
     metric: bool | PairStiffness = False,
+    energies: bool = True,
 ) -> Rule:
     """Return ``rule`` inside a trust radius and the other wrappers that are asked for.
 
@@ -58,6 +60,9 @@ def for_atoms(
         Remove the drift of the centroid, see :class:`Centred`.
     metric
         Precondition the rule, see :class:`InMetric`; ``True`` for the default parameters.
+    energies
+        Whether steps are judged by energies, too, as long as these agree with the forces; see
+        :class:`CheckedEnergies`.
 
     Raises
     ------
@@ -76,6 +81,8 @@ def for_atoms(
         rule = Scheduled(rule, schedule)
     if restart_when is not None:
         rule = Restart(rule, restart_when)
+    if rule.uses_energies or not energies:
+        rule = CheckedEnergies(rule, energies=energies)
     if clip is not None and clip < math.inf:
         rule = ClipGradient(rule, clip, clip_norm)
     if force_floor:

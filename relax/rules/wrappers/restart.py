@@ -30,6 +30,10 @@ class Restart(Wrapper):
     when: str = choice("power", ("energy", "power", "stall"), "condition for a restart")
     patience: int = param(20, "[1, inf)", "steps", "steps without a lower energy before a restart")
 
+    @property
+    def uses_energies(self) -> bool:
+        return self.when != "power" or self.rule.uses_energies
+
     def init(self, x: Array) -> State:
         blank = {"dx": x * 0.0, "e": per_row(x), "t": per_row(x)}
         return {"rule": self.rule.init(x)} | blank
@@ -37,20 +41,22 @@ class Restart(Wrapper):
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp = array_namespace(point.g)
         e, t = state["e"], state["t"]  # with "stall": the lowest energy, and the steps since then
-        lower = (t == 0) | (point.e < e)
+        without = xp.isnan(point.e)
+        lower = (t == 0) | (point.e < e) | without
+        uphill = point.seg.dot(point.g, state["dx"]) > 0
         if self.when == "power":
-            again = point.seg.dot(point.g, state["dx"]) > 0
+            again = uphill
         elif self.when == "energy":
-            again = (t > 0) & (point.e > e)
+            again = xp.where(without, uphill, (t > 0) & (point.e > e))
         else:
             again = ~lower & (t >= self.patience)
         inner = states.where(again, self.rule.init(point.x), state["rule"])
         dx, inner = self.rule.update(inner, point)
         if self.when == "stall":
-            e = xp.where(lower | again, point.e, e)
+            e = xp.where(lower | again, point.known_e, e)
             t = xp.where(lower | again, xp.ones_like(t), t + 1)
         else:
-            e, t = point.e, t + 1
+            e, t = point.known_e, t + 1
         return dx, {"rule": inner, "dx": dx, "e": e, "t": t}
 
 
