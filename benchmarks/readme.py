@@ -199,6 +199,16 @@ def cell_cost() -> str:
     return "\n".join(lines)
 
 
+def step_cost() -> str:
+    """Return the time of a step of the default, by the number of atoms."""
+    lines = ["| structure | atoms: ms | | | exponent |", "| --- | ---: | ---: | ---: | ---: |"]
+    for row in json.loads((RESULTS / "step_cost.json").read_text())["rows"]:
+        times = zip(row["atoms"], row["seconds"], strict=True)
+        cells = [f"{atoms:,}: {1e3 * seconds:.1f}" for atoms, seconds in times]
+        lines.append(f"| {row['kind']} | {' | '.join(cells)} | {row['exponent']:.2f} |")
+    return "\n".join(lines)
+
+
 def tuned(name: str) -> str:
     """Return what each number of a rule is worth, as ``benchmarks.tools.tune`` found it."""
     rows = json.loads((RESULTS / f"tune_{name}.json").read_text())["rows"]
@@ -225,6 +235,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "lj38": lj38,
     "update_cost": update_cost,
     "cell_cost": cell_cost,
+    "step_cost": step_cost,
     "single_cost": single_cost,
 } | {f"tune_{name}": partial(tuned, name) for name in ("frankenstein", "core", "fire", "lbfgs")}
 TABLES |= {

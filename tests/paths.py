@@ -182,8 +182,12 @@ class Case:
 
     @property
     def tolerance(self) -> float:
-        """How far paths may be apart: rounding may cost an iterative solver one iteration more or less."""
-        return 1e-6 if self.rule == "internal-lbfgs" else 1e-9
+        """How far paths may be apart: rounding may cost an iterative solver one iteration more or less.
+
+        A rule that divides by its gradients amplifies the rounding of a metric.
+        """
+        in_metric = self.rule == "internal-lbfgs" or OPTIMIZERS[self.rule].rule_class.default_metric
+        return 1e-6 if in_metric else 1e-9
 
 
 FREEDOMS = {

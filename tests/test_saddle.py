@@ -8,11 +8,13 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms, FixedPlane
+from ase.data import atomic_masses
 from ase.filters import FrechetCellFilter
+from ase.vibrations import Vibrations
 from toys import CountedEMT, Toy
 
 from relax.engine.projection import projected
-from relax.engine.saddle.lowest_mode import MinimumCheck, Probe, rigid
+from relax.engine.saddle.lowest_mode import MinimumCheck, Probe, frequency, rigid
 from relax.optimizers.named import FIRERelax, InternalLBFGSRelax, LBFGSRelax, PairLBFGSRelax
 from relax.preconditioner.base import Identity
 
@@ -366,3 +368,54 @@ def test_wrong_words():
         MinimumCheck(calls=0)
     with pytest.raises(ValueError, match="MinimumCheck: saddle"):
         MinimumCheck(saddle=0.1)
+
+
+# --------------------------------------------------------------------------------------------------
+# Frequencies, and the tight level
+
+
+def test_the_frequency_is_that_of_ase(tmp_path):
+    atoms = relaxed(tetrahedron(), check=WHOLE).atoms
+    result = relaxed(atoms, check=WHOLE).result
+    vibrations = Vibrations(atoms, name=str(tmp_path / "vib"), delta=1e-3)
+    vibrations.run()
+    lowest = min(f.real for f in vibrations.get_frequencies()[6:])  # 1/cm; the first six are rigid motions
+    assert result.frequency == pytest.approx(lowest * 0.0299792458, rel=2e-3)
+
+
+def test_a_saddle_has_a_negative_frequency():
+    result = relaxed(planar(), check="minimum").result
+    mass = atomic_masses[29]
+    # 1 eV/A^2 on 1 amu is 98.2269 / ps, or 15.6333 THz.
+    assert result.frequency == pytest.approx(-15.6333 * np.sqrt(-result.curvature / mass), rel=1e-5)
+
+
+def test_the_frequency_of_a_strain_is_not_known():
+    result = relaxed(body_centred(), cell=True, check="minimum").result
+    assert result.curvature < 0
+    assert np.isnan(result.frequency)
+    assert np.isnan(relaxed(tetrahedron()).result.frequency)
+
+
+def test_the_masses_of_the_atoms_that_move_count():
+    mode = np.array([[0.6, 0.0, 0.0], [0.0, 0.8, 0.0]])
+    assert frequency(2.0, mode, np.array([1.0, 4.0])) == pytest.approx(15.6333 * np.sqrt(2 / 2.92), rel=1e-5)
+    assert frequency(-2.0, mode, np.array([1.0, 4.0])) == -frequency(2.0, mode, np.array([1.0, 4.0]))
+
+
+def test_the_tight_level_relaxes_further_and_looks_longer():
+    ordinary = relaxed(tetrahedron(), fmax=0.05, check="minimum").result
+    tight = relaxed(tetrahedron(), fmax=0.05, check="tight").result
+    assert ordinary.converged
+    assert tight.converged
+    assert tight.fmax <= 1e-3
+    assert tight.force_calls > ordinary.force_calls + 3
+
+
+def test_a_minimum_is_believed_after_other_directions():
+    found = []
+    for again in (0, 2):
+        result = relaxed(tetrahedron(), check=MinimumCheck(calls=50, again=again)).result
+        found.append((result.force_calls, result.curvature))
+    assert found[1][0] >= found[0][0] + 2
+    assert found[1][1] <= found[0][1] + 1e-9

@@ -9,6 +9,8 @@
 ``ase:PreconLBFGS:Exp``   for positions: the same, tuned
 ``scipy:L-BFGS-B``        for clusters
 ``core:paper``            for clusters: a rule as published, without a limit on the step
+``core:metric``           for clusters: the defaults in a metric, as ``CoReRelax`` runs them; for other
+                          systems ``core:metric=true``
 ``core:component``        for clusters: the defaults, but with one scale for each Cartesian component
 ``sella``                 for molecules: Sella in internal coordinates, see :mod:`benchmarks.common.peers`
 ``pyberny``               for molecules: pyberny
@@ -58,6 +60,7 @@ PUBLISHED_RULES: dict[str, Callable[[], Rule]] = {
     "frankenstein:package": Frankenstein.package,
 }
 COMPONENT_RULES = [f"{name}:component" for name, rule in RULES.items() if "granularity" in parameters(rule)]
+METRIC_RULES = [f"{name}:metric" for name, rule in RULES.items() if rule.default_metric]
 
 
 class System(Enum):
@@ -74,7 +77,7 @@ def known_optimizers(system: System) -> list[str]:
     ase = [f"ase:{name}" for name in ASE]
     if system is System.CLUSTERS:
         ase.remove(PRECON)  # it needs a cell
-        return [DEFAULT, *RULES, *PUBLISHED_RULES, *COMPONENT_RULES, *ase, SCIPY]
+        return [DEFAULT, *RULES, *PUBLISHED_RULES, *COMPONENT_RULES, *METRIC_RULES, *ase, SCIPY]
     tuned = [] if system is System.CRYSTALS else [TUNED_PRECON]
     peers = PEERS if system is System.MOLECULES else ()
     return [*OPTIMIZERS, *ase, *tuned, *ALIASES, *peers]
@@ -123,7 +126,8 @@ def read_settings(name: str) -> tuple[type[NamedOptimizer], dict[str, Any]]:
     own, _, text = name.partition(":")
     named = OPTIMIZERS[own]
     declared = parameters(named.rule_class)
-    settings: dict[str, Any] = {}
+    # A name without settings is the rule alone: that its class adds a metric is said in the name.
+    settings: dict[str, Any] = {"metric": False} if named.rule_class.default_metric else {}
     for word in text.split(",") if text else ():
         key, equals, value = word.partition("=")
         if not equals:

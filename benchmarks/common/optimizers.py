@@ -21,6 +21,7 @@ from benchmarks.common import peers
 from benchmarks.common.optimizer_names import (
     ASE,
     COMPONENT_RULES,
+    METRIC_RULES,
     PEERS,
     PRECON,
     PUBLISHED_RULES,
@@ -74,6 +75,8 @@ def rule_named(name: str) -> Rule:
         return PUBLISHED_RULES[name]()
     if name in COMPONENT_RULES:
         return for_atoms(RULES[name.partition(":")[0]].from_settings({"granularity": "component"}))
+    if name in METRIC_RULES:
+        return for_atoms(RULES[name.partition(":")[0]](), metric=True)
     return for_atoms(RULES[name]())
 
 

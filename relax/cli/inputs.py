@@ -71,7 +71,8 @@ class Record:
             "relax_spacegroup_last": result.spacegroup_last,
         }
         if options.check:
-            info |= {"relax_curvature": result.curvature, "relax_escapes": result.escapes}
+            info |= {"relax_curvature": result.curvature, "relax_frequency": result.frequency}
+            info |= {"relax_escapes": result.escapes}
         return {k: v for k, v in info.items() if v != "" and not (isinstance(v, float) and math.isnan(v))}
 
 

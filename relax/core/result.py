@@ -82,6 +82,9 @@ class Result:
         Seconds from the first force call to the end.
     curvature
         Lowest curvature that was found at the final structure, eV/A^2; NaN if it was not checked.
+    frequency
+        The same as a frequency, THz: that of the mean mass of the atoms that move along the mode, and
+        negative where the energy falls along it.  NaN where the mode is mostly a strain.
     mode
         Direction of the lowest curvature, of length one, in the coordinates of the optimizer: rows of atoms
         (N, 3) and, if the cell relaxes, of its strain (3, 3).
@@ -106,6 +109,7 @@ class Result:
     spacegroup_last: str = ""
     wall_time: float = 0.0
     curvature: float = math.nan
+    frequency: float = math.nan
     mode: np.ndarray | None = field(default=None, repr=False, compare=False)
     escapes: int = 0
     conservative: bool = True

@@ -82,6 +82,9 @@ class Rule(ABC):
     proportion to the gradient.  Rules that normalise the gradient make steps of a given length; with a
     power of 0 these are strains of a given size, for any number of atoms."""
 
+    default_metric: ClassVar[bool] = False
+    """Whether the optimizers of this name run the rule in a metric, unless they are told otherwise."""
+
     takes_back_steps: ClassVar[bool] = False
     """Whether the rule itself takes back a step that leads far uphill."""
 
@@ -139,10 +142,11 @@ class Rule(ABC):
         return cls(**settings)
 
     def settings(self) -> dict[str, Any]:
-        """Return every field by name; a rule inside a rule is a nested dictionary."""
-        return {
-            f.name: {type(value).__name__: value.settings()}
-            if isinstance(value := getattr(self, f.name), Rule)
-            else value
-            for f in dataclasses.fields(self)  # type: ignore[arg-type]
-        }
+        """Return every field by name; a rule or a model inside a rule is a nested dictionary."""
+        found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        for name, value in found.items():
+            if isinstance(value, Rule):
+                found[name] = {type(value).__name__: value.settings()}
+            elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+                found[name] = {type(value).__name__: dataclasses.asdict(value)}
+        return found

@@ -19,6 +19,7 @@ from relax.engine.arrays import Start
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.history import History
 from relax.engine.saddle.check import MinimumSearch
+from relax.engine.saddle.lowest_mode import frequency
 from relax.geometry.cell import CellFreedom, StepScale, cell_freedom
 from relax.geometry.perturb import rattle
 from relax.geometry.sanity import Integrity, Shape, change
@@ -87,6 +88,9 @@ class Entry:
     def result(self, last: Atoms, history: History, s: int, stop: Stop) -> Result:
         """Return what there is to say of this structure, now ``last`` and in place ``s``, and of its end."""
         record, at = history.record, history.last(stop[0])
+        curvature, mode = math.nan, None
+        if self.search:
+            curvature, mode = self.search.probe.curvature, self.search.probe.mode
         return build_result(
             self.first,
             last,
@@ -100,8 +104,9 @@ class Entry:
             energy_first=float(record.energy_initial[s]),
             energy_last=float(at.value[s]),
             wall_time=float(record.wall[s]),
-            curvature=self.search.probe.curvature if self.search else math.nan,
-            mode=self.search.probe.mode if self.search else None,
+            curvature=curvature,
+            frequency=frequency(curvature, mode, self.first.get_masses()),
+            mode=mode,
             escapes=self.escapes,
             conservative=not record.by_forces[s],
         )

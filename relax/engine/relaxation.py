@@ -26,7 +26,7 @@ from relax.core.state import State
 from relax.engine.arrays import Coordinates, Gradients
 from relax.engine.history import History, Sanity
 from relax.engine.saddle.check import MinimumChecks, ProbeSteps, Searched
-from relax.engine.saddle.lowest_mode import MinimumCheck
+from relax.engine.saddle.lowest_mode import MinimumCheck, tightened
 from relax.engine.termination import StopChecks, Stops, remove_nonfinite
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.rules.wrappers import innermost, is_ascent
@@ -100,7 +100,7 @@ class Relaxation(Generic[E]):
 
     def begin(self, criteria: Criteria) -> None:
         """Begin a run: the start, and what went wrong, count from here, and steps from the first run."""
-        self.criteria = criteria
+        self.criteria = criteria = tightened(criteria, self.policy.check)
         self.stops, self.went_back = {}, {}
         self.history.begin(BACKTRACKS if self.policy.backtrack else 0)
         for entry in self.entries:

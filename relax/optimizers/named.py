@@ -91,6 +91,8 @@ class NamedOptimizer(RuleOptimizer):
         own, common = split_settings(settings)
         if rule is None:
             rule = self.rule_class.from_settings(own, (*SETTINGS, *OPTIONS))
+            if common.get("metric") is None:
+                common["metric"] = self.rule_class.default_metric
         elif own:
             raise TypeError(f"give either rule= or its parameters, not both: {', '.join(own)}")
         followed = for_atoms(rule, maxstep=maxstep, maxstep_norm=maxstep_norm, **common)

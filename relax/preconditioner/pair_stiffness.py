@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ class PairStiffness:
     ::
 
         H = sum over pairs  w (u u^T + tangent (1 - u u^T))  +  floor 1
-        w = exp(-decay (r / r0 - 1))
+        w = min(exp(-decay (r / r0 - 1)), strongest)
 
     The term of a pair acts on the change of its bond vector, which has length r and direction u.  This change
     is the difference of the atoms' displacements plus, if the cell relaxes, the strain times the vector.
@@ -35,6 +36,9 @@ class PairStiffness:
     decay: float = param(12.0, "(0, inf)", "", "decay of a pair's stiffness, per bond length")
     tangent: float = param(0.01, "[0, 1]", "", "stiffness across a bond, relative to that along it")
     floor: float = param(0.15, "(0, inf)", "", "constant added to the diagonal")
+    strongest: float = param(
+        math.inf, "(0, inf]", "", "largest stiffness of a pair, of atoms that are too close"
+    )
     distances: str = choice("learned", ("learned", "covalent"), "source of the bond lengths")
 
     NEGLIGIBLE: ClassVar[float] = 0.01
@@ -46,4 +50,4 @@ class PairStiffness:
     def along(self, ratio: Array) -> Array:
         """Return the stiffness w along pairs, for their distances over the bond lengths, ``ratio``."""
         xp = array_namespace(ratio)
-        return xp.exp(-self.decay * (ratio - 1))
+        return xp.clip(xp.exp(-self.decay * (ratio - 1)), None, self.strongest)

@@ -53,6 +53,8 @@ def build_rule(rule: str | Rule, settings: dict[str, Any]) -> Rule:
     if rule not in RULES:
         raise ValueError(f"unknown rule {rule!r} (there are: {', '.join(RULES)})")
     own, common = split_settings(settings)
+    if common.get("metric") is None:
+        common["metric"] = RULES[rule].default_metric
     return for_atoms(RULES[rule].from_settings(own, SETTINGS), **common)
 
 

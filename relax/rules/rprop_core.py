@@ -104,6 +104,8 @@ class CoRe(Resilient):
     Source: equations 1-8 of arXiv:2307.15663.
     """
 
+    default_metric = True
+
     s_0: float = param(0.06, "(0, inf)", "A", "first step size")
     s_max: float = param(0.25, "(0, inf)", "A", "largest step size")
     eta_minus: float = param(0.72, "(0, 1]", "", "factor of the step size when the gradient reverses")

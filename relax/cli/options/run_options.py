@@ -55,10 +55,11 @@ class RunOptions:
         metavar="NAME=VALUE",
         role="files",
     )
-    metric: bool = option(
-        False,
-        "Precondition the rule with a pair-stiffness Hessian; the default rule has its own.",
-        "--metric",
+    metric: bool | None = option(
+        None,
+        "Precondition the rule with a model Hessian, as core and frankenstein are anyway; the default rule "
+        "has its own.",
+        "--metric/--no-metric",
     )
     cell: bool = option(False, "Relax the cell too, along its periodic directions.", "--cell/--no-cell")
     pressure: float = option(
@@ -121,9 +122,9 @@ class RunOptions:
     check: str | None = option(
         None,
         "Check that a converged structure is a minimum, with a few more force calls; "
-        "if it is not, its status is saddle.",
-        metavar="minimum",
-        check=one_of("minimum"),
+        "if it is not, its status is saddle; 'tight' relaxes to 1e-3 eV/A and looks longer.",
+        metavar="minimum|tight",
+        check=one_of("minimum", "tight"),
     )
     escape: bool = option(
         False,

@@ -19,14 +19,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from ase import units
 
 from relax.core.parameters import param, parameters
+from relax.core.settings import Criteria
 from relax.preconditioner.base import Metric
 
-__all__ = ["MinimumCheck", "Probe", "parse_minimum_check", "rigid"]
+__all__ = ["LEVELS", "MinimumCheck", "Probe", "frequency", "parse_minimum_check", "rigid", "tightened"]
+
+THZ = math.sqrt(units._e / (1e-20 * units._amu)) * 1e-12
+"""The square root of 1 eV/A^2 over 1 amu, in 10^12 / s."""
 
 Project = Callable[[np.ndarray], np.ndarray]
 
@@ -41,7 +46,14 @@ class MinimumCheck:
     saddle: float = param(-0.05, "(-inf, 0]", "eV/A^2", "curvature below which a point is a saddle")
     push: float = param(0.2, "(0, inf)", "A", "displacement along the mode by which a saddle is left")
     escapes: int = param(4, "[0, inf)", "", "most saddles that one run leaves")
-    seed: int = param(0, "[0, inf)", "", "of the first direction that is looked along")
+    again: int = param(0, "[0, inf)", "", "other directions to look along before a minimum is believed")
+    fmax: float = param(math.inf, "(0, inf]", "eV/A", "longest force at which is looked; tighter than fmax")
+    seed: int = param(0, "[0, inf)", "", "of the directions that are looked along first")
+
+    @classmethod
+    def tight(cls) -> MinimumCheck:
+        """Return the check that also finds curvatures of a hundredth of an eV/A^2, for more force calls."""
+        return cls(calls=40, sure=0.02, saddle=-0.01, again=3, fmax=1e-3)
 
     def __post_init__(self) -> None:
         for name, declared in parameters(self).items():
@@ -84,8 +96,8 @@ class Probe:
         self.curvature, self.mode = math.inf, np.zeros(self.shape)
         self.looked: list[np.ndarray] = []
         self.bent: list[np.ndarray] = []
-        first = np.random.default_rng(check.seed).normal(size=self.shape)
-        self.direction = self._next(metric.root(self._allowed(first)))
+        self.random, self.again = np.random.default_rng(check.seed), check.again
+        self.direction = self._next(metric.root(self._allowed(self._anywhere())))
 
     @property
     def saddle(self) -> bool:
@@ -102,6 +114,10 @@ class Probe:
         push = self.check.push * self.mode / np.sqrt((self.mode * self.mode).sum(axis=1).max())
         # The forces that are left may know which way is down.
         return np.asarray(-push if (push * g).sum() > 0 else push)
+
+    def _anywhere(self) -> np.ndarray:
+        """Return rows (R, 3) at random."""
+        return self.random.normal(size=self.shape)
 
     def _allowed(self, rows: np.ndarray) -> np.ndarray:
         """Return the part of rows (R, 3) that may move and is no rigid motion."""
@@ -135,8 +151,12 @@ class Probe:
         self.mode = mode.reshape(self.shape)
         residual = y @ av - self.curvature * mode
         known = self.curvature > 0 and np.linalg.norm(residual) < self.check.sure
-        if known or self.saddle or self.calls >= self.check.calls:
+        if self.saddle or self.calls >= self.check.calls or (known and not self.again):
             self.direction = None
+        elif known:
+            # A soft mode may be hidden from the space of directions that were looked along.
+            self.again -= 1
+            self.direction = self._next(self.metric.solve(self._allowed(self._anywhere())))
         else:
             self.direction = self._next(self.metric.solve(residual.reshape(self.shape)))
 
@@ -177,6 +197,37 @@ def parse_minimum_check(check: str | MinimumCheck | None, escape: bool) -> Minim
         raise ValueError("escape=True needs a check that finds saddles; give check='minimum'")
     if check is None or isinstance(check, MinimumCheck):
         return check
-    if check != "minimum":
-        raise ValueError(f"check = {check!r} is not allowed; give 'minimum', a MinimumCheck or None")
-    return MinimumCheck()
+    if check not in LEVELS:
+        raise ValueError(f"check = {check!r} is not allowed; give 'minimum', 'tight', a MinimumCheck or None")
+    return LEVELS[check]()
+
+
+LEVELS: dict[str, Callable[[], MinimumCheck]] = {"minimum": MinimumCheck, "tight": MinimumCheck.tight}
+"""The checks that have a name."""
+
+
+def tightened(criteria: Criteria, check: MinimumCheck | None) -> Criteria:
+    """Return the criteria with the longest force at which ``check`` looks."""
+    return criteria if check is None else replace(criteria, fmax=min(criteria.fmax, check.fmax))
+
+
+def frequency(curvature: float, mode: np.ndarray | None, masses: np.ndarray) -> float:
+    """Return the frequency (THz) of a vibration along a mode, negative where the energy falls along it.
+
+    That is sqrt(k / m) / 2 pi with the mean mass m of the moving atoms, each weighted by the square of its
+    displacement.  NaN where it is not known, and where the mode is mostly a strain.
+
+    Parameters
+    ----------
+    curvature, mode
+        Curvature, eV/A^2, and direction (R, 3) of length one, atoms first.
+    masses
+        Masses of the N atoms, amu.
+    """
+    if mode is None or not math.isfinite(curvature):
+        return math.nan
+    shares = (mode[: len(masses)] ** 2).sum(axis=1)
+    if not shares.sum() > 0.5:
+        return math.nan
+    mass = float(shares @ masses / shares.sum())
+    return math.copysign(math.sqrt(abs(curvature) / mass) * THZ / (2 * math.pi), curvature)

@@ -81,6 +81,7 @@ def bonds_of(networks: Sequence[SpringNetwork], seg: Segments, stiffness: Intern
     bond = r / np.where(ratio > 0, ratio, 1.0)
     lindh = lindh_stiffness(numbers[first], numbers[second], r, bond)
     plain, covalent_part = (1 - both) * along, both * lindh
+    covalent_part = np.minimum(covalent_part, stiffness.strongest)
     along, strength = stiffness.softened(both) * plain + covalent_part, plain + covalent_part
     x, own = np.concatenate([network.x for network in networks]), vectors
     if any(seg.tensors):

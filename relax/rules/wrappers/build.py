@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from relax.core.parameters import parameters
 from relax.core.rule import Rule
 from relax.core.segments import Array
 from relax.preconditioner.pair_stiffness import PairStiffness
@@ -31,7 +30,7 @@ def for_atoms(
     restart_when: str | None = None,
     maximize: bool = False,
     centred: bool = False,
-    metric: bool | PairStiffness = False,
+    metric: bool | PairStiffness | None = None,
     energies: bool = True,
 ) -> Rule:
     """Return ``rule`` inside a trust radius and the other wrappers that are asked for.
@@ -59,7 +58,7 @@ def for_atoms(
     centred
         Remove the drift of the centroid, see :class:`Centred`.
     metric
-        Precondition the rule, see :class:`InMetric`; ``True`` for the default parameters.
+        Precondition the rule, see :class:`InMetric`: the model Hessian, or ``True`` for the default one.
     energies
         Whether steps are judged by energies, too, as long as these agree with the forces; see
         :class:`CheckedEnergies`.
@@ -75,8 +74,7 @@ def for_atoms(
     if metric:
         if own.stiffness is not None:
             raise ValueError(f"{type(own).__name__} has a metric of its own; set its parameters")
-        pairs = metric if isinstance(metric, PairStiffness) else PairStiffness()
-        rule = InMetric(rule, **{name: getattr(pairs, name) for name in parameters(PairStiffness)})
+        rule = InMetric(rule, metric) if isinstance(metric, PairStiffness) else InMetric(rule)
     if schedule is not None:
         rule = Scheduled(rule, schedule)
     if restart_when is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from relax.core.parameters import parameters
 from relax.core.rule import Point
 from relax.core.segments import Array, array_namespace
 from relax.core.state import State
 from relax.preconditioner.base import Identity
+from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.rules.adaptive_base import nonzero
 from relax.rules.wrappers.base import Wrapper
@@ -16,21 +18,31 @@ __all__ = ["InMetric"]
 
 
 @dataclass(frozen=True)
-class InMetric(Wrapper, PairStiffness):
-    """Precondition the rule with the pair-stiffness Hessian H: run it in q = (H / size)^1/2 x.
+class InMetric(Wrapper):
+    """Precondition the rule with a model Hessian H: run it in q = (H / size)^1/2 x.
 
     ::
 
-        dE/dq = (H / size)^-1/2 dE/dx,    dx = (H / size)^-1/2 dq
+        dE/dq = (H / size)^-1/2 dE/dx,    dx = the curved step that begins as (H / size)^-1/2 dq
 
     The size of H is the mean of its diagonal.  Divided by it, H leaves steps along stiff directions about as
     they are, and makes steps along soft directions longer.  The root is the symmetric one, which rotates
     with the structure.  H is built again at every step, while q continues from its last value.
+
+    H is that of ``model``.  No pair of the default is stiffer than a bond: of two atoms that overlap at the
+    start the stiffness would be thousands of that, and so would be the steps of all others.
     """
+
+    model: PairStiffness = InternalStiffness(strongest=1.0)  # noqa: RUF009 - it is frozen
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, declared in parameters(type(self.model)).items():
+            declared.check(f"{type(self.model).__name__}: {name}", getattr(self.model, name))
 
     @property
     def stiffness(self) -> PairStiffness:
-        return self
+        return self.model
 
     def init(self, x: Array) -> State:
         blank = {name: x * 0.0 for name in ("x", "dx", "q", "dq")}
@@ -44,5 +56,5 @@ class InMetric(Wrapper, PairStiffness):
         q = state["q"] + part * state["dq"]
         inner_point = point._replace(x=q, g=stretch * metric.root(point.g), metric=None)
         dq, inner = self.rule.update(state["rule"], inner_point)
-        dx = stretch * metric.root(dq)
+        dx = metric.retract(stretch * metric.root(dq))
         return dx, {"rule": inner, "x": point.x, "dx": dx, "q": q, "dq": dq}
