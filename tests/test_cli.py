@@ -210,7 +210,7 @@ def test_defaults_are_those_of_the_library():
         (["--nonsense"], "No such option"),
         (["--symmetry", "kept"], "--symmetry must be keep or free (got 'kept')"),
         (["--on-bad", "raise"], "--on-bad must be stop or backtrack (got 'raise')"),
-        (["--check", "maximum"], "--check must be minimum (got 'maximum')"),
+        (["--check", "maximum"], "--check must be minimum or tight (got 'maximum')"),
         (["--escape"], "--escape needs --check minimum; add it"),
         (
             ["--metric", "--rule", "pair-lbfgs"],

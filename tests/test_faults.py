@@ -285,7 +285,7 @@ POTENTIALS = {
     "energy that climbs": (climbs, {"uphill"}),
     "energy that creeps": (creeps, {"uphill", "max_steps"}),
     "forces of noise": (noise, {"uphill", "max_steps", "exploded", "collapsed"}),
-    "energy without bottom": (pulls, {"collapsed"}),
+    "energy without bottom": (pulls, {"collapsed", "exploded"}),  # CoRe in a metric widens the cell
     "no forces": (nothing, {"converged"}),
 }
 

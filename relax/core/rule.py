@@ -147,6 +147,6 @@ class Rule(ABC):
         for name, value in found.items():
             if isinstance(value, Rule):
                 found[name] = {type(value).__name__: value.settings()}
-            elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            elif dataclasses.is_dataclass(value) and not callable(value):
                 found[name] = {type(value).__name__: dataclasses.asdict(value)}
         return found

@@ -57,6 +57,7 @@ def test_settings_have_the_types_of_their_parameters():
     named, settings = read_settings("core:s_0=0.1,t_hist=5,granularity=component,maxstep=0.1,maximize=true")
     assert named is CoReRelax
     assert settings == {
+        "metric": False,  # the rule alone, though its class adds one
         "s_0": 0.1,
         "t_hist": 5,
         "granularity": "component",

@@ -74,7 +74,10 @@ def for_atoms(
     if metric:
         if own.stiffness is not None:
             raise ValueError(f"{type(own).__name__} has a metric of its own; set its parameters")
+        if force_floor:
+            rule = ForceFloor(rule, force_floor)  # a metric makes noise anew where symmetry had zeros
         rule = InMetric(rule, metric) if isinstance(metric, PairStiffness) else InMetric(rule)
+        rule = Centred(rule)  # in a metric nothing is as soft as a drift of the whole structure
     if schedule is not None:
         rule = Scheduled(rule, schedule)
     if restart_when is not None:
