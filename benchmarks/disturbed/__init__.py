@@ -1,1 +1,1 @@
-"""Relaxations with forces that are disturbed: by noise, and by a field that is no gradient of an energy."""
+"""Relaxations with forces that are disturbed: by noise, and so that they are no gradient of an energy."""

@@ -41,8 +41,8 @@ CALM = Disturbance()
 class Disturbed(Calculator):
     """A calculator that calls another one, counts the calls, and disturbs the forces.  Energies stay.
 
-    With a curl every force F becomes F + curl a x F, with one axis a of length one for the structure: no energy
-    has such forces.  They vanish where F does, and there is no net force where there was none.
+    With a curl every force F becomes F + curl a x F, with one axis a of length one for the structure: no
+    energy has such forces.  They vanish where F does, and there is no net force where there was none.
 
     Parameters
     ----------
