@@ -209,6 +209,28 @@ def step_cost() -> str:
     return "\n".join(lines)
 
 
+def ase_suite() -> str:
+    """Return how many of ASE's own tests pass with other optimizers in the place of ASE's."""
+    lines = ["| in the place of ASE's | passed | failed |", "| --- | ---: | ---: |"]
+    for row in json.loads((RESULTS / "ase_suite.json").read_text())["rows"]:
+        lines.append(f"| `{row['optimizer']}` | {row['passed']} | {row['failed']} |")
+    return "\n".join(lines)
+
+
+def disturbed(kind: str) -> str:
+    """Return mean calls, and failures in parentheses, with disturbed forces."""
+    every = json.loads((RESULTS / "disturbed.json").read_text())["rows"]
+    rows = [row for row in every if row["kind"] == kind]
+    columns = list(dict.fromkeys((row["noise"], row["curl"]) for row in rows))
+    titles = [f"noise {noise:g} eV/A" if noise else f"curl {curl:.0%}" for noise, curl in columns[1:]]
+    lines = [f"| {kind} | {' | '.join(['as they are', *titles])} |", f"| --- | {'---: | ' * len(columns)}"]
+    for name in dict.fromkeys(row["optimizer"] for row in rows):
+        found = {(row["noise"], row["curl"]): row for row in rows if row["optimizer"] == name}
+        cells = [f"{found[key]['mean']:.1f} ({found[key]['failed']})" for key in columns]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def tuned(name: str) -> str:
     """Return what each number of a rule is worth, as ``benchmarks.tools.tune`` found it."""
     rows = json.loads((RESULTS / f"tune_{name}.json").read_text())["rows"]
@@ -236,6 +258,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "update_cost": update_cost,
     "cell_cost": cell_cost,
     "step_cost": step_cost,
+    "ase_suite": ase_suite,
     "single_cost": single_cost,
 } | {f"tune_{name}": partial(tuned, name) for name in ("frankenstein", "core", "fire", "lbfgs")}
 TABLES |= {
@@ -245,6 +268,7 @@ TABLES |= {
     f"throughput_{name}": partial(throughput, name) for name in ("mini", "larger", "profile", "stream", "gpu")
 }
 
+TABLES |= {f"disturbed_{kind}": partial(disturbed, kind) for kind in ("lj38", "crystals")}
 TABLES |= {
     "kinds": kinds,
     "choice": choice,

@@ -724,3 +724,15 @@ def test_words_that_are_not_allowed(settings, words):
 def test_freedoms_that_are_none(settings, words):
     with pytest.raises(ValueError, match=words):
         CellFreedom(**settings)
+
+
+@pytest.mark.parametrize("kind", [UnitCellFilter, FrechetCellFilter])
+def test_smax_counts_for_the_filters_of_ase_too(kind):
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.05, seed=1)
+    atoms.set_cell(0.97 * atoms.cell, scale_atoms=True)
+    atoms.calc = EMT()
+    opt = LBFGSRelax(kind(atoms), logfile=None)
+    assert opt.run(fmax=1.0, smax=0.02, steps=200)
+    assert np.abs(atoms.get_stress()).max() / GPA <= 0.02
+    assert opt.result.smax <= 0.02

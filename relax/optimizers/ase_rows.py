@@ -89,7 +89,7 @@ class AseRows:
         # Bands and dimers have a memory of their own: the same place need not have the same gradient.
         self.plain = isinstance(optimizable, OptimizableFilter)
         self.seg = Segments([max(int(optimizable.ndofs()) // 3, 1)])
-        self.relaxes, self.far = np.zeros(1, bool), np.zeros(1, bool)
+        self.relaxes, self.far = np.array([isinstance(target, UnitCellFilter)]), np.zeros(1, bool)
         self.firsts, self.owner = np.zeros(1, int), np.zeros(self.seg.rows, int)
         self.rows = np.arange(self.seg.rows), np.zeros(0, int)
 
