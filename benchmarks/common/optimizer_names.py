@@ -60,7 +60,7 @@ PUBLISHED_RULES: dict[str, Callable[[], Rule]] = {
     "frankenstein:package": Frankenstein.package,
 }
 COMPONENT_RULES = [f"{name}:component" for name, rule in RULES.items() if "granularity" in parameters(rule)]
-METRIC_RULES = [f"{name}:metric" for name, rule in RULES.items() if rule.default_metric]
+METRIC_RULES = [f"{name}:metric" for name, rule in RULES.items() if rule().stiffness is None]
 
 
 class System(Enum):

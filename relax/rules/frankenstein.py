@@ -55,8 +55,6 @@ class Frankenstein(Adaptive):
     Source: Algorithm 1 of arXiv:2503.02147, and the PyTorch package of its authors.
     """
 
-    default_metric = True
-
     form: str = choice("paper", ("paper", "package"), "which published form")
     lr: float = param(0.06, "(0, inf)", "A", "first step along a steady gradient")
     beta: float = param(0.97, "[0, 1)", "", "momentum at lr = 1e-3 A, or always if fixed")

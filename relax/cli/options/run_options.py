@@ -57,8 +57,7 @@ class RunOptions:
     )
     metric: bool | None = option(
         None,
-        "Precondition the rule with a model Hessian, as core and frankenstein are anyway; the default rule "
-        "has its own.",
+        "Precondition the rule with a model Hessian, as core is anyway; the default rule has its own.",
         "--metric/--no-metric",
     )
     cell: bool = option(False, "Relax the cell too, along its periodic directions.", "--cell/--no-cell")
