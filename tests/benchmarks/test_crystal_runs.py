@@ -83,7 +83,7 @@ def test_calls_are_those_our_optimizers_report():
     atoms.calc = EMT()
     optimizer = CoReRelax(atoms, cell=True, logfile=None)
     optimizer.run(fmax=0.05)
-    assert ended("core", alloy()).calls == optimizer.result.force_calls
+    assert ended("core:metric=true", alloy()).calls == optimizer.result.force_calls
 
 
 def test_a_geometry_is_one_call_however_many_properties_are_calculated():
