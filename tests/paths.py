@@ -40,8 +40,13 @@ def cluster() -> Atoms:
 
 def copper() -> Atoms:
     """Return a cubic cell of copper, rattled and stretched, under EMT."""
-    atoms = bulk("Cu", cubic=True)
-    atoms.rattle(0.12, seed=1)
+    return stretched("Cu", 0.12)
+
+
+def stretched(symbol: str, rattle: float) -> Atoms:
+    """Return a cubic cell of an element, rattled by so many A and stretched, under EMT."""
+    atoms = bulk(symbol, cubic=True)
+    atoms.rattle(rattle, seed=1)
     atoms.set_cell(atoms.cell * [1.03, 0.99, 1.01], scale_atoms=True)
     atoms.calc = EMT()
     return atoms
@@ -99,11 +104,7 @@ def alcohol() -> Atoms:
 
 def diamond() -> Atoms:
     """Return a cubic cell of diamond, rattled and stretched."""
-    atoms = bulk("C", cubic=True)
-    atoms.rattle(0.05, seed=1)
-    atoms.set_cell(atoms.cell * [1.03, 0.99, 1.01], scale_atoms=True)
-    atoms.calc = EMT()
-    return atoms
+    return stretched("C", 0.05)
 
 
 def diamond_slab() -> Atoms:

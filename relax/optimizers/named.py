@@ -17,7 +17,7 @@ from typing import IO, Any, ClassVar
 from relax import rules
 from relax.core.rule import Rule
 from relax.optimizers.base import RuleOptimizer
-from relax.rules.named import split_settings
+from relax.rules.named import followed_rule, split_settings
 from relax.rules.wrappers import SETTINGS, for_atoms
 
 __all__ = [
@@ -89,13 +89,13 @@ class NamedOptimizer(RuleOptimizer):
     ) -> None:
         options = {name: settings.pop(name) for name in OPTIONS if name in settings}
         own, common = split_settings(settings)
+        common |= {"maxstep": maxstep, "maxstep_norm": maxstep_norm}
         if rule is None:
-            rule = self.rule_class.from_settings(own, (*SETTINGS, *OPTIONS))
-            if common.get("metric") is None:
-                common["metric"] = self.rule_class.default_metric
+            followed = followed_rule(self.rule_class, own, common, (*SETTINGS, *OPTIONS))
         elif own:
             raise TypeError(f"give either rule= or its parameters, not both: {', '.join(own)}")
-        followed = for_atoms(rule, maxstep=maxstep, maxstep_norm=maxstep_norm, **common)
+        else:
+            followed = for_atoms(rule, **common)
         super().__init__(atoms, followed, restart, logfile, trajectory, append_trajectory, **options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from relax.core.rule import Rule
@@ -52,10 +53,26 @@ def build_rule(rule: str | Rule, settings: dict[str, Any]) -> Rule:
         return rule
     if rule not in RULES:
         raise ValueError(f"unknown rule {rule!r} (there are: {', '.join(RULES)})")
-    own, common = split_settings(settings)
+    return followed_rule(RULES[rule], *split_settings(settings), SETTINGS)
+
+
+def followed_rule(
+    rule: type[Rule], own: dict[str, Any], common: dict[str, Any], beside: Sequence[str]
+) -> Rule:
+    """Return the rule of a class as the optimizers of its name follow it.
+
+    Parameters
+    ----------
+    rule
+        The class.
+    own, common
+        Parameters of the rule, and of :func:`relax.rules.wrappers.for_atoms`, by name.
+    beside
+        Other names that a message may suggest for an unknown one.
+    """
     if common.get("metric") is None:
-        common["metric"] = RULES[rule].default_metric
-    return for_atoms(RULES[rule].from_settings(own, SETTINGS), **common)
+        common = common | {"metric": rule.default_metric}
+    return for_atoms(rule.from_settings(own, beside), **common)
 
 
 def split_settings(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
