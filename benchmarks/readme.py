@@ -219,16 +219,11 @@ def ase_suite() -> str:
 
 def disturbed(kind: str) -> str:
     """Return mean calls, and failures in parentheses, with disturbed forces."""
-    every = json.loads((RESULTS / "disturbed.json").read_text())["rows"]
-    rows = [row for row in every if row["kind"] == kind]
-    columns = list(dict.fromkeys((row["noise"], row["curl"]) for row in rows))
-    titles = [f"noise {noise:g} eV/A" if noise else f"curl {curl:.0%}" for noise, curl in columns[1:]]
-    lines = [f"| {kind} | {' | '.join(['as they are', *titles])} |", f"| --- | {'---: | ' * len(columns)}"]
-    for name in dict.fromkeys(row["optimizer"] for row in rows):
-        found = {(row["noise"], row["curl"]): row for row in rows if row["optimizer"] == name}
-        cells = [f"{found[key]['mean']:.1f} ({found[key]['failed']})" for key in columns]
-        lines.append(f"| `{name}` | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    from benchmarks.common.tables import markdown
+    from benchmarks.disturbed.tables import sheet
+
+    found = sheet(json.loads((RESULTS / "disturbed.json").read_text()), kind)
+    return "\n".join(markdown(found.columns, found.rows))
 
 
 def tuned(name: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-__all__ = ["CALM", "Disturbance", "Disturbed"]
+__all__ = ["DISTURBANCES", "Disturbance", "Disturbed"]
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,17 @@ class Disturbance:
         """What is done, in a few words."""
         if self.noise:
             return f"noise {self.noise:g} eV/A"
-        return f"curl {self.curl:.0%}" if self.curl else "none"
+        return f"curl {self.curl:.0%}" if self.curl else "as they are"
 
 
-CALM = Disturbance()
+DISTURBANCES = (
+    Disturbance(),
+    Disturbance(noise=1e-4),
+    Disturbance(noise=1e-3),
+    Disturbance(noise=1e-2),
+    Disturbance(curl=0.05),
+    Disturbance(curl=0.3),
+)
 
 
 class Disturbed(Calculator):
@@ -70,10 +77,9 @@ class Disturbed(Calculator):
     ) -> None:
         super().calculate(atoms, properties, system_changes)
         self.calls += 1
-        self.inner.calculate(self.atoms, ["energy", "forces", "stress"], system_changes)
-        self.results = {
-            k: self.inner.results[k] for k in self.implemented_properties if k in self.inner.results
-        }
+        wanted = self.implemented_properties if self.atoms.cell.rank == 3 else ("energy", "forces")
+        self.inner.calculate(self.atoms, list(wanted), system_changes)
+        self.results = {k: self.inner.results[k] for k in wanted if k in self.inner.results}
         forces = np.array(self.results["forces"], float)
         forces = forces + self.disturbance.curl * np.cross(self.axis, forces)
         if self.disturbance.noise:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Bounds", "Param", "choice", "param", "parameters"]
+__all__ = ["Bounds", "Param", "check_parameters", "choice", "param", "parameters"]
 
 
 @dataclass(frozen=True)
@@ -99,3 +99,9 @@ def parameters(declared: Any) -> dict[str, Param]:
     """Return the declared parameters of a dataclass by name, in the order of their declaration."""
     fields = dataclasses.fields(declared)
     return {f.name: f.metadata["param"] for f in fields if "param" in f.metadata}
+
+
+def check_parameters(declared: Any) -> None:
+    """Raise ValueError if a declared parameter of a dataclass has a value that is not allowed."""
+    for name, one in parameters(declared).items():
+        one.check(f"{type(declared).__name__}: {name}", getattr(declared, name))

@@ -22,7 +22,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
-from relax.core.parameters import parameters
+from relax.core.parameters import check_parameters, parameters
 from relax.core.segments import Array, Segments, array_namespace
 from relax.core.state import State
 
@@ -89,8 +89,7 @@ class Rule(ABC):
     """Whether the rule itself takes back a step that leads far uphill."""
 
     def __post_init__(self) -> None:
-        for name, declared in parameters(type(self)).items():
-            declared.check(f"{type(self).__name__}: {name}", getattr(self, name))
+        check_parameters(self)
 
     @property
     def stiffness(self) -> PairStiffness | None:

@@ -1,12 +1,12 @@
 """The engine: it relaxes structures, one force call and one step at a time.
 
-It calls no calculator::
+It calls no calculator.  Whoever drives it evaluates the structures where they are::
 
-relaxation = Relaxation(rule, criteria, policy, coordinates, sanity, entries)
-while not done:
-    relaxation.observe(what is computed at relaxation.coordinates, calls)
-    stops = relaxation.finish()
-    relaxation.advance()
+    relaxation = Relaxation(rule, criteria, policy, coordinates, sanity, entries)
+    while not done:
+        relaxation.observe(what is computed at relaxation.coordinates, calls)
+        stops = relaxation.finish()
+        relaxation.advance()
 """
 
 from __future__ import annotations

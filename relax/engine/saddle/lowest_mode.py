@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from ase import units
 
-from relax.core.parameters import param, parameters
+from relax.core.parameters import check_parameters, param
 from relax.core.settings import Criteria
 from relax.preconditioner.base import Metric
 
@@ -56,8 +56,7 @@ class MinimumCheck:
         return cls(calls=40, sure=0.02, saddle=-0.01, again=3, fmax=1e-3)
 
     def __post_init__(self) -> None:
-        for name, declared in parameters(self).items():
-            declared.check(f"MinimumCheck: {name}", getattr(self, name))
+        check_parameters(self)
 
 
 class Probe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relax.core.parameters import parameters
+from relax.core.parameters import check_parameters
 from relax.core.rule import Point
 from relax.core.segments import Array, array_namespace
 from relax.core.state import State
@@ -37,8 +37,7 @@ class InMetric(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, declared in parameters(type(self.model)).items():
-            declared.check(f"{type(self.model).__name__}: {name}", getattr(self.model, name))
+        check_parameters(self.model)
 
     @property
     def stiffness(self) -> PairStiffness:
