@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import pytest
+from commands import ROOT
 
 from benchmarks.common.results_file import ResultsFile, Schema, replace
 
@@ -105,3 +107,27 @@ def test_an_interrupted_write_leaves_the_old_file(path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         replace(path, "new")
     assert path.read_text() == before
+
+
+RESULTS = ROOT / "benchmarks" / "results"
+COMMITTED = {
+    path.name: module
+    for pattern, module in {
+        "crystals_*.json": "crystals",
+        "descents.json": "descents",
+        "disturbed.json": "disturbed",
+        "lj38.json": "lj38",
+        "materials_*.json": "materials",
+        "metals.json": "metals",
+        "molecules_*.json": "molecules",
+    }.items()
+    for path in RESULTS.glob(pattern)
+}
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_files_of_this_repository_are_as_their_benchmark_writes_them(name):
+    schema = importlib.import_module(f"benchmarks.{COMMITTED[name]}.results").SCHEMA
+    found = schema.read(RESULTS / name)
+    header = {key: value for key, value in found.items() if key != "rows"}
+    assert json.loads(json.dumps(schema.complete(header, found["rows"]))) == found
