@@ -20,6 +20,7 @@ from ase.filters import FrechetCellFilter
 from ase.units import GPa
 
 from benchmarks.common import processes
+from benchmarks.common.curvature import lowest_curvature
 from benchmarks.common.optimizer_names import System
 from benchmarks.common.optimizers import make_optimizer
 from benchmarks.common.runs import FinalState, RunEnd, overlap, relax_counted
@@ -56,11 +57,15 @@ class End(RunEnd):
         Largest component of the stress, GPa.
     spacegroup, operations
         Number of the space group, and number of its operations: before any rattle, and at the end.
+    lowest
+        Lowest curvature at the end, eV/A^2, by gradients and by energies, see
+        :mod:`benchmarks.common.curvature`; None but for optimizers that check for minima.
     """
 
     smax: float | None
     spacegroup: list[int | None]
     operations: list[int | None]
+    lowest: list[float] | None
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,9 @@ def run(name: str, start: Atoms, before: Group, calculator: Any, fmax: float, ca
     )
     state, fault = made.examine(lambda atoms: final_state(atoms, start), CrystalState())
     groups = before, state.group
+    lowest: list[float] | None = None
+    if "check=" in name and fault is None:
+        lowest, _ = made.examine(lambda atoms: [round(c, 4) for c in lowest_curvature(atoms)], None)
     return End.of(
         made,
         state,
@@ -142,6 +150,7 @@ def run(name: str, start: Atoms, before: Group, calculator: Any, fmax: float, ca
         state.smax,
         [group.number for group in groups],
         [group.operations for group in groups],
+        lowest,
     )
 
 

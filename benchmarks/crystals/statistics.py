@@ -1,9 +1,11 @@
 """Statistics of crystals, in addition to those of :mod:`benchmarks.common.statistics`.
 
 A row also holds, for each structure in order, ``smax`` (GPa), ``spacegroup`` and ``operations`` (before and
-after).  :func:`of_crystals` adds
+after), and ``lowest`` (eV/A^2), where that was measured.  :func:`of_crystals` adds
 
 - ``smax_median``, ``smax_max`` and ``symmetry``: of the runs that converged;
+- ``saddles``: how many runs ended with a curvature below :data:`benchmarks.common.curvature.SADDLE`, by
+  gradients and by energies, or could not be measured; None for optimizers that do not check;
 - ``reference``, where there are reference energies: ``errors_above_1``, the number of energies that differ
   by more than 1 eV/atom; ``mae``, the mean absolute error of the others, meV/atom; ``matbench_mae``, that
   of all but errors above 5 eV/atom, which Matbench Discovery leaves out.
@@ -16,6 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.common.curvature import SADDLE
 from benchmarks.common.statistics import Row, converged, energies
 
 WRONG, UNREALISTIC = 1.0, 5.0
@@ -54,6 +57,13 @@ def against_reference(row: Row, reference: Sequence[float]) -> Row:
     }
 
 
+def saddles(lowest: Sequence[Sequence[float] | None]) -> list[int] | None:
+    """Return how many ends are saddles or not known, by gradients and by energies; None if none is known."""
+    if all(curvatures is None for curvatures in lowest):
+        return None
+    return [sum(both is None or both[way] < SADDLE for both in lowest) for way in range(2)]
+
+
 def of_crystals(row: Row, reference: Sequence[float] = ()) -> Row:
     """Return the statistics of stress and symmetry, and of energies where there is a ``reference``."""
     good = converged(row)
@@ -62,5 +72,6 @@ def of_crystals(row: Row, reference: Sequence[float] = ()) -> Row:
         "smax_median": round(float(np.median(stress)), 4) if good.any() else None,
         "smax_max": round(float(stress.max()), 4) if good.any() else None,
         "symmetry": symmetry(row),
+        "saddles": saddles(row["lowest"]),
     }
     return found | ({"reference": against_reference(row, reference)} if len(reference) else {})

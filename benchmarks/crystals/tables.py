@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.common.curvature import SADDLE
 from benchmarks.common.tables import (
     TIMES,
     Cell,
@@ -15,12 +16,19 @@ from benchmarks.common.tables import (
 )
 
 
+def counts(name: str) -> Cell:
+    """Return a cell with the numbers in a list of a row, empty where there is none."""
+    return lambda row: " / ".join(map(str, row[name] or ()))
+
+
 def columns(rows: list[Row]) -> dict[str, Cell]:
     """Return the columns of a table: title and cell."""
     found = shared_columns(rows) | {
         "stress, GPa": joined(number(2, "smax_median"), number(2, "smax_max")),
         "symmetry": joined(*(number(0, "symmetry", word) for word in ("kept", "lost", "gained"))),
     }
+    if any(row["saddles"] is not None for row in rows):
+        found["saddles"] = counts("saddles")
     found |= TIMES
     if "reference" in rows[0]:
         found |= {
@@ -44,8 +52,10 @@ def notes(results: Row) -> str:
         "≤ 1 and ≤ 10 meV: part of the crystals that ended that near, per atom, to the lowest energy at "
         "which any optimizer of the table converged; points: by how much that part is above another's; "
         "excess: mean height above that energy. Of those that converged: stress: largest component, "
-        "median / largest; "
-        "symmetry: space group kept / lost / gained. ms a call: in the calculator / outside. In parentheses: "
+        "median / largest; symmetry: space group kept / lost / gained. "
+        f"saddles: of optimizers that check for minima, ends with a curvature below {SADDLE} eV/A^2, by a "
+        "Hessian of atoms and strain from gradients / and by the energies along its modes; the calls for "
+        "that are not counted. ms a call: in the calculator / outside. In parentheses: "
         "95 % bootstrap intervals over the crystals."
     )
     if results["elements"]:

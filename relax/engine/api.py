@@ -20,7 +20,7 @@ from relax.engine.entries import Cell, Entry, Intake, Relaxed
 from relax.engine.evaluation import BatchCalls
 from relax.engine.history import BatchSanity
 from relax.engine.relaxation import Policy, Relaxation
-from relax.engine.saddle.lowest_mode import MinimumCheck, parse_minimum_check
+from relax.engine.saddle.minimum_check import MinimumCheck, parse_minimum_check
 from relax.geometry.symmetry import SYMPREC
 from relax.rules import DEFAULT_RULE, build_rule
 from relax.rules.wrappers import innermost

@@ -24,6 +24,7 @@ from relax.geometry.constraints import (
     constraint_energy,
 )
 from relax.geometry.sanity import Shape
+from relax.geometry.symmetric_images import SymmetricImages
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness
@@ -201,6 +202,13 @@ class BatchCoordinates(BatchRows):
         projector = self.constants.step_projector[self.slice(s)].copy()
         reference = self.place.reference[s].copy()
         return FreeRows(projector, self.free[s].copy(), self.starts[s].group, reference)
+
+    def symmetry(self, s: int, symprec: float) -> SymmetricImages | None:
+        """Return the symmetry of structure ``s`` within ``symprec``, A; None where there is none."""
+        held = self.constants.step_projector[self.slice(s)] != np.eye(3)
+        if held.any() or self.by_ase[s] is not None:
+            return None
+        return SymmetricImages.of(self.atoms(s), self.place.reference[s], self.free[s], symprec)
 
     def rigid_body(self, s: int) -> tuple[np.ndarray, bool]:
         """Return the positions (n, 3) of structure ``s``, A, and whether it may turn as a whole."""

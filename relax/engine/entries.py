@@ -19,7 +19,7 @@ from relax.engine.arrays import Start
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.history import History
 from relax.engine.saddle.check import MinimumSearch
-from relax.engine.saddle.lowest_mode import frequency
+from relax.engine.saddle.motions import frequency
 from relax.geometry.cell import CellFreedom, StepScale, cell_freedom
 from relax.geometry.perturb import rattle
 from relax.geometry.sanity import Integrity, Shape, change

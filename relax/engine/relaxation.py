@@ -26,7 +26,7 @@ from relax.core.state import State
 from relax.engine.arrays import Coordinates, Gradients
 from relax.engine.history import History, Sanity
 from relax.engine.saddle.check import MinimumChecks, ProbeSteps, Searched
-from relax.engine.saddle.lowest_mode import MinimumCheck, tightened
+from relax.engine.saddle.minimum_check import MinimumCheck, tightened
 from relax.engine.termination import StopChecks, Stops, remove_nonfinite
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.rules.wrappers import innermost, is_ascent
@@ -155,7 +155,7 @@ class Relaxation(Generic[E]):
         self.steps = ProbeSteps.none(self.coordinates)
         if self.minimum is not None:
             self.steps = self.minimum.settle(
-                self.coordinates, self.entries, self.history, self.gradients, self.stops
+                self.coordinates, self.entries, self.history, self.gradients, self.values, self.stops
             )
         if self._go_back(self.stops):
             self.gradients = self.coordinates.gradients(self.evaluation.forces, self.evaluation.stresses)

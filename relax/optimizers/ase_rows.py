@@ -199,6 +199,9 @@ class AseRows:
         free = np.tile(np.eye(3), (len(atoms), 1, 1))
         return FreeRows(free if projectors is None else projectors[1], np.eye(9))
 
+    def symmetry(self, s: int, symprec: float) -> None:
+        """Return that no symmetry of the rows is known."""
+
     def rigid_body(self, s: int) -> tuple[np.ndarray, bool]:
         atoms = self.images[0]
         return atoms.positions, not atoms.pbc.any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +11,9 @@ import numpy as np
 
 from relax.engine.arrays import Coordinates, Gradients
 from relax.engine.history import History
-from relax.engine.saddle.lowest_mode import MinimumCheck, Probe, rigid
+from relax.engine.saddle.lowest_mode import Probe
+from relax.engine.saddle.minimum_check import MinimumCheck
+from relax.engine.saddle.motions import rigid
 from relax.engine.termination import Stops
 from relax.preconditioner.pair_stiffness import PairStiffness
 
@@ -23,7 +26,16 @@ class MinimumSearch:
 
     probe: Probe
     g: np.ndarray  # (R, 3) eV/A, the gradient there
+    value: float  # eV, the energy or enthalpy there; NaN where steps are judged by forces alone
     reason: str  # in words, how it has converged
+
+    def learn(self, g: np.ndarray, value: float) -> None:
+        """Take in the gradient (R, 3), eV/A, and the energy or enthalpy, eV, where the probe has looked."""
+        assert self.probe.direction is not None
+        rise = value - self.value
+        if math.isnan(rise):
+            rise = 0.5 * float(((g + self.g) * self.probe.direction).sum())
+        self.probe.learn(g - self.g, rise)
 
 
 class Searched(Protocol):
@@ -73,6 +85,7 @@ class MinimumChecks:
         entries: Sequence[Searched],
         history: History,
         gradients: Gradients,
+        values: np.ndarray,
         stops: Stops,
     ) -> ProbeSteps:
         """Take in what was computed for structures that are probed, and probe those that have just converged.
@@ -93,23 +106,24 @@ class MinimumChecks:
             if s in stops:
                 history.record.backtracks_left[s] = 0  # shorter steps are no help here
             else:
-                search.probe.learn(gradients.g[rows_of(coordinates, s)] - search.g)
+                search.learn(gradients.g[rows_of(coordinates, s)], float(values[s]))
                 stops[s] = "converged", search.reason
         if probed.any():
             coordinates.put_back(history.good.place, probed)
         for s in [s for s, (status, _) in stops.items() if status == "converged"]:
             entry, rows = entries[s], rows_of(coordinates, s)
             if entry.search is None:
-                entry.search = self._begin(coordinates, s, gradients.g[rows], stops[s][1])
+                value = math.nan if history.record.by_forces[s] else float(values[s])
+                entry.search = self._begin(coordinates, s, gradients.g[rows], value, stops[s][1])
             search = entry.search
             if search.probe.direction is not None:
                 steps.which[s], steps.dx[rows] = True, search.probe.direction
                 del stops[s]
-            elif not search.probe.saddle:
+            elif search.probe.push is None:
                 stops[s] = "converged", f"{search.reason}, {search.probe.words}"
             elif self._leaves(entry, history.record.steps[s]):
                 steps.which[s] = steps.pushed[s] = True
-                steps.dx[rows] = search.probe.push(search.g)
+                steps.dx[rows] = search.probe.push
                 self.words = search.probe.words
                 entry.search, entry.escapes = None, entry.escapes + 1
                 del stops[s]
@@ -124,7 +138,9 @@ class MinimumChecks:
     def _leaves(self, entry: Searched, steps: int) -> bool:
         return self.escape and steps < self.steps and entry.escapes < self.check.escapes
 
-    def _begin(self, coordinates: Coordinates, s: int, g: np.ndarray, reason: str) -> MinimumSearch:
+    def _begin(
+        self, coordinates: Coordinates, s: int, g: np.ndarray, value: float, reason: str
+    ) -> MinimumSearch:
         """Return the search at structure ``s``, which has converged where it is."""
         metric = coordinates.metric(self.stiffness, [s])
         if metric is None:
@@ -132,7 +148,9 @@ class MinimumChecks:
             raise ValueError(f"a minimum check needs Atoms or a filter of their cell, not a {kind}")
         positions, turns = coordinates.rigid_body(s)
         motions = rigid(positions, len(g), turns)
-        return MinimumSearch(Probe(self.check, metric, coordinates.free_rows(s), motions), g.copy(), reason)
+        images = coordinates.symmetry(s, self.check.symprec)
+        probe = Probe(self.check, metric, coordinates.free_rows(s), motions, g.copy(), images)
+        return MinimumSearch(probe, g.copy(), value, reason)
 
 
 def rows_of(coordinates: Coordinates, s: int) -> slice:

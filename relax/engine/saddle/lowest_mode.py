@@ -2,61 +2,51 @@
 
 ::
 
-    probe = Probe(MinimumCheck(), metric, free, rigid(positions, rows, turns))
+    probe = Probe(MinimumCheck(), metric, free, still, g, images)
     while (look := probe.direction) is not None:
-        probe.learn(gradient_at(x + look) - g)
+        probe.learn(gradient_at(x + look) - g, energy_at(x + look) - energy)
     probe.curvature, probe.mode
 
-Davidson's method: the lowest curvature within the space of the directions that were looked along; the next
-one is what the metric makes of the residual.  A product of the Hessian with a direction is a difference of
-gradients, one force call.
+A product of the Hessian with a direction is a difference of gradients, one force call.  The Hessian is known
+within the space of the directions that were looked along, and so are its products with them.  Beyond that it
+is taken to be soft: the metric's times the mean stiffness of what is known times ``assumed``.  The next look
+is along the lowest mode of this Hessian; where that has no negative curvature, the point is a minimum.  Where
+a crystal is symmetric, each product is also known along the images of the direction under the space group.
 
-Source: Davidson, J. Comput. Phys. 17, 87 (1975); for saddle points, Heyden, Bell and Keil, J. Chem. Phys.
-123, 224101 (2005), and Hermes et al., J. Chem. Theory Comput. 15, 6536 (2019).
+Gradients over a small displacement may mislead: those of some potentials jump.  So a negative curvature is
+believed only where the energy falls along its mode over a larger displacement.
+
+Source: Lanczos' method, in the metric of the model; compare Davidson, J. Comput. Phys. 17, 87 (1975).  For
+saddle points, Heyden, Bell and Keil, J. Chem. Phys. 123, 224101 (2005), and Hermes et al., J. Chem. Theory
+Comput. 15, 6536 (2019).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import numpy as np
-from ase import units
+from scipy.linalg import eigh
 
-from relax.core.parameters import check_parameters, param
-from relax.core.settings import Criteria
+from relax.engine.saddle.minimum_check import MinimumCheck
 from relax.preconditioner.base import Metric
 
-__all__ = ["LEVELS", "MinimumCheck", "Probe", "frequency", "parse_minimum_check", "rigid", "tightened"]
-
-THZ = math.sqrt(units._e / (1e-20 * units._amu)) * 1e-12
-"""The square root of 1 eV/A^2 over 1 amu, in 10^12 / s."""
+__all__ = ["Images", "Probe"]
 
 Project = Callable[[np.ndarray], np.ndarray]
 
+Images = Callable[[np.ndarray], np.ndarray]
+"""What symmetry makes of rows (R, 3): (K, R, 3)."""
 
-@dataclass(frozen=True, kw_only=True)
-class MinimumCheck:
-    """How it is made sure that a point where the forces vanish is a minimum."""
+NEW = 0.3
+"""Least part of an image that is not yet known.  Smaller parts are mostly noise of the gradients."""
 
-    calls: int = param(10, "[1, inf)", "", "most force calls of one look")
-    reach: float = param(0.01, "(0, inf)", "A", "displacement at which gradients are compared")
-    sure: float = param(0.05, "(0, inf)", "eV/A^2", "residual at which a positive curvature is known")
-    saddle: float = param(-0.05, "(-inf, 0]", "eV/A^2", "curvature below which a point is a saddle")
-    push: float = param(0.2, "(0, inf)", "A", "displacement along the mode by which a saddle is left")
-    escapes: int = param(4, "[0, inf)", "", "most saddles that one run leaves")
-    again: int = param(0, "[0, inf)", "", "other directions to look along before a minimum is believed")
-    fmax: float = param(math.inf, "(0, inf]", "eV/A", "longest force at which is looked; tighter than fmax")
-    seed: int = param(0, "[0, inf)", "", "of the directions that are looked along first")
+TRIAL = 0.25
+"""Part of a push over which the energy must fall."""
 
-    @classmethod
-    def tight(cls) -> MinimumCheck:
-        """Return the check that also finds curvatures of a hundredth of an eV/A^2, for more force calls."""
-        return cls(calls=40, sure=0.02, saddle=-0.01, again=3, fmax=1e-3)
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
+SLOPE = 1e-4
+"""Least gradient along a mode (eV/A) that says on which side of a saddle the energy falls."""
 
 
 class Probe:
@@ -71,162 +61,183 @@ class Probe:
     free
         The projection of rows (R, 3) on what may move at all.
     still
-        Orthonormal rows (K, R, 3) along which the energy cannot change, see :func:`rigid`; those that may
-        not move are left out.
+        Orthonormal rows (K, R, 3) along which the energy cannot change, see
+        :func:`~relax.engine.saddle.motions.rigid`; those that may not move are left out.
+    g
+        The gradient (R, 3), eV/A, at the point.
+    images
+        The images of rows under symmetry operations, with which the Hessian commutes.
 
     Attributes
     ----------
     direction
-        The displacement (R, 3), A, to evaluate the gradient at next; None where no more is wanted.
+        The displacement (R, 3), A, to evaluate gradient and energy at next; None where no more is wanted.
     curvature
-        The lowest found, eV/A^2; infinite before the first, and where nothing can move.
+        The lowest found, eV/A^2, not below the true one; infinite before the first, and where nothing can
+        move.
     mode
         Its direction (R, 3), of length one.
+    push
+        The displacement (R, 3), A, that leaves a saddle; None where none has been found.
     calls
         Force calls made use of.
     """
 
-    def __init__(self, check: MinimumCheck, metric: Metric, free: Project, still: np.ndarray) -> None:
-        self.check, self.metric, self.free = check, metric, free
+    def __init__(
+        self,
+        check: MinimumCheck,
+        metric: Metric,
+        free: Project,
+        still: np.ndarray,
+        g: np.ndarray,
+        images: Images | None = None,
+    ) -> None:
+        self.check, self.metric, self.free, self.g, self.images = check, metric, free, g, images
         self.shape = still.shape[1:]
         _, cosines, motions = np.linalg.svd(np.array([free(rows).ravel() for rows in still]), False)
         self.still = motions[np.abs(cosines - 1) < 1e-6]
-        self.calls, self.scale = 0, 1.0
-        self.curvature, self.mode = math.inf, np.zeros(self.shape)
-        self.looked: list[np.ndarray] = []
-        self.bent: list[np.ndarray] = []
-        self.random, self.again = np.random.default_rng(check.seed), check.again
-        self.direction = self._next(metric.root(self._allowed(self._anywhere())))
+        self.calls, self.scale, self.curvature = 0, 1.0, math.inf
+        self.mode = np.zeros(self.shape)
+        self.push: np.ndarray | None = None
+        # Directions that are orthonormal in the metric, the metric times them, and the Hessian times them.
+        self.known, self.stiff, self.bent = (np.zeros((0, math.prod(self.shape))) for _ in range(3))
+        self.trial: np.ndarray | None = None
+        self.rises: list[float] = []
+        self.random = np.random.default_rng(check.seed)
+        self.direction = self._look(metric.root(self._allowed(self.random.normal(size=self.shape))))
 
     @property
     def saddle(self) -> bool:
         """Whether the energy falls along the mode."""
-        return self.curvature < self.check.saddle
+        return self.push is not None
 
     @property
     def words(self) -> str:
         """What has been found."""
         return f"the lowest curvature is {self.curvature:.3g} eV/A^2"
 
-    def push(self, g: np.ndarray) -> np.ndarray:
-        """Return the displacement (R, 3), A, that leaves a saddle where the gradient is ``g`` (R, 3)."""
-        push = self.check.push * self.mode / np.sqrt((self.mode * self.mode).sum(axis=1).max())
-        # The forces that are left may know which way is down.
-        return np.asarray(-push if (push * g).sum() > 0 else push)
+    def learn(self, change: np.ndarray, rise: float) -> None:
+        """Take in by how much gradient (R, 3), eV/A, and energy, eV, have changed along ``direction``."""
+        assert self.direction is not None
+        self.calls += 1
+        if self.trial is not None:
+            self._learn_of_trial(rise)
+            return
+        along, bent = self.direction / self.scale, self._allowed(change) / self.scale
+        self._take_in(along, bent, 0.0)
+        if self.images is not None:
+            for image, product in zip(self.images(along), self.images(bent), strict=True):
+                self._take_in(image, product, NEW)
+        self._judge()
 
-    def _anywhere(self) -> np.ndarray:
-        """Return rows (R, 3) at random."""
-        return self.random.normal(size=self.shape)
+    def _judge(self) -> None:
+        """Find the lowest modes of what is known, and where to look next."""
+        small = self.known @ self.bent.T
+        small = 0.5 * (small + small.T)
+        values, vectors = eigh(small, self.known @ self.known.T)
+        modes = (vectors.T @ self.known).reshape(-1, *self.shape)
+        self.curvature, self.mode, self.direction = float(values[0]), modes[0], None
+        if self.curvature < self.check.saddle and self.calls < 2 * self.check.calls:
+            # A mixture of all modes along which the energy falls, so that no escape ends on a lesser saddle,
+            # from a random direction, which does not depend on how degenerate modes are told apart.
+            down = modes[values < self.check.saddle]
+            mixed = np.tensordot(np.tensordot(down, self.random.normal(size=self.shape), 2), down, 1)
+            mixed = TRIAL * self.check.push * mixed / longest(mixed)
+            # Less of a slope is noise, and would make the sign a matter of rounding.
+            self.trial, self.rises = -mixed if (mixed * self.g).sum() > SLOPE * longest(mixed) else mixed, []
+            self.direction = self.trial
+        elif self.calls < self.check.calls:
+            self.residual = (vectors[:, 0] @ self.bent).reshape(self.shape) - self.curvature * self.mode
+            self._go_on(small)
+
+    def _learn_of_trial(self, rise: float) -> None:
+        """Take in by how much the energy has risen on one side, or on both sides, of a seeming saddle."""
+        assert self.trial is not None
+        self.rises.append(rise)
+        slope, self.direction = float((self.trial * self.g).sum()), None
+        if len(self.rises) == 1:
+            if rise < 1.5 * slope:
+                self.push = self.trial / TRIAL
+            else:
+                self.direction = -self.trial
+            return
+        along = self.trial.ravel()
+        square = float(along @ along)
+        curvature = sum(self.rises) / square
+        if curvature < 0:
+            self.push = (self.trial if self.rises[0] < self.rises[1] else -self.trial) / TRIAL
+            return
+        # The products that said otherwise are mended by what makes them agree with the energies.
+        products = self.known @ along
+        was = self._curvature_along(along)
+        self.bent = self.bent + (curvature - was) / square * np.outer(products, along)
+        self.trial = None
+        self._judge()
+
+    def _curvature_along(self, v: np.ndarray) -> float:
+        """Return the curvature along ``v`` (3R,), within the space that is known."""
+        shares = self.stiff @ v
+        return float(shares @ (self.bent @ v) / (v @ v))
+
+    def _go_on(self, small: np.ndarray) -> None:
+        """Look along the lowest mode beyond what is known, unless its curvature is positive."""
+        # What the Hessian makes of the known directions, beyond them, in a basis that is orthonormal too.
+        solved = np.array([self._solved(rows) for rows in self.bent])
+        beyond = solved - small @ self.known
+        gram = beyond @ np.array([self._apply(rows) for rows in beyond]).T
+        sizes, turned = np.linalg.eigh(0.5 * (gram + gram.T))
+        some = sizes > 1e-10 * max(sizes.max(), 1e-300)
+        sizes, turned = np.sqrt(sizes[some]), turned[:, some]
+        corner = self.check.assumed * np.abs(np.linalg.eigvalsh(small)).mean() * np.eye(len(sizes))
+        whole = np.block([[small, turned * sizes], [(turned * sizes).T, corner]])
+        values, vectors = np.linalg.eigh(whole)
+        outside = vectors[len(small) :, 0]
+        if values[0] <= 0 and np.linalg.norm(outside) > 1e-6:
+            self.direction = self._look((outside / sizes) @ turned.T @ beyond)
+        elif np.linalg.norm(self.residual) > self.check.accuracy:
+            self.direction = self._look(self.metric.solve(self.residual))
+
+    def _look(self, rows: np.ndarray) -> np.ndarray | None:
+        """Return the displacement along the part of ``rows`` that is not known, if there is any."""
+        part, share = self._new(self._allowed(rows).ravel())
+        if not share > 1e-5:
+            return None
+        ahead = part.reshape(self.shape)
+        self.scale = self.check.reach / longest(ahead)
+        return np.asarray(self.scale * ahead)
+
+    def _take_in(self, along: np.ndarray, bent: np.ndarray, least: float) -> None:
+        """Know the product ``bent`` of the Hessian with ``along``, if more than ``least`` of that is new."""
+        v = along.ravel()
+        part, share = self._new(v)
+        if not share > least:
+            return
+        size = math.sqrt(float(part @ self._apply(part)))
+        inside = self.stiff @ (v - part)
+        self.bent = np.vstack([self.bent, (bent.ravel() - inside @ self.bent) / size])
+        self.known = np.vstack([self.known, part / size])
+        self.stiff = np.vstack([self.stiff, self._apply(part / size)])
+
+    def _new(self, v: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the part of ``v`` (3R,) that is not known, and its length over that of ``v``."""
+        part = v
+        for _ in range(2):
+            part = part - (self.stiff @ part) @ self.known
+        before, after = (float(rows @ self._apply(rows)) for rows in (v, part))
+        return part, math.sqrt(max(after, 0.0) / before) if before > 0 else 0.0
+
+    def _apply(self, rows: np.ndarray) -> np.ndarray:
+        return self._allowed(self.metric.apply(rows.reshape(self.shape))).ravel()
+
+    def _solved(self, rows: np.ndarray) -> np.ndarray:
+        return self._allowed(self.metric.solve(rows.reshape(self.shape))).ravel()
 
     def _allowed(self, rows: np.ndarray) -> np.ndarray:
         """Return the part of rows (R, 3) that may move and is no rigid motion."""
-        rows = self.free(rows).ravel()
-        return np.reshape(rows - self.still.T @ (self.still @ rows), self.shape)
-
-    def _next(self, rows: np.ndarray) -> np.ndarray | None:
-        """Return the displacement along the part of ``rows`` (R, 3) that is new, if there is any."""
-        v = self._allowed(rows).ravel()
-        before = np.linalg.norm(v)
-        for _ in range(2):
-            for u in self.looked:
-                v = v - (u @ v) * u
-        norm = float(np.linalg.norm(v))
-        if not norm > 1e-6 * before:
-            return None
-        self.looked.append(v / norm)
-        ahead = self.looked[-1].reshape(self.shape)
-        self.scale = self.check.reach / float(np.sqrt((ahead * ahead).sum(axis=1).max()))
-        return self.scale * ahead
-
-    def learn(self, change: np.ndarray) -> None:
-        """Take in by how much the gradient (R, 3), eV/A, has changed along ``direction``."""
-        self.calls += 1
-        self.bent.append(self._allowed(change).ravel() / self.scale)
-        v, av = np.array(self.looked), np.array(self.bent)
-        small = v @ av.T
-        values, vectors = np.linalg.eigh(0.5 * (small + small.T))
-        self.curvature, y = float(values[0]), vectors[:, 0]
-        mode = y @ v
-        self.mode = mode.reshape(self.shape)
-        residual = y @ av - self.curvature * mode
-        known = self.curvature > 0 and np.linalg.norm(residual) < self.check.sure
-        if self.saddle or self.calls >= self.check.calls or (known and not self.again):
-            self.direction = None
-        elif known:
-            # A soft mode may be hidden from the space of directions that were looked along.
-            self.again -= 1
-            self.direction = self._next(self.metric.solve(self._allowed(self._anywhere())))
-        else:
-            self.direction = self._next(self.metric.solve(residual.reshape(self.shape)))
+        flat = self.free(rows.reshape(self.shape)).ravel()
+        return np.reshape(flat - self.still.T @ (self.still @ flat), self.shape)
 
 
-def rigid(positions: np.ndarray, rows: int, turns: bool) -> np.ndarray:
-    """Return orthonormal rows (K, R, 3) of the motions of a structure as a whole.
-
-    Parameters
-    ----------
-    positions
-        (N, 3) in A.
-    rows
-        R: those of atoms, and of a strain if there are more, in which turning is the part without symmetry.
-    turns
-        Whether turning the atoms is no change either, as of a molecule.
-    """
-    n = len(positions)
-    turned = np.cross(np.eye(3)[:, None], np.eye(3))
-    motions = np.zeros((9, rows, 3))
-    motions[np.arange(3), :n, np.arange(3)] = 1.0
-    if turns:
-        motions[3:6, :n] = (positions - positions.mean(axis=0)) @ turned
-    motions[6:, n:] = turned[:, : rows - n]
-    flat = motions.reshape(len(motions), -1)
-    _, sizes, right = np.linalg.svd(flat, full_matrices=False)
-    return np.asarray(right[: len(sizes)][sizes > 1e-8 * sizes.max()]).reshape(-1, rows, 3)
-
-
-def parse_minimum_check(check: str | MinimumCheck | None, escape: bool) -> MinimumCheck | None:
-    """Return how minima are checked, from ``check=`` and ``escape=``; None where they are not.
-
-    Raises
-    ------
-    ValueError
-        ``check`` is another word, or ``escape`` is given without it.
-    """
-    if check is None and escape:
-        raise ValueError("escape=True needs a check that finds saddles; give check='minimum'")
-    if check is None or isinstance(check, MinimumCheck):
-        return check
-    if check not in LEVELS:
-        raise ValueError(f"check = {check!r} is not allowed; give 'minimum', 'tight', a MinimumCheck or None")
-    return LEVELS[check]()
-
-
-LEVELS: dict[str, Callable[[], MinimumCheck]] = {"minimum": MinimumCheck, "tight": MinimumCheck.tight}
-"""The checks that have a name."""
-
-
-def tightened(criteria: Criteria, check: MinimumCheck | None) -> Criteria:
-    """Return the criteria with the longest force at which ``check`` looks."""
-    return criteria if check is None else replace(criteria, fmax=min(criteria.fmax, check.fmax))
-
-
-def frequency(curvature: float, mode: np.ndarray | None, masses: np.ndarray) -> float:
-    """Return the frequency (THz) of a vibration along a mode, negative where the energy falls along it.
-
-    That is sqrt(k / m) / 2 pi with the mean mass m of the moving atoms, each weighted by the square of its
-    displacement.  NaN where it is not known, and where the mode is mostly a strain.
-
-    Parameters
-    ----------
-    curvature, mode
-        Curvature, eV/A^2, and direction (R, 3) of length one, atoms first.
-    masses
-        Masses of the N atoms, amu.
-    """
-    if mode is None or not math.isfinite(curvature):
-        return math.nan
-    shares = (mode[: len(masses)] ** 2).sum(axis=1)
-    if not shares.sum() > 0.5:
-        return math.nan
-    mass = float(shares @ masses / shares.sum())
-    return math.copysign(math.sqrt(abs(curvature) / mass) * THZ / (2 * math.pi), curvature)
+def longest(rows: np.ndarray) -> float:
+    """Return the length of the longest row of ``rows`` (R, 3)."""
+    return float(np.sqrt((rows * rows).sum(axis=1).max()))
