@@ -62,6 +62,10 @@ class SymmetricImages:
         tensors = np.einsum("kac,kbd->kabcd", turns, turns).reshape(-1, 9, 9)
         kept = np.abs(turns @ np.swapaxes(turns, 1, 2) - np.eye(3)).max(axis=(1, 2)) < ROUND
         kept &= np.abs(tensors @ free - free @ tensors).max(axis=(1, 2)) < ROUND
+        # In an order of their own: that of spglib depends on rounding.
+        kept = np.flatnonzero(kept)
+        numbers = np.hstack([group.rotations[kept].reshape(len(kept), 9), group.images[kept]])
+        kept = kept[np.lexsort(numbers.T)]
         return cls(turns[kept], group.images[kept])
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:

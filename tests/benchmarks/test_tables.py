@@ -28,7 +28,7 @@ def row(name: str, calls: list[int], energy: list[float | None], status: str = "
         "optimizer": name, "rattle": 0.0, "calls": calls, "energy": energy,
         "status": [words.get(letter, "converged") for letter in (status or "." * n)],
         "smax": [0.1 * (i + 1) for i in range(n)],
-        "spacegroup": [[221, 221]] * n, "operations": [[48, 48]] * n,
+        "spacegroup": [[221, 221]] * n, "operations": [[48, 48]] * n, "lowest": [None] * n,
         "seconds_calculator": [0.5] * n, "seconds_outside": [0.25] * n, "reasons": {},
         "parameters": "", "versions": {},
     }  # fmt: skip
@@ -65,6 +65,15 @@ def test_a_table_worked_out_by_hand():
         "matbench_mae": pytest.approx(7000 / 3, abs=1e-3),
     }
     assert found["ase:BFGS"]["reference"]["errors_above_1"] == 3
+
+
+def test_saddles_are_counted_by_gradients_and_by_energies():
+    checked = row("core", [1] * 4, [0.0] * 4, "...f")
+    checked["lowest"] = [[0.3, 0.3], [-0.2, 0.1], [-0.06, -0.051], None]
+    plain = row("ase:FIRE", [1] * 4, [0.0] * 4)
+    found = {r["optimizer"]: r["saddles"] for r in summary([checked, plain], 10)}
+    # A run that failed counts, too: nobody knows where it ended.
+    assert found == {"core": [3, 2], "ase:FIRE": None}
 
 
 def test_symmetry_is_kept_lost_or_gained():

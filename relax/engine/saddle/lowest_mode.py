@@ -42,6 +42,9 @@ Images = Callable[[np.ndarray], np.ndarray]
 NEW = 0.3
 """Least part of an image that is not yet known.  Smaller parts are mostly noise of the gradients."""
 
+EQUAL = 0.01
+"""Difference of modes that count as equal, over the stiffness beyond what is known."""
+
 TRIAL = 0.25
 """Part of a push over which the energy must fall."""
 
@@ -188,12 +191,15 @@ class Probe:
         sizes, turned = np.linalg.eigh(0.5 * (gram + gram.T))
         some = sizes > 1e-10 * max(sizes.max(), 1e-300)
         sizes, turned = np.sqrt(sizes[some]), turned[:, some]
-        corner = self.check.assumed * np.abs(np.linalg.eigvalsh(small)).mean() * np.eye(len(sizes))
-        whole = np.block([[small, turned * sizes], [(turned * sizes).T, corner]])
+        soft = self.check.assumed * np.abs(np.linalg.eigvalsh(small)).mean()
+        whole = np.block([[small, turned * sizes], [(turned * sizes).T, soft * np.eye(len(sizes))]])
         values, vectors = np.linalg.eigh(whole)
-        outside = vectors[len(small) :, 0]
+        # Of modes that symmetry makes equal, a random mixture, which does not depend on rounding.
+        rows = np.vstack([self.known, (turned / sizes).T @ beyond])
+        equal = vectors[:, values < values[0] + soft * EQUAL]
+        outside = (equal @ (equal.T @ (rows @ self.random.normal(size=rows.shape[1]))))[len(small) :]
         if values[0] <= 0 and np.linalg.norm(outside) > 1e-6:
-            self.direction = self._look((outside / sizes) @ turned.T @ beyond)
+            self.direction = self._look(outside @ rows[len(small) :])
         elif np.linalg.norm(self.residual) > self.check.accuracy:
             self.direction = self._look(self.metric.solve(self.residual))
 
