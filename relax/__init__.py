@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relax.core.errors import RelaxationStopped
     from relax.core.result import Result
     from relax.engine.api import relax_many
-    from relax.engine.saddle.minimum_check import MinimumCheck
+    from relax.engine.minima.minimum_check import MinimumCheck
     from relax.geometry.cell import CellFreedom
     from relax.optimizers.api import relax
     from relax.optimizers.base import RuleOptimizer
@@ -72,7 +72,7 @@ __getattr__ = lazy_names(
     dict.fromkeys(__all__, "relax.optimizers")
     | {
         "CellFreedom": "relax.geometry.cell",
-        "MinimumCheck": "relax.engine.saddle.minimum_check",
+        "MinimumCheck": "relax.engine.minima.minimum_check",
         "PairStiffness": "relax.preconditioner.pair_stiffness",
         "RelaxationStopped": "relax.core.errors",
         "Result": "relax.core.result",

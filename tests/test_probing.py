@@ -26,7 +26,7 @@ from test_batch import (
 from toys import CountedEMT
 
 from relax.engine.api import relax_many
-from relax.engine.saddle.minimum_check import MinimumCheck
+from relax.engine.minima.minimum_check import MinimumCheck
 
 CHECK = MinimumCheck(saddle=-0.02)
 

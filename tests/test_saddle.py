@@ -13,10 +13,10 @@ from ase.filters import FrechetCellFilter
 from ase.vibrations import Vibrations
 from toys import CountedEMT, Toy
 
+from relax.engine.minima.lowest_mode import TRIAL, Probe
+from relax.engine.minima.minimum_check import MinimumCheck
+from relax.engine.minima.motions import frequency, rigid
 from relax.engine.projection import projected
-from relax.engine.saddle.lowest_mode import TRIAL, Probe
-from relax.engine.saddle.minimum_check import MinimumCheck
-from relax.engine.saddle.motions import frequency, rigid
 from relax.geometry.cell import CellFreedom
 from relax.optimizers.named import FIRERelax, InternalLBFGSRelax, LBFGSRelax, PairLBFGSRelax
 from relax.preconditioner.base import Identity

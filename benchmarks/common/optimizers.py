@@ -34,6 +34,7 @@ from benchmarks.common.optimizer_names import (
     resolved,
     split_names,
 )
+from benchmarks.common.several_draws import SeveralDraws
 from relax import CellFreedom, RuleOptimizer
 from relax.core.parameters import parameters
 from relax.core.rule import Rule
@@ -80,7 +81,7 @@ def rule_named(name: str) -> Rule:
     return for_atoms(RULES[name]())
 
 
-def make_optimizer(name: str, atoms: Atoms, system: System) -> Optimizer | peers.Peer:
+def make_optimizer(name: str, atoms: Atoms, system: System) -> Optimizer | peers.Peer | SeveralDraws:
     """Return the optimizer of ``atoms``, with their cell if ``system`` is ``CRYSTALS``."""
     name, cell = resolved(name), system is System.CRYSTALS
     if not is_foreign(name):
@@ -94,11 +95,13 @@ def make_optimizer(name: str, atoms: Atoms, system: System) -> Optimizer | peers
     return made
 
 
-def make_ours(name: str, atoms: Atoms, cell: bool) -> RuleOptimizer:
+def make_ours(name: str, atoms: Atoms, cell: bool) -> RuleOptimizer | SeveralDraws:
     """Return an optimizer of relax, with the settings in its name."""
     named, settings = read_settings(name)
     if cell:
-        return named(atoms, logfile=None, cell=True, **settings)
+        settings["cell"] = True
+    if "draws" in settings:
+        return SeveralDraws(atoms, name.partition(":")[0], **settings)
     return named(atoms, logfile=None, **settings)
 
 
@@ -145,11 +148,12 @@ def settings_text(name: str, system: System) -> str:
     if system is System.CLUSTERS:
         return repr(rule_named(name))
     named, settings = read_settings(name)
+    kept = {k: v for k, v in settings.items() if k != "draws"}
     others = [f"{k}={v!r}" for k, v in settings.items() if k not in parameters(named.rule_class)]
     if system is not System.CRYSTALS:
-        made = make_ours(name, Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]), cell=False)
+        made = named(Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]), logfile=None, **kept)
         return ", ".join([described(made.rule), *others])
-    made = make_ours(name, Atoms("Cu", cell=[4, 4, 4], pbc=True), cell=True)
+    made = named(Atoms("Cu", cell=[4, 4, 4], pbc=True), logfile=None, cell=True, **kept)
     freedom = CellFreedom(max_strain=innermost(made.rule).max_strain)
     checks = [repr(made.check)] if made.check else []
     return ", ".join([described(made.rule), repr(freedom), *checks, *others])

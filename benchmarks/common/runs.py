@@ -23,9 +23,9 @@ from typing import Any, Self, TypeVar
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
-from ase.optimize.optimize import Optimizer
 
 from benchmarks.common.call_counter import CallCounter, CapReached, Stop, StopReached, silenced
+from benchmarks.common.several_draws import SeveralDraws
 from relax import RelaxationStopped, RuleOptimizer
 
 OVERLAP = 0.4
@@ -121,7 +121,7 @@ class RunEnd:
 
 
 def relax_counted(
-    make: Callable[[Atoms], Optimizer],
+    make: Callable[[Atoms], Any],
     start: Atoms,
     calculator: Any,
     fmax: float,
@@ -151,7 +151,7 @@ def relax_counted(
             optimizer = make(atoms)
             # A step back to the last geometry costs no force call, so that steps need a limit as well.
             optimizer.run(fmax=fmax, steps=cap)
-            if isinstance(optimizer, RuleOptimizer):
+            if isinstance(optimizer, RuleOptimizer | SeveralDraws):
                 reported = optimizer.result.status, optimizer.result.reason
         except Exception as raised:
             fault = raised

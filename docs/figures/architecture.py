@@ -72,7 +72,7 @@ def draw() -> plt.Figure:
         ("1 coordinates", ("where to evaluate", "coordinates.py")),
         ("2 evaluate", ("one force call,", "counted and timed", "evaluation.py")),
         ("3 observe()", ("numbers, sanity, uphill", "last good structure", "history.py")),
-        ("4 finish()", ("stop criteria", "minimum check, escape", "termination.py, saddle/")),
+        ("4 finish()", ("stop criteria", "minimum check, escape", "termination.py, minima/")),
         ("5 advance()", ("one rule step,", "limited and projected", "coordinates.py")),
     )
     width, gap, left = 2.28, 0.4, 0.5

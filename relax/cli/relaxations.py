@@ -47,7 +47,7 @@ def relax_together(
     for relaxed in relax_many(
         (record.atoms for record in records), potential, options.rule,
         fmax=options.fmax, steps=options.steps, smax=options.smax,
-        timeout=options.timeout, budget=options.budget,
+        timeout=options.timeout, budget=options.budget, draws=options.draws,
         cell=lambda atoms: freedom if atoms.pbc.any() else False,
         **keywords,
     ):  # fmt: skip
@@ -102,35 +102,24 @@ def relax_one_by_one(
             interruption: BaseException | None = None
             with trajectory_file(path) as part:
                 try:
-                    optimizer = _optimizer(options, record, calculator, log, part)
+                    _check_calculator(calculator, record)
+                    if options.draws > 1:
+                        bar.status(record.formula)
+                        result = _relax_draws(options, record)
+                    else:
+                        optimizer = _optimizer(options, record, log, part)
+                        _show_steps(optimizer, record, bar)
+                        result, interruption = _run(options, optimizer)
                 except InvalidStructure as error:
                     result = error
-                else:
-                    _show_steps(optimizer, record, bar)
-                    try:
-                        optimizer.run(options.fmax, options.steps, smax=options.smax, timeout=options.timeout)
-                    except BaseException as error:
-                        interruption = error
-                    result = optimizer.result
-                    optimizer.close()
             yield record, result
             if interruption:
                 raise interruption
 
 
-def _optimizer(
-    options: RunOptions, record: Record, calculator: Any, log: IO[str] | None, trajectory: Path | None
-) -> Any:
-    """Return the optimizer of a structure.
-
-    Raises
-    ------
-    InvalidStructure
-        The calculator does not support the structure, or it lacks the cell or the symmetry that the options
-        need.
-    """
+def _check_calculator(calculator: Any, record: Record) -> None:
+    """Give a structure the calculator; raise InvalidStructure if that does not support it."""
     from relax.calculators.registry import unsupported
-    from relax.optimizers import OPTIMIZERS
 
     if reason := unsupported(calculator, record.atoms):
         raise InvalidStructure(reason)
@@ -138,6 +127,49 @@ def _optimizer(
     if hasattr(calculator, "reset"):
         calculator.reset()
     record.atoms.calc = calculator
+
+
+def _relax_draws(options: RunOptions, record: Record) -> Result:
+    """Relax several draws of a structure, and return how the lowest ended.
+
+    Raises
+    ------
+    InvalidStructure
+        It lacks the cell that the options need, or a batch does not support it.
+    """
+    from relax.optimizers.api import relax
+
+    try:
+        return relax(
+            record.atoms, None, options.rule, draws=options.draws, fmax=options.fmax, steps=options.steps,
+            smax=options.smax, timeout=options.timeout, **options.optimizer_kwargs(record.with_cell),
+        )  # fmt: skip
+    except ValueError as error:
+        raise InvalidStructure(" ".join(str(error).split())) from error
+
+
+def _run(options: RunOptions, optimizer: Any) -> tuple[Result, BaseException | None]:
+    """Run an optimizer; return how that ended, and what interrupted it, if anything did."""
+    interruption: BaseException | None = None
+    try:
+        optimizer.run(options.fmax, options.steps, smax=options.smax, timeout=options.timeout)
+    except BaseException as error:
+        interruption = error
+    result: Result = optimizer.result
+    optimizer.close()
+    return result, interruption
+
+
+def _optimizer(options: RunOptions, record: Record, log: IO[str] | None, trajectory: Path | None) -> Any:
+    """Return the optimizer of a structure.
+
+    Raises
+    ------
+    InvalidStructure
+        It lacks the cell or the symmetry that the options need.
+    """
+    from relax.optimizers import OPTIMIZERS
+
     if log:
         log.write(f"# {record.source}\n")
     try:

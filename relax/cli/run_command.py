@@ -81,6 +81,8 @@ def _fields(options: RunOptions, record: Record) -> dict[str, Any]:
 
     result = dataclasses.asdict(record.result)
     del result["mode"]
+    for draw in result["draws"]:
+        del draw["atoms"]
     return {
         "file": record.file, "frame": record.frame, "formula": record.formula, "atoms": len(record.atoms),
         "cell": record.with_cell, **result,

@@ -44,7 +44,7 @@ def run_table(summary: RunSummary, output: str | None, width: int, energy: str =
     more = summary.finished - summary.statuses["converged"] - len(summary.unconverged)
     if more:
         parts.append(Text(f"and {more} more that did not converge"))
-    parts += _escapes(records) + _space_groups(records)
+    parts += _escapes(records) + _draws(records) + _space_groups(records)
     parts += [Text(line, "bold") for line in summary.lines(output)]
     return Group(*parts)
 
@@ -80,6 +80,23 @@ def _escapes(records: Sequence[Record]) -> list[Text]:
     """Return how many saddle points structures moved away from."""
     escapes = [(record.source, record.result.escapes) for record in records if record.result.escapes]
     return [Text(f"{source}: left {n} saddle point{'s' if n > 1 else ''}") for source, n in escapes]
+
+
+def _draws(records: Sequence[Record]) -> list[Text]:
+    """Return how many minima the draws of structures have found, and how far the others are above."""
+    lines = []
+    for record in records:
+        draws, lowest = record.result.draws, record.result.energy_last
+        above = sorted(
+            ((draw.energy - lowest) / len(record.atoms), draw.spacegroup)
+            for draw in draws
+            if draw.status == "converged"
+        )[1:]
+        if draws:
+            others = ", ".join(f"{1e3 * rise:.1f} meV/atom above {group}".rstrip() for rise, group in above)
+            more = f"; other minima: {others}" if above else ""
+            lines.append(Text(f"{record.source}: {len(draws)} draws{more}"))
+    return lines
 
 
 def _space_groups(records: Sequence[Record]) -> list[Text]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-__all__ = ["LARGEST", "STATUSES", "Result", "Status", "Stop"]
+__all__ = ["LARGEST", "STATUSES", "Draw", "Result", "Status", "Stop"]
 
 LARGEST = 1e50
 """Limit of energies (eV), forces (eV/A) and stresses (eV/A^3).  Larger ones count as infinite, since their
@@ -19,6 +19,7 @@ Status = Literal[
     "refused",
     "converged",
     "saddle",
+    "duplicate",
     "max_steps",
     "nonfinite",
     "exploded",
@@ -36,6 +37,34 @@ Stop = tuple[Status, str]
 
 
 @dataclass(frozen=True)
+class Draw:
+    """How one of several starts of the same structure ended.
+
+    Parameters
+    ----------
+    seed
+        Of the rattle of the start; None for the structure as it was given.
+    status, reason, force_calls, fmax, spacegroup, curvature, escapes
+        As in :class:`Result`; ``spacegroup`` is that of the end.
+    energy
+        Energy (enthalpy under pressure) of the end, eV.
+    atoms
+        An ``ase.Atoms``: where it ended, with energy, forces and stress if there are any.
+    """
+
+    seed: int | None
+    status: Status
+    reason: str
+    force_calls: int
+    fmax: float
+    energy: float
+    spacegroup: str
+    curvature: float
+    escapes: int
+    atoms: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
 class Result:
     """How one relaxation ended.
 
@@ -46,6 +75,7 @@ class Result:
 
         - ``converged``: every stop criterion is met;
         - ``saddle``: converged, but the minimum check found a mode along which the energy falls;
+        - ``duplicate``: of one of several draws, close to a minimum that another one has found;
         - ``max_steps``: the number of steps is used up;
         - ``nonfinite``: an energy, force or stress is NaN or infinite;
         - ``exploded``: an atom lost all its neighbours, or the volume grew too much;
@@ -93,6 +123,9 @@ class Result:
     conservative
         Whether the forces agreed with the energies.  False where they did not, several times beyond the
         noise, and where the run was told not to use energies.
+    draws
+        How each start ended, if there were several (``draws=``); all of ``force_calls``, ``steps`` and
+        ``wall_time`` then are sums over them, and the rest is of the lowest.
     """
 
     status: Status
@@ -113,6 +146,7 @@ class Result:
     mode: np.ndarray | None = field(default=None, repr=False, compare=False)
     escapes: int = 0
     conservative: bool = True
+    draws: tuple[Draw, ...] = ()
 
     @property
     def converged(self) -> bool:

@@ -19,8 +19,9 @@ from relax.engine.coordinates import BatchCoordinates
 from relax.engine.entries import Cell, Entry, Intake, Relaxed
 from relax.engine.evaluation import BatchCalls
 from relax.engine.history import BatchSanity
+from relax.engine.minima.draws import Draws
+from relax.engine.minima.minimum_check import MinimumCheck, parse_minimum_check
 from relax.engine.relaxation import Policy, Relaxation
-from relax.engine.saddle.minimum_check import MinimumCheck, parse_minimum_check
 from relax.geometry.symmetry import SYMPREC
 from relax.rules import DEFAULT_RULE, build_rule
 from relax.rules.wrappers import innermost
@@ -47,6 +48,7 @@ def relax_many(
     symprec: float = SYMPREC,
     rattle: float = 0.0,
     seed: int = 0,
+    draws: int = 1,
     on_bad: str = "stop",
     check: str | MinimumCheck | None = None,
     escape: bool = False,
@@ -54,9 +56,8 @@ def relax_many(
 ) -> Iterator[Relaxed]:
     """Relax many structures at once, and yield each as it ends.
 
-    Structures are taken from the iterable when there is room, so that it may be of any length.  The
-    structures given are not changed.  A structure that cannot be relaxed, or goes wrong, is yielded with its
-    status and harms no other.
+    They are taken from the iterable when there is room, so that it may be of any length, and not changed.  A
+    structure that cannot be relaxed, or goes wrong, is yielded with its status and harms no other.
 
     Parameters
     ----------
@@ -81,6 +82,9 @@ def relax_many(
     cell, pressure, symmetry, symprec, rattle, seed, on_bad, check, escape
         As in :class:`~relax.optimizers.base.RuleOptimizer`; ``cell`` may also be a function of the structure.
         ``on_bad`` is ``"stop"`` or ``"backtrack"``.
+    draws
+        Starts of each structure, see :class:`~relax.engine.minima.draws.Draws`.  One that comes close to a
+        minimum that another has found is stopped.  The lowest end is yielded, with all in its result.
     **settings
         Parameters of the rule and of :func:`relax.rules.wrappers.for_atoms`.
 
@@ -97,16 +101,17 @@ def relax_many(
         The rule is unknown, or a parameter is out of its bounds.
     """
     followed = build_rule(rule, settings)
+    several = Draws(draws, rattle, seed)
     check_on_bad(on_bad, ("stop", "backtrack"))
     run = BatchRun(
         as_potential(potential),
         followed,
         Criteria(fmax, steps, smax, energy_change, displacement, timeout),
         Policy(on_bad == "backtrack", parse_minimum_check(check, escape), escape),
-        Intake(innermost(followed), cell, pressure, symmetry, symprec, rattle, seed),
+        Intake(innermost(followed), cell, pressure, symmetry, symprec, several),
         budget,
     )
-    results = run.run(structures)
+    results = several.lowest(run.run(several.starts(structures)))
     if not progress:
         return results
     from relax.io.progress import tracked
@@ -221,8 +226,7 @@ class BatchRun:
         relaxation.finish()
         stops = relaxation.advance()
         record.wall += shares * (time.perf_counter() - began)
-        leaving = self._leave() if stops else []
-        yield from leaving
+        yield from self._leave() if stops else []
 
     def _leave(self) -> list[Relaxed]:
         """Take the structures that have ended out of the batch, and return them."""

@@ -13,13 +13,13 @@ from relax.calculators.base import Evaluation
 from relax.core.errors import UnsupportedStructure
 from relax.core.ragged import RaggedArrays
 from relax.core.segments import Segments
-from relax.geometry.cell import GPA, CellFreedom, logarithm
+from relax.geometry.cell import GPA, CellFreedom, StepScale, logarithm
 from relax.geometry.symmetric_images import SymmetricImages
 from relax.geometry.symmetry import SpaceGroup
 from relax.preconditioner.base import Metric
 from relax.preconditioner.pair_stiffness import PairStiffness
 
-__all__ = ["Constants", "Coordinates", "Gradients", "Place", "Start"]
+__all__ = ["Constants", "Coordinates", "Gradients", "Place", "Start", "prepare"]
 
 
 @dataclass
@@ -69,6 +69,34 @@ class Start:
         if self.reference is None:
             return np.zeros((3, 3))
         return logarithm(np.linalg.solve(self.reference, self.atoms.cell.array).T)
+
+
+def prepare(
+    key: int, atoms: Atoms, freedom: CellFreedom | None, scale: StepScale, keep_symmetry: bool, symprec: float
+) -> Start:
+    """Return ``atoms`` as they enter; where their symmetry is kept, they are snapped to it in place.
+
+    Parameters
+    ----------
+    key, atoms, freedom
+        As in :class:`Start`.
+    scale
+        The rule, which says how long steps of the cell are where ``freedom`` does not.
+    keep_symmetry, symprec
+        Whether the space group is kept, and the tolerance (A) by which it is found.
+
+    Raises
+    ------
+    UnsupportedStructure
+        The cell that is to relax is no cell.
+    ValueError
+        There is no symmetry to keep.
+    """
+    start = Start(key, atoms, freedom and freedom.with_defaults(scale, len(atoms)))
+    if keep_symmetry:
+        start.group = SpaceGroup.of(atoms, symprec)
+        start.group.snap(atoms)
+    return start
 
 
 @dataclass
@@ -157,6 +185,7 @@ class Coordinates(Protocol):
     @property
     def far(self) -> np.ndarray: ...  # (S,) whose strain calls for a new reference cell
     def slice(self, s: int) -> slice: ...  # rows of the forces of structure s
+    def atoms(self, s: int) -> Atoms: ...  # a copy of structure s as it is
     def values(self, evaluation: Evaluation) -> np.ndarray: ...
     def gradients(self, forces: np.ndarray, stresses: np.ndarray) -> Gradients: ...
     def limit(self, step: np.ndarray) -> np.ndarray: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,19 @@ from relax.calculators.base import KEYS, Potential
 from relax.core.errors import UnsupportedStructure, one_line
 from relax.core.result import Result, Stop
 from relax.core.settings import check_start
-from relax.engine.arrays import Start
+from relax.engine.arrays import Start, prepare
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.history import History
-from relax.engine.saddle.check import MinimumSearch
-from relax.engine.saddle.motions import frequency
+from relax.engine.minima.check import MinimumSearch
+from relax.engine.minima.draws import Draws
+from relax.engine.minima.duplicates import KnownMinima
+from relax.engine.minima.motions import frequency
 from relax.geometry.cell import CellFreedom, StepScale, cell_freedom
 from relax.geometry.perturb import rattle
 from relax.geometry.sanity import Integrity, Shape, change
-from relax.geometry.symmetry import SYMPREC, SpaceGroup, space_group
+from relax.geometry.symmetry import SYMPREC, space_group
 
-__all__ = ["Cell", "Entry", "Intake", "Relaxed", "build_result", "prepare"]
+__all__ = ["Cell", "Entry", "Intake", "Relaxed", "build_result"]
 
 Cell = bool | CellFreedom
 """What may be asked of a cell."""
@@ -70,6 +72,8 @@ class Entry:
         What is known of the curvature where it is now.
     escapes
         Times that it left a saddle point.
+    draw, minima
+        Its number among the draws of the same structure, and the minima that they have found.
     """
 
     index: int
@@ -80,6 +84,8 @@ class Entry:
     size: float = 1.0
     search: MinimumSearch | None = None
     escapes: int = 0
+    draw: int = 0
+    minima: KnownMinima | None = None
 
     def unknown(self, last: Atoms, stop: Stop) -> Result:
         """Return what there is to say of this structure, now ``last``, before it was evaluated."""
@@ -114,6 +120,8 @@ class Entry:
     def leave(self, coordinates: BatchCoordinates, history: History, s: int, stop: Stop) -> Relaxed:
         """Return what has become of this structure, which is in place ``s`` and ended by ``stop``."""
         at, atoms = history.last(stop[0]), coordinates.atoms(s)
+        if self.minima is not None:
+            self.minima.end(self.draw)
         if np.isfinite(at.value[s]):
             results = {
                 "energy": float(coordinates.energies(at.value)[s]),
@@ -150,34 +158,6 @@ def build_result(
     )
 
 
-def prepare(
-    key: int, atoms: Atoms, freedom: CellFreedom | None, scale: StepScale, keep_symmetry: bool, symprec: float
-) -> Start:
-    """Return ``atoms`` as they enter; where their symmetry is kept, they are snapped to it in place.
-
-    Parameters
-    ----------
-    key, atoms, freedom
-        As in :class:`~relax.engine.arrays.Start`.
-    scale
-        The rule, which says how long steps of the cell are where ``freedom`` does not.
-    keep_symmetry, symprec
-        Whether the space group is kept, and the tolerance (A) by which it is found.
-
-    Raises
-    ------
-    UnsupportedStructure
-        The cell that is to relax is no cell.
-    ValueError
-        There is no symmetry to keep.
-    """
-    start = Start(key, atoms, freedom and freedom.with_defaults(scale, len(atoms)))
-    if keep_symmetry:
-        start.group = SpaceGroup.of(atoms, symprec)
-        start.group.snap(atoms)
-    return start
-
-
 @dataclass
 class Intake:
     """What is done to structures before they enter a batch, and which ones may.
@@ -186,8 +166,10 @@ class Intake:
     ----------
     scale
         The rule that is followed.
-    cell, pressure, symmetry, symprec, rattle, seed
+    cell, pressure, symmetry, symprec
         As in :class:`relax.optimizers.base.RuleOptimizer`; ``cell`` may also be a function of the structure.
+    draws
+        How often each structure enters, one after the other.
 
     Raises
     ------
@@ -200,16 +182,22 @@ class Intake:
     pressure: float = 0.0
     symmetry: str = "free"
     symprec: float = SYMPREC
-    rattle: float = 0.0
-    seed: int = 0
+    draws: Draws = field(default_factory=Draws)
 
     def __post_init__(self) -> None:
-        check_start(self.symmetry, self.rattle)
+        self._minima = KnownMinima()
+        check_start(self.symmetry, self.draws.largest)
         if not callable(self.cell):
             cell_freedom(self.cell, self.pressure)
 
     def accept(self, index: int, given: Atoms, potential: Potential) -> Entry | Relaxed:
-        """Return a structure as it enters the batch, or its result; TypeError for what is none."""
+        """Return a structure as it enters the batch, or its result; TypeError for what is none.
+
+        ``index`` counts every draw.
+        """
+        draw = index % self.draws.count
+        if draw == 0:
+            self._minima = KnownMinima()
         if not isinstance(given, Atoms):
             raise TypeError(f"structure {index} is a {type(given).__name__}, expected ase.Atoms")
         atoms: Atoms = given.copy()
@@ -221,7 +209,7 @@ class Intake:
             return out(("nonfinite", "a position or the cell is not finite"))
         key = next(KEYS)
         try:
-            start, first = self._start(key, atoms)
+            start, first = self._start(key, atoms, draw)
             size = potential.admit(key, atoms)
         except UnsupportedStructure as error:
             return out(("refused", str(error)), given.copy())
@@ -231,9 +219,11 @@ class Intake:
         if fault := sanity.at_start():
             potential.release(key)
             return out(fault)
-        return Entry(index, first, self.symprec, start, sanity, max(float(size), 1.0))
+        entry = Entry(index, first, self.symprec, start, sanity, max(float(size), 1.0), draw=draw)
+        entry.minima = self._minima if self.draws.count > 1 else None
+        return entry
 
-    def _start(self, key: int, atoms: Atoms) -> tuple[Start, Atoms]:
+    def _start(self, key: int, atoms: Atoms, draw: int) -> tuple[Start, Atoms]:
         """Return ``atoms`` as they enter, changed in place, and as they were before the rattle."""
         if len(atoms) == 0:
             raise UnsupportedStructure("there are no atoms to relax")
@@ -243,8 +233,8 @@ class Intake:
         except ValueError as error:
             raise UnsupportedStructure(" ".join(str(error).split())) from error
         first = atoms.copy()
-        if self.rattle:
-            rattle(atoms, self.rattle, self.seed, start.freedom)
+        if amplitude := self.draws.amplitude(draw):
+            rattle(atoms, amplitude, self.draws.seed + draw, start.freedom)
             if start.freedom is not None:
                 start.reference = first.cell.array
         return start, first

@@ -25,15 +25,16 @@ from relax.core.settings import BACKTRACKS, RECOVERABLE, STALL, Criteria
 from relax.core.state import State
 from relax.engine.arrays import Coordinates, Gradients
 from relax.engine.history import History, Sanity
-from relax.engine.saddle.check import MinimumChecks, ProbeSteps, Searched
-from relax.engine.saddle.minimum_check import MinimumCheck, tightened
+from relax.engine.minima.check import MinimumChecks, ProbeSteps
+from relax.engine.minima.duplicates import Drawn, stop_duplicates
+from relax.engine.minima.minimum_check import MinimumCheck, tightened
 from relax.engine.termination import StopChecks, Stops, remove_nonfinite
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.rules.wrappers import innermost, is_ascent
 
 __all__ = ["Policy", "Relaxation"]
 
-E = TypeVar("E", bound=Searched)
+E = TypeVar("E", bound=Drawn)
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,8 @@ class Relaxation(Generic[E]):
         self.history.begin(BACKTRACKS if self.policy.backtrack else 0)
         for entry in self.entries:
             entry.search, entry.escapes = None, 0
+        sanity, patient = self.sanity if self.policy.guard else None, innermost(self.rule).takes_back_steps
         downhill = self.policy.guard and not is_ascent(self.rule)
-        patient = innermost(self.rule).takes_back_steps
-        sanity = self.sanity if self.policy.guard else None
         self.checks = StopChecks(self.coordinates, sanity, self.history, criteria, downhill, patient)
         self.minimum: MinimumChecks | None = None
         if self.policy.check is not None:
@@ -152,6 +152,7 @@ class Relaxation(Generic[E]):
     def finish(self) -> Stops:
         """Return the structures that have ended; what can go on elsewhere, or with shorter steps, does."""
         self.checks.finish(self.stops)
+        stop_duplicates(self.coordinates, self.entries, self.values, self.stops)
         self.steps = ProbeSteps.none(self.coordinates)
         if self.minimum is not None:
             self.steps = self.minimum.settle(
@@ -201,8 +202,7 @@ class Relaxation(Generic[E]):
         """Record a step ``dx`` (R, 3), A, that was not one of the rule for the structures ``beside`` (S,)."""
         c, record = self.coordinates, self.history.record
         size = np.maximum.reduceat(np.abs(dx).max(axis=1), c.seg.starts)
-        way = dx[c.rows[0]]
-        moved = np.sqrt(np.maximum.reduceat((way * way).sum(axis=1), c.firsts))
+        moved = np.maximum.reduceat(np.linalg.norm(dx[c.rows[0]], axis=1), c.firsts)
         ended = np.isin(np.arange(len(c)), list(self.stops))
         record.unmoved = (size == 0) & ~ended
         record.n_small_steps = np.where((size < STALL[0]) & ~beside, record.n_small_steps + 1, 0)
@@ -237,9 +237,9 @@ class Relaxation(Generic[E]):
     def restart_rule(self, which: np.ndarray) -> None:
         """Let the rule forget the structures in the mask ``which`` (S,), but for contradictory energies."""
         if self.state is not None:
-            rows = which[self.coordinates.seg.owner][:, None]
             kept = {name: self.state[name] for name in ("by_forces",) if name in self.state}
-            self.state = states.where(rows, self.rule.init(self.coordinates.x) | kept, self.state)
+            blank = self.rule.init(self.coordinates.x) | kept
+            self.state = states.where(which[self.coordinates.seg.owner][:, None], blank, self.state)
 
     def put_back(self) -> None:
         """Put the structures that have ended to the last place that was good in the sense of their status."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FAR", "complete_cell", "images", "pairs", "shift_codes", "squares", "vectors"]
+__all__ = ["FAR", "complete_cell", "distances", "images", "pairs", "shift_codes", "squares", "vectors"]
 
 FAR = 1e50
 """Limit of coordinates (A).  Larger ones count as infinite, since their squares might overflow."""

@@ -24,6 +24,7 @@ def relax(
     energy_change: float = math.inf,
     displacement: float = math.inf,
     timeout: float | None = None,
+    draws: int = 1,
     logfile: Any = None,
     trajectory: Any = None,
     **options: Any,
@@ -45,8 +46,11 @@ def relax(
         The name of a rule; by default the one that needs the fewest force calls.
     fmax, steps, smax, energy_change, displacement, timeout
         When the relaxation is over, see :class:`~relax.core.settings.Criteria`.
+    draws
+        How many starts are relaxed together, and the lowest end kept, as in
+        :func:`~relax.engine.api.relax_many`, whose options there then are.
     logfile, trajectory
-        As in ASE's optimizers; none, if not given.
+        As in ASE's optimizers; none, if not given.  Not with several draws.
     **options
         ``cell``, ``pressure``, ``symmetry``, ``rattle``, ``check``, ``escape`` and all else that the
         optimizers take, see :class:`~relax.optimizers.base.RuleOptimizer`, and parameters of the rule.
@@ -54,7 +58,8 @@ def relax(
     Raises
     ------
     ValueError
-        An unknown rule, a parameter out of its bounds, or no atoms.
+        An unknown rule, a parameter out of its bounds, no atoms, or several draws of what a batch refuses or
+        of an object that is no ``Atoms``.
     TypeError
         A parameter is unknown.
     RuntimeError
@@ -71,6 +76,10 @@ def relax(
     criteria = {
         "smax": smax, "energy_change": energy_change, "displacement": displacement, "timeout": timeout,
     }  # fmt: skip
+    if draws != 1:
+        if logfile is not None or trajectory is not None:
+            raise ValueError("there is no logfile or trajectory of several draws; give draws=1, or neither")
+        return _lowest(atoms, rule, fmax=fmax, steps=steps, draws=draws, **criteria, **options)
     with (
         batched_calculator(atoms),
         OPTIMIZERS[rule](atoms, logfile=logfile, trajectory=trajectory, **options) as optimizer,
@@ -78,3 +87,19 @@ def relax(
         optimizer.run(fmax, steps, **criteria)
         result: Result = optimizer.result
         return result
+
+
+def _lowest(atoms: Atoms, rule: str, **options: Any) -> Result:
+    """Relax several draws of ``atoms`` together, put them to the lowest end, and return how that ended."""
+    from relax.engine.api import relax_many
+
+    if not isinstance(atoms, Atoms):
+        raise ValueError(f"several draws need Atoms, not a {type(atoms).__name__}; give draws=1")
+    if atoms.calc is None:
+        raise RuntimeError("the atoms have no calculator; give one: relax(atoms, calculator)")
+    (relaxed,) = relax_many([atoms], atoms.calc, rule, **options)
+    if relaxed.result.status == "refused":
+        raise ValueError(relaxed.result.reason)
+    atoms.set_cell(relaxed.atoms.cell)
+    atoms.set_positions(relaxed.atoms.positions, apply_constraint=False)
+    return relaxed.result

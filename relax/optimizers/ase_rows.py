@@ -118,6 +118,10 @@ class AseRows:
     def slice(self, s: int) -> slice:
         return slice(0, self.seg.rows)
 
+    def atoms(self, s: int) -> Atoms:
+        copy: Atoms = self.images[s].copy()
+        return copy
+
     def evaluate(self) -> Evaluation:
         """Return the energy, minus the gradient as the forces (R, 3), and the stress where it is known.
 

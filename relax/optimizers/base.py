@@ -11,8 +11,8 @@ from ase.optimize.optimize import DEFAULT_MAX_STEPS
 from relax.core.errors import RelaxationStopped
 from relax.core.rule import Rule
 from relax.core.settings import Criteria, check_on_bad, check_start
+from relax.engine.minima.minimum_check import MinimumCheck, parse_minimum_check
 from relax.engine.relaxation import Policy
-from relax.engine.saddle.minimum_check import MinimumCheck, parse_minimum_check
 from relax.geometry.cell import CellFreedom, cell_freedom
 from relax.geometry.perturb import rattle as rattled
 from relax.geometry.symmetry import SYMPREC

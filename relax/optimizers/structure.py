@@ -10,9 +10,8 @@ from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedErr
 
 from relax.calculators.base import Evaluation, stress_matrix
 from relax.core.result import Stop
-from relax.engine.arrays import Start
+from relax.engine.arrays import Start, prepare
 from relax.engine.coordinates import BatchCoordinates
-from relax.engine.entries import prepare
 from relax.engine.history import BatchSanity, Sanity, Snapshot
 from relax.geometry.cell import CellFreedom, StepScale
 from relax.geometry.sanity import Integrity
@@ -189,7 +188,7 @@ class AseStructure:
 def in_place(
     atoms: Any, freedom: CellFreedom | None, scale: StepScale, keep_symmetry: bool, symprec: float
 ) -> AtomsStructure | AseStructure:
-    """Return what is relaxed in place; see :func:`~relax.engine.entries.prepare` for the parameters.
+    """Return what is relaxed in place; see :func:`~relax.engine.arrays.prepare` for the parameters.
 
     Raises
     ------

@@ -32,8 +32,9 @@ from benchmarks.common.optimizers import (
     make_optimizer,
     settings_text,
 )
+from benchmarks.common.runs import relax_counted
 from benchmarks.lj38.tables import published
-from relax import CoReRelax
+from relax import CoReRelax, relax
 from relax.rules import DEFAULT_RULE
 
 CLUSTERS, CRYSTALS, POSITIONS, MOLECULES = System
@@ -183,3 +184,15 @@ def test_every_name_takes_a_step(system):
         atoms.calc = EMT()
         with silenced():  # PreconLBFGS warns that its defaults are of no use for so few atoms
             make_optimizer(name, atoms, system).run(fmax=0.05, steps=1)
+
+
+def test_several_draws_are_counted_together():
+    name, start = "default:draws=3,rattle=0.2,check=minimum", bulk("Al", cubic=True)
+    made = relax_counted(lambda atoms: make_optimizer(name, atoms, CRYSTALS), start, EMT(), 0.02, 200)
+    result = relax(bulk("Al", cubic=True), EMT(), fmax=0.02, steps=200, cell=True, draws=3, rattle=0.2,
+                   check="minimum")  # fmt: skip
+    assert made.reported == (result.status, result.reason)
+    assert made.calls == result.force_calls
+    np.testing.assert_allclose(made.atoms.cell, start.cell, atol=0.5)
+    assert "draws=3" in settings_text(name, CRYSTALS)
+    assert settings_text(name, CRYSTALS) != settings_text(name.replace("3", "4", 1), CRYSTALS)

@@ -37,6 +37,11 @@ def _check_conflicts(options: RunOptions) -> None:
         raise UsageError(f"--metric is not for {options.rule}, which is always preconditioned; leave it out")
     if options.rattle and options.symmetry == "keep":
         raise UsageError("--rattle breaks the symmetry that --symmetry keep preserves; give one of them")
+    if options.draws > 1 and options.symmetry == "keep":
+        raise UsageError("--draws breaks the symmetry that --symmetry keep preserves; give one of them")
+    if options.draws > 1 and (options.logfile or options.trajectory):
+        flag = "--logfile" if options.logfile else "--trajectory"
+        raise UsageError(f"{flag} does not work with --draws; leave out one of them")
     if options.hydrostatic and options.constant_volume:
         raise UsageError("--hydrostatic and --constant-volume together fix the cell; give one of them")
     if options.pressure and options.constant_volume:

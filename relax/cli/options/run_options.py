@@ -92,6 +92,13 @@ class RunOptions:
     seed: int = option(
         0, "Random seed of --rattle, the same for each structure.", metavar="N", check=not_negative
     )
+    draws: int = option(
+        1,
+        "Relax so many starts of each structure, the first as it is and others rattled, and keep the "
+        "lowest end; those that come close to a minimum that is known stop early.",
+        metavar="N",
+        check=positive,
+    )
     fmax: float = option(
         0.05, "Largest force on an atom at convergence, eV/A.", metavar="FORCE", check=positive
     )

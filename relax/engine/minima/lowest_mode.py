@@ -29,7 +29,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import eigh
 
-from relax.engine.saddle.minimum_check import MinimumCheck
+from relax.engine.minima.minimum_check import MinimumCheck
 from relax.preconditioner.base import Metric
 
 __all__ = ["Images", "Probe"]
@@ -65,7 +65,7 @@ class Probe:
         The projection of rows (R, 3) on what may move at all.
     still
         Orthonormal rows (K, R, 3) along which the energy cannot change, see
-        :func:`~relax.engine.saddle.motions.rigid`; those that may not move are left out.
+        :func:`~relax.engine.minima.motions.rigid`; those that may not move are left out.
     g
         The gradient (R, 3), eV/A, at the point.
     images

@@ -11,9 +11,9 @@ import numpy as np
 
 from relax.engine.arrays import Coordinates, Gradients
 from relax.engine.history import History
-from relax.engine.saddle.lowest_mode import Probe
-from relax.engine.saddle.minimum_check import MinimumCheck
-from relax.engine.saddle.motions import rigid
+from relax.engine.minima.lowest_mode import Probe
+from relax.engine.minima.minimum_check import MinimumCheck
+from relax.engine.minima.motions import rigid
 from relax.engine.termination import Stops
 from relax.preconditioner.pair_stiffness import PairStiffness
 

@@ -1,0 +1,1 @@
+"""Minima: telling them from saddle points, leaving saddle points, and finding the lowest of several."""

@@ -1,1 +1,0 @@
-"""Telling minima from saddle points, and leaving saddle points."""
