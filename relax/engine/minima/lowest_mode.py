@@ -124,7 +124,7 @@ class Probe:
         assert self.direction is not None
         self.calls += 1
         if self.trial is not None:
-            self._learn_of_trial(rise)
+            self._learn_of_trial(self._allowed(change).ravel(), rise)
             return
         along, bent = self.direction / self.scale, self._allowed(change) / self.scale
         self._take_in(along, bent, 0.0)
@@ -153,34 +153,34 @@ class Probe:
             self.residual = (vectors[:, 0] @ self.bent).reshape(self.shape) - self.curvature * self.mode
             self._go_on(small)
 
-    def _learn_of_trial(self, rise: float) -> None:
-        """Take in by how much the energy has risen on one side, or on both sides, of a seeming saddle."""
+    def _learn_of_trial(self, change: np.ndarray, rise: float) -> None:
+        """Take in by how much gradient and energy have changed on one side, or both, of a seeming saddle."""
         assert self.trial is not None
         self.rises.append(rise)
         slope, self.direction = float((self.trial * self.g).sum()), None
         if len(self.rises) == 1:
+            self.change = change
             if rise < 1.5 * slope:
                 self.push = self.trial / TRIAL
             else:
                 self.direction = -self.trial
             return
-        along = self.trial.ravel()
-        square = float(along @ along)
-        curvature = sum(self.rises) / square
-        if curvature < 0:
+        along, product = self.trial.ravel(), 0.5 * (self.change - change)
+        rises = sum(self.rises)
+        if rises < 0:
             self.push = (self.trial if self.rises[0] < self.rises[1] else -self.trial) / TRIAL
             return
-        # The products that said otherwise are mended by what makes them agree with the energies.
-        products = self.known @ along
-        was = self._curvature_along(along)
-        self.bent = self.bent + (curvature - was) / square * np.outer(products, along)
+        # The energies tell the curvature, and the gradients on both sides the rest of the product.
+        self._mend(along, product + (rises - along @ product) / (along @ along) * along)
         self.trial = None
         self._judge()
 
-    def _curvature_along(self, v: np.ndarray) -> float:
-        """Return the curvature along ``v`` (3R,), within the space that is known."""
-        shares = self.stiff @ v
-        return float(shares @ (self.bent @ v) / (v @ v))
+    def _mend(self, along: np.ndarray, product: np.ndarray) -> None:
+        """Let the Hessian times ``along``, which is known, be ``product``: Powell's symmetric update."""
+        square, inside = along @ along, self.known @ along
+        wrong = product - (self.stiff @ along) @ self.bent
+        self.bent = self.bent + np.outer(self.known @ wrong, along) / square
+        self.bent += np.outer(inside, wrong / square - (along @ wrong) / square**2 * along)
 
     def _go_on(self, small: np.ndarray) -> None:
         """Look along the lowest mode beyond what is known, unless its curvature is positive."""
