@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from relax.engine.history import BatchSanity
 from relax.engine.relaxation import Policy, Relaxation
 from relax.engine.saddle.minimum_check import MinimumCheck, parse_minimum_check
 from relax.geometry.symmetry import SYMPREC
+from relax.preconditioner.known_hessian import GivenHessian, check_hessians
 from relax.rules import DEFAULT_RULE, build_rule
 from relax.rules.wrappers import innermost
 
@@ -50,6 +51,7 @@ def relax_many(
     on_bad: str = "stop",
     check: str | MinimumCheck | None = None,
     escape: bool = False,
+    hessian: Sequence[GivenHessian | None] | Callable[[Atoms], Any] | None = None,
     **settings: Any,
 ) -> Iterator[Relaxed]:
     """Relax many structures at once, and yield each as it ends.
@@ -81,6 +83,8 @@ def relax_many(
     cell, pressure, symmetry, symprec, rattle, seed, on_bad, check, escape
         As in :class:`~relax.optimizers.base.RuleOptimizer`; ``cell`` may also be a function of the structure.
         ``on_bad`` is ``"stop"`` or ``"backtrack"``.
+    hessian
+        As in :class:`~relax.optimizers.base.RuleOptimizer`, for each structure, or None; or one function.
     **settings
         Parameters of the rule and of :func:`relax.rules.wrappers.for_atoms`.
 
@@ -94,16 +98,17 @@ def relax_many(
     TypeError
         ``potential`` or ``rule`` is of the wrong type, or a structure is not an ``Atoms``.
     ValueError
-        The rule is unknown, or a parameter is out of its bounds.
+        The rule is unknown, a parameter is out of its bounds, or ``hessian`` is not one for each structure.
     """
     followed = build_rule(rule, settings)
+    check_hessians(hessian, followed.stiffness is not None, structures)
     check_on_bad(on_bad, ("stop", "backtrack"))
     run = BatchRun(
         as_potential(potential),
         followed,
         Criteria(fmax, steps, smax, energy_change, displacement, timeout),
         Policy(on_bad == "backtrack", parse_minimum_check(check, escape), escape),
-        Intake(innermost(followed), cell, pressure, symmetry, symprec, rattle, seed),
+        Intake(innermost(followed), cell, pressure, symmetry, symprec, rattle, seed, hessian),
         budget,
     )
     results = run.run(structures)

@@ -13,13 +13,14 @@ from relax.calculators.base import Evaluation
 from relax.core.errors import UnsupportedStructure
 from relax.core.ragged import RaggedArrays
 from relax.core.segments import Segments
-from relax.geometry.cell import GPA, CellFreedom, logarithm
+from relax.geometry.cell import GPA, CellFreedom, StepScale, logarithm
 from relax.geometry.symmetric_images import SymmetricImages
 from relax.geometry.symmetry import SpaceGroup
 from relax.preconditioner.base import Metric
+from relax.preconditioner.known_hessian import KnownHessian
 from relax.preconditioner.pair_stiffness import PairStiffness
 
-__all__ = ["Constants", "Coordinates", "Gradients", "Place", "Start"]
+__all__ = ["Constants", "Coordinates", "Gradients", "Place", "Start", "prepare"]
 
 
 @dataclass
@@ -38,6 +39,8 @@ class Start:
         The space group that is kept, if any.
     reference
         The reference cell (3, 3), A, if it is not the present one.
+    hessian
+        The Hessian at the start, if it is known.
 
     Raises
     ------
@@ -50,6 +53,7 @@ class Start:
     freedom: CellFreedom | None = None
     group: SpaceGroup | None = None
     reference: np.ndarray | None = None
+    hessian: KnownHessian | None = None
 
     def __post_init__(self) -> None:
         if self.freedom is not None:
@@ -69,6 +73,34 @@ class Start:
         if self.reference is None:
             return np.zeros((3, 3))
         return logarithm(np.linalg.solve(self.reference, self.atoms.cell.array).T)
+
+
+def prepare(
+    key: int, atoms: Atoms, freedom: CellFreedom | None, scale: StepScale, keep_symmetry: bool, symprec: float
+) -> Start:
+    """Return ``atoms`` as they enter; where their symmetry is kept, they are snapped to it in place.
+
+    Parameters
+    ----------
+    key, atoms, freedom
+        As in :class:`~relax.engine.arrays.Start`.
+    scale
+        The rule, which says how long steps of the cell are where ``freedom`` does not.
+    keep_symmetry, symprec
+        Whether the space group is kept, and the tolerance (A) by which it is found.
+
+    Raises
+    ------
+    UnsupportedStructure
+        The cell that is to relax is no cell.
+    ValueError
+        There is no symmetry to keep.
+    """
+    start = Start(key, atoms, freedom and freedom.with_defaults(scale, len(atoms)))
+    if keep_symmetry:
+        start.group = SpaceGroup.of(atoms, symprec)
+        start.group.snap(atoms)
+    return start
 
 
 @dataclass
@@ -163,7 +195,9 @@ class Coordinates(Protocol):
     def move(self, step: np.ndarray) -> None: ...
     def rebase(self, which: np.ndarray) -> None: ...
     def put_back(self, place: Place, which: np.ndarray) -> None: ...
-    def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> Metric | None: ...
+    def metric(
+        self, stiffness: PairStiffness, which: Sequence[int] | None = None, g: np.ndarray | None = None
+    ) -> Metric | None: ...
     def free_rows(self, s: int) -> Callable[[np.ndarray], np.ndarray]: ...
     def symmetry(self, s: int, symprec: float) -> SymmetricImages | None: ...
     def rigid_body(self, s: int) -> tuple[np.ndarray, bool]: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from relax.calculators.base import KEYS, Potential
 from relax.core.errors import UnsupportedStructure, one_line
 from relax.core.result import Result, Stop
 from relax.core.settings import check_start
-from relax.engine.arrays import Start
+from relax.engine.arrays import Start, prepare
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.history import History
 from relax.engine.saddle.check import MinimumSearch
@@ -23,9 +23,10 @@ from relax.engine.saddle.motions import frequency
 from relax.geometry.cell import CellFreedom, StepScale, cell_freedom
 from relax.geometry.perturb import rattle
 from relax.geometry.sanity import Integrity, Shape, change
-from relax.geometry.symmetry import SYMPREC, SpaceGroup, space_group
+from relax.geometry.symmetry import SYMPREC, space_group
+from relax.preconditioner.known_hessian import GivenHessian, KnownHessian, given_hessian
 
-__all__ = ["Cell", "Entry", "Intake", "Relaxed", "build_result", "prepare"]
+__all__ = ["Cell", "Entry", "Intake", "Relaxed", "build_result"]
 
 Cell = bool | CellFreedom
 """What may be asked of a cell."""
@@ -150,34 +151,6 @@ def build_result(
     )
 
 
-def prepare(
-    key: int, atoms: Atoms, freedom: CellFreedom | None, scale: StepScale, keep_symmetry: bool, symprec: float
-) -> Start:
-    """Return ``atoms`` as they enter; where their symmetry is kept, they are snapped to it in place.
-
-    Parameters
-    ----------
-    key, atoms, freedom
-        As in :class:`~relax.engine.arrays.Start`.
-    scale
-        The rule, which says how long steps of the cell are where ``freedom`` does not.
-    keep_symmetry, symprec
-        Whether the space group is kept, and the tolerance (A) by which it is found.
-
-    Raises
-    ------
-    UnsupportedStructure
-        The cell that is to relax is no cell.
-    ValueError
-        There is no symmetry to keep.
-    """
-    start = Start(key, atoms, freedom and freedom.with_defaults(scale, len(atoms)))
-    if keep_symmetry:
-        start.group = SpaceGroup.of(atoms, symprec)
-        start.group.snap(atoms)
-    return start
-
-
 @dataclass
 class Intake:
     """What is done to structures before they enter a batch, and which ones may.
@@ -188,6 +161,8 @@ class Intake:
         The rule that is followed.
     cell, pressure, symmetry, symprec, rattle, seed
         As in :class:`relax.optimizers.base.RuleOptimizer`; ``cell`` may also be a function of the structure.
+    hessian
+        A Hessian for each structure, None where there is none, or a function of the structure.
 
     Raises
     ------
@@ -202,6 +177,7 @@ class Intake:
     symprec: float = SYMPREC
     rattle: float = 0.0
     seed: int = 0
+    hessian: Sequence[GivenHessian | None] | Callable[[Atoms], Any] | None = None
 
     def __post_init__(self) -> None:
         check_start(self.symmetry, self.rattle)
@@ -222,6 +198,7 @@ class Intake:
         key = next(KEYS)
         try:
             start, first = self._start(key, atoms)
+            start.hessian = self._hessian(index, atoms)
             size = potential.admit(key, atoms)
         except UnsupportedStructure as error:
             return out(("refused", str(error)), given.copy())
@@ -248,3 +225,13 @@ class Intake:
             if start.freedom is not None:
                 start.reference = first.cell.array
         return start, first
+
+    def _hessian(self, index: int, atoms: Atoms) -> KnownHessian | None:
+        """Return what is known of the Hessian of structure ``index`` as it enters."""
+        given = self.hessian
+        if given is not None and not callable(given):
+            given = given[index] if index < len(given) else None
+        try:
+            return None if given is None else given_hessian(given, atoms)
+        except ValueError as error:
+            raise UnsupportedStructure(str(error)) from error

@@ -168,7 +168,9 @@ class AseRows:
                 atoms.set_cell(cell, apply_constraint=False)
             atoms.set_positions(positions, apply_constraint=False)
 
-    def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> Frozen | None:
+    def metric(
+        self, stiffness: PairStiffness, which: Sequence[int] | None = None, g: np.ndarray | None = None
+    ) -> Frozen | None:
         """Return how stiff the rows of a filter of a cell are; None where nothing is known of the rows.
 
         Raises

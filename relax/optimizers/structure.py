@@ -10,13 +10,13 @@ from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedErr
 
 from relax.calculators.base import Evaluation, stress_matrix
 from relax.core.result import Stop
-from relax.engine.arrays import Start
+from relax.engine.arrays import Start, prepare
 from relax.engine.coordinates import BatchCoordinates
-from relax.engine.entries import prepare
 from relax.engine.history import BatchSanity, Sanity, Snapshot
 from relax.geometry.cell import CellFreedom, StepScale
 from relax.geometry.sanity import Integrity
 from relax.optimizers.ase_rows import AseRows, ImageSanity, images_of
+from relax.preconditioner.known_hessian import GivenHessian, given_hessian
 
 __all__ = ["AseStructure", "AtomsStructure", "check_images", "in_place"]
 
@@ -30,7 +30,8 @@ class AtomsStructure:
         How the atoms enter; they are moved in place.
     """
 
-    plain = True
+    plain = plain_atoms = True
+    given: GivenHessian | None = None
 
     def __init__(self, start: Start) -> None:
         self.atoms, self.freedom = start.atoms, start.freedom
@@ -106,23 +107,41 @@ class AtomsStructure:
         same = np.array_equal(self.atoms.positions, self._positions)
         return same and np.array_equal(self.atoms.cell.array, self._cell)
 
-    def to_plain(self) -> dict[str, np.ndarray]:
+    def know(self) -> None:
+        """Take up the Hessian that is given, as that of the atoms where they are."""
+        if self.given is not None:
+            self.coordinates.starts[0].hessian = given_hessian(self.given, self.atoms)
+
+    def to_plain(self) -> dict[str, Any]:
         """Return what a restart needs to see the same coordinates, to the last bit."""
-        place = self.coordinates.place
-        return {"x": place.x, "strain": place.strain[0], "reference": place.reference[0]}
+        place, known = self.coordinates.place, self.coordinates.starts[0].hessian
+        plain = {"x": place.x, "strain": place.strain[0], "reference": place.reference[0]}
+        begun = {} if self.given is None else {"begun": list((known and known.begun) or ())}
+        return plain | begun
 
     def from_plain(self, plain: dict[str, Any]) -> None:
         """Take up what :meth:`to_plain` wrote; of atoms that are elsewhere, only the reference cell."""
-        c = self.coordinates
-        place = c.place.copy()
-        place.x, place.strain[0] = np.asarray(plain["x"], float), np.asarray(plain["strain"], float)
-        place.reference[0] = np.asarray(plain["reference"], float)
-        c.put_back(place, np.ones(1, bool))
+        if ("begun" in plain) != (self.given is not None):
+            word = "with" if "begun" in plain else "without"
+            raise ValueError(f"the restart file was written {word} hessian=; do the same, or delete the file")
+        c, n = self.coordinates, len(self.atoms)
+        x, strain, reference = (np.asarray(plain[name], float) for name in ("x", "strain", "reference"))
+        if plain.get("begun"):
+            began, g = (np.asarray(rows, float) for rows in plain["begun"])
+            self._put(began[:n], began[n:] / c.constants.scale[0] if len(began) > n else strain, reference)
+            known = given_hessian(self.given, c.atoms(0))
+            known.begun, c.starts[0].hessian = (began, g), known
+        self._put(x, strain, reference)
         there = c.atoms(0)
         same = np.allclose(there.positions, self.atoms.positions, rtol=0, atol=1e-9)
         if not (same and np.allclose(there.cell.array, self.atoms.cell.array, rtol=0, atol=1e-9)):
             c.read_from(self.atoms, 0)
         self._note()
+
+    def _put(self, x: np.ndarray, strain: np.ndarray, reference: np.ndarray) -> None:
+        place = self.coordinates.place.copy()
+        place.x, place.strain[0], place.reference[0] = x, strain, reference
+        self.coordinates.put_back(place, np.ones(1, bool))
 
 
 class AseStructure:
@@ -134,7 +153,8 @@ class AseStructure:
         The object.
     """
 
-    freedom = None
+    freedom = given = None
+    plain_atoms = False
 
     def __init__(self, target: Any) -> None:
         self.coordinates = AseRows(target.__ase_optimizable__(), target)
@@ -148,6 +168,9 @@ class AseStructure:
     def sanity(self) -> tuple[Sanity, Integrity]:
         sanity = ImageSanity(self.coordinates)
         return sanity, sanity.checks[0]
+
+    def know(self) -> None:
+        """Do nothing: nothing is known of the Hessian of the rows."""
 
     def evaluate(self) -> Evaluation:
         evaluation = self.coordinates.evaluate()
@@ -189,7 +212,7 @@ class AseStructure:
 def in_place(
     atoms: Any, freedom: CellFreedom | None, scale: StepScale, keep_symmetry: bool, symprec: float
 ) -> AtomsStructure | AseStructure:
-    """Return what is relaxed in place; see :func:`~relax.engine.entries.prepare` for the parameters.
+    """Return what is relaxed in place; see :func:`~relax.engine.arrays.prepare` for the parameters.
 
     Raises
     ------
