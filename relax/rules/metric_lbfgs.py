@@ -36,8 +36,9 @@ class MetricLBFGS(Rule):
         rho < worst:  back to x(i);   rho < poor:  radius <- shrink |dx|
         rho > fine and the step was cut:  radius <- min(grow radius, largest)
 
-    Where the metric is a Hessian that was measured, gamma is 1, the radii are :attr:`REACH` times as long, and
-    the step is that of the quadratic model in the radius, :func:`~relax.rules.trust_region.steps_within`.
+    Where the metric is a Hessian that was measured, gamma is 1, the radii are :attr:`REACH` times as long,
+    and the step is that of the quadratic model within the radius: see ``steps_within`` in
+    :mod:`relax.rules.trust_region`.
 
     H is built again at every step.  The two secant equations give two estimates of its scale 1/gamma; their
     geometric mean is used, which needs no extra force call.  A step that is taken back costs one force call,
@@ -126,7 +127,7 @@ class MetricLBFGS(Rule):
         if measured is not None:
             radius = xp.where(started, radius, reach * radius)
             pairs["useful"] = state["t"] > xp.arange(known)
-            whole, promise = steps_within(base, metric, pairs, known, radius, self.straight)
+            whole, promise = steps_within(base, metric, pairs, known, radius)
             z, part = xp.where(measured, whole, z), xp.where(measured, xp.ones_like(part), part)
             slope = xp.where(measured, 2 * promise, slope)
         dx = metric.retract(-z)
