@@ -21,7 +21,7 @@ GivenHessian = Any | Callable[[Atoms], Any]
 ASYMMETRY = 0.05
 """Largest difference from the transpose, relative to the largest entry, that counts as rounding."""
 
-SOFTEST = 0.4
+SOFTEST = 0.5
 """Smallest stiffness of a direction in units of the model's."""
 
 STEP, PLACES = 1e-4, 64

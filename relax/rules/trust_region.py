@@ -33,8 +33,8 @@ def steps_within(
     B is the Hessian of L-BFGS, which begins as that of the metric, and M the model to which ``shifted`` adds.
     For B + mu M the pairs are (s, y + mu M s), so that the recursion gives its inverse at once.  Unlike a
     step that is scaled down, this one is cut in soft directions, and is whole in stiff ones.  A pair whose
-    curvature s.y is below :data:`FLATTEST` s.M s gets its absolute value, or that, by a multiple of M s: where
-    the energy has negative curvature the radius limits the step.
+    curvature s.y is below :data:`FLATTEST` s.M s gets its absolute value, or that, by a multiple of M s: if
+    the energy has negative curvature, the radius limits the step.
 
     Parameters
     ----------
