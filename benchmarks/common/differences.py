@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-STEP = 0.01
+STEP = 0.005
 """Displacement of an atom, A."""
 
 
 def hessian_by_differences(calculator: Any) -> Callable[[Atoms], np.ndarray]:
     """Return a function of a structure that returns its Hessian (3N, 3N), eV/A^2.
 
-    Each column is a central difference of forces, constraints left aside: 6N calls.
+    Each row is a difference of forces, constraints left aside, over one step: 3N + 1 calls.
 
     Parameters
     ----------
@@ -27,14 +27,15 @@ def hessian_by_differences(calculator: Any) -> Callable[[Atoms], np.ndarray]:
     def hessian(atoms: Atoms) -> np.ndarray:
         moved = atoms.copy()
         moved.calc = calculator
-        columns = []
+
+        def forces() -> np.ndarray:
+            return np.asarray(moved.get_forces(apply_constraint=False)).ravel()
+
+        first, rows = forces(), []
         for i, j in np.ndindex(len(atoms), 3):
-            forces = []
-            for step in (STEP, -STEP):
-                moved.positions = atoms.positions
-                moved.positions[i, j] += step
-                forces.append(moved.get_forces(apply_constraint=False))
-            columns.append((forces[1] - forces[0]).ravel() / (2 * STEP))
-        return np.array(columns)
+            moved.positions = atoms.positions
+            moved.positions[i, j] += STEP
+            rows.append((first - forces()) / STEP)
+        return (np.array(rows) + np.array(rows).T) / 2
 
     return hessian

@@ -21,8 +21,11 @@ GivenHessian = Any | Callable[[Atoms], Any]
 ASYMMETRY = 0.05
 """Largest difference from the transpose, relative to the largest entry, that counts as rounding."""
 
-SOFTEST = 0.5
-"""Smallest stiffness of a direction in units of the model's."""
+SOFTEST, EXACT, NEAR = 0.5, 0.02, 0.5
+"""Smallest stiffness of a direction in units of the model's, far from a minimum and at one.
+
+In between it grows with the largest gradient, up to NEAR, eV/A: what is soft here may be stiff a step further.
+"""
 
 STEP, PLACES = 1e-4, 64
 """Displacement (A) for differences of derivatives, and at how many places they are computed at once."""
@@ -151,7 +154,7 @@ class KnownHessian:
 
         The Hessian in internal coordinates is that by the positions less what the gradient along the curved
         coordinates adds.  Where the cell relaxes, rows of the strain have the stiffness of the model.  In
-        units of the model negative stiffnesses become positive, and none is below :data:`SOFTEST`.
+        units of the model negative stiffnesses become positive, and none is below a least one.
 
         Parameters
         ----------
@@ -176,7 +179,8 @@ class KnownHessian:
         whole[:n, :n] = known
         lower = np.linalg.inv(np.linalg.cholesky(m))
         values, vectors = np.linalg.eigh(lower @ whole @ lower.T)
-        softest = np.maximum(np.abs(values), SOFTEST * unit)
+        longest = float(np.linalg.norm(own, axis=1).max())
+        softest = np.maximum(np.abs(values), max(EXACT, SOFTEST * min(1.0, longest / NEAR)) * unit)
         self.modes = Modes(x.copy(), lower.T @ vectors, softest, unit)
         return self.modes
 
