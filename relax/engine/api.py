@@ -13,6 +13,7 @@ from ase import Atoms
 from relax.calculators.base import Potential
 from relax.calculators.batch_size import PROBED
 from relax.calculators.potentials import as_potential
+from relax.core.hessian import GivenHessian, check_hessians
 from relax.core.rule import Rule
 from relax.core.settings import Criteria, check_on_bad
 from relax.engine.coordinates import BatchCoordinates
@@ -22,7 +23,6 @@ from relax.engine.history import BatchSanity
 from relax.engine.relaxation import Policy, Relaxation
 from relax.engine.saddle.minimum_check import MinimumCheck, parse_minimum_check
 from relax.geometry.symmetry import SYMPREC
-from relax.preconditioner.known_hessian import GivenHessian, check_hessians
 from relax.rules import DEFAULT_RULE, build_rule
 from relax.rules.wrappers import innermost
 

@@ -13,6 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from relax.calculators.base import KEYS, Potential
 from relax.core.errors import UnsupportedStructure, one_line
+from relax.core.hessian import GivenHessian, hessian_array
 from relax.core.result import Result, Stop
 from relax.core.settings import check_start
 from relax.engine.arrays import Start, prepare
@@ -24,7 +25,7 @@ from relax.geometry.cell import CellFreedom, StepScale, cell_freedom
 from relax.geometry.perturb import rattle
 from relax.geometry.sanity import Integrity, Shape, change
 from relax.geometry.symmetry import SYMPREC, space_group
-from relax.preconditioner.known_hessian import GivenHessian, KnownHessian, given_hessian
+from relax.preconditioner.known_hessian import KnownHessian
 
 __all__ = ["Cell", "Entry", "Intake", "Relaxed", "build_result"]
 
@@ -232,6 +233,6 @@ class Intake:
         if given is not None and not callable(given):
             given = given[index] if index < len(given) else None
         try:
-            return None if given is None else given_hessian(given, atoms)
+            return None if given is None else KnownHessian(hessian_array(given, atoms))
         except ValueError as error:
             raise UnsupportedStructure(str(error)) from error

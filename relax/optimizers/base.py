@@ -9,6 +9,7 @@ from typing import IO, Any, Literal
 from ase.optimize.optimize import DEFAULT_MAX_STEPS
 
 from relax.core.errors import RelaxationStopped
+from relax.core.hessian import GivenHessian, check_hessian
 from relax.core.rule import Rule
 from relax.core.settings import Criteria, check_on_bad, check_start
 from relax.engine.relaxation import Policy
@@ -19,7 +20,6 @@ from relax.geometry.symmetry import SYMPREC
 from relax.optimizers.protocol import AseProtocol
 from relax.optimizers.single_run import SingleRun
 from relax.optimizers.structure import in_place
-from relax.preconditioner.known_hessian import GivenHessian, check_hessian
 from relax.rules.wrappers import innermost
 
 __all__ = ["RuleOptimizer"]

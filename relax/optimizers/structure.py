@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 
 from relax.calculators.base import Evaluation, stress_matrix
+from relax.core.hessian import GivenHessian, hessian_array
 from relax.core.result import Stop
 from relax.engine.arrays import Start, prepare
 from relax.engine.coordinates import BatchCoordinates
@@ -16,7 +17,7 @@ from relax.engine.history import BatchSanity, Sanity, Snapshot
 from relax.geometry.cell import CellFreedom, StepScale
 from relax.geometry.sanity import Integrity
 from relax.optimizers.ase_rows import AseRows, ImageSanity, images_of
-from relax.preconditioner.known_hessian import GivenHessian, given_hessian
+from relax.preconditioner.known_hessian import KnownHessian
 
 __all__ = ["AseStructure", "AtomsStructure", "check_images", "in_place"]
 
@@ -110,7 +111,7 @@ class AtomsStructure:
     def know(self) -> None:
         """Take up the Hessian that is given, as that of the atoms where they are."""
         if self.given is not None:
-            self.coordinates.starts[0].hessian = given_hessian(self.given, self.atoms)
+            self.coordinates.starts[0].hessian = KnownHessian(hessian_array(self.given, self.atoms))
 
     def to_plain(self) -> dict[str, Any]:
         """Return what a restart needs to see the same coordinates, to the last bit."""
@@ -129,8 +130,7 @@ class AtomsStructure:
         if plain.get("begun"):
             began, g = (np.asarray(rows, float) for rows in plain["begun"])
             self._put(began[:n], began[n:] / c.constants.scale[0] if len(began) > n else strain, reference)
-            known = given_hessian(self.given, c.atoms(0))
-            known.begun, c.starts[0].hessian = (began, g), known
+            c.starts[0].hessian = KnownHessian(hessian_array(self.given, c.atoms(0)), (began, g))
         self._put(x, strain, reference)
         there = c.atoms(0)
         same = np.allclose(there.positions, self.atoms.positions, rtol=0, atol=1e-9)
