@@ -80,11 +80,9 @@ def relax_many(
         last bit.
     progress
         Show a progress bar on standard error, where that is a terminal.
-    cell, pressure, symmetry, symprec, rattle, seed, on_bad, check, escape
+    cell, pressure, symmetry, symprec, rattle, seed, on_bad, check, escape, hessian
         As in :class:`~relax.optimizers.base.RuleOptimizer`; ``cell`` may also be a function of the structure.
-        ``on_bad`` is ``"stop"`` or ``"backtrack"``.
-    hessian
-        As in :class:`~relax.optimizers.base.RuleOptimizer`, for each structure, or None; or one function.
+        ``on_bad`` is ``"stop"`` or ``"backtrack"``; ``hessian`` has one, or None, for each, or is one function.
     **settings
         Parameters of the rule and of :func:`relax.rules.wrappers.for_atoms`.
 

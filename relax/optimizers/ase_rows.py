@@ -24,7 +24,7 @@ from relax.preconditioner.model_hessian import Frozen, ModelHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness
 
-__all__ = ["AseRows", "ImageSanity", "images_of"]
+__all__ = ["AseRows", "ImageSanity", "check_images", "images_of"]
 
 
 def images_of(optimizable: Any) -> list[Atoms]:
@@ -33,6 +33,16 @@ def images_of(optimizable: Any) -> list[Atoms]:
     neb = getattr(optimizable, "neb", None)
     images = optimizable.iterimages() if neb is None else neb.images
     return [getattr(image, "atoms", image) for image in images]
+
+
+def check_images(images: list[Atoms]) -> Stop | None:
+    """Return what is wrong with structures before anything has moved."""
+    for i, atoms in enumerate(images):
+        if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+            return "nonfinite", f"a position or the cell of image {i} is not finite"
+        if fault := Integrity(atoms).at_start():
+            return fault
+    return None
 
 
 @dataclass

@@ -10,7 +10,6 @@ from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedErr
 
 from relax.calculators.base import Evaluation, stress_matrix
 from relax.core.hessian import GivenHessian, hessian_array
-from relax.core.result import Stop
 from relax.engine.arrays import Start, prepare
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.history import BatchSanity, Sanity, Snapshot
@@ -19,7 +18,7 @@ from relax.geometry.sanity import Integrity
 from relax.optimizers.ase_rows import AseRows, ImageSanity, images_of
 from relax.preconditioner.known_hessian import KnownHessian
 
-__all__ = ["AseStructure", "AtomsStructure", "check_images", "in_place"]
+__all__ = ["AseStructure", "AtomsStructure", "in_place"]
 
 
 class AtomsStructure:
@@ -122,9 +121,9 @@ class AtomsStructure:
 
     def from_plain(self, plain: dict[str, Any]) -> None:
         """Take up what :meth:`to_plain` wrote; of atoms that are elsewhere, only the reference cell."""
-        if ("begun" in plain) != (self.given is not None):
-            word = "with" if "begun" in plain else "without"
-            raise ValueError(f"the restart file was written {word} hessian=; do the same, or delete the file")
+        if (had := "begun" in plain) != (self.given is not None):
+            words = f"the restart file was written {'with' if had else 'without'} hessian="
+            raise ValueError(f"{words}; do the same, or delete the file")
         c, n = self.coordinates, len(self.atoms)
         x, strain, reference = (np.asarray(plain[name], float) for name in ("x", "strain", "reference"))
         if plain.get("begun"):
@@ -182,7 +181,7 @@ class AseStructure:
         return Evaluation(good.value.copy(), good.forces.copy(), good.stresses.copy())
 
     def to_plain(self) -> dict[str, np.ndarray]:
-        """Return what a restart needs to see the same coordinates: the reference cell of a filter."""
+        """Return the reference cell of a filter, which a restart needs to see the same coordinates."""
         cell = getattr(self.coordinates.target, "orig_cell", None)
         return {} if cell is None else {"orig_cell": np.asarray(cell)}
 
@@ -229,16 +228,6 @@ def in_place(
     if plain:
         return AtomsStructure(prepare(0, atoms, freedom, scale, keep_symmetry, symprec))
     return AseStructure(atoms)
-
-
-def check_images(images: list[Atoms]) -> Stop | None:
-    """Return what is wrong with structures before anything has moved."""
-    for i, atoms in enumerate(images):
-        if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
-            return "nonfinite", f"a position or the cell of image {i} is not finite"
-        if fault := Integrity(atoms).at_start():
-            return fault
-    return None
 
 
 def numbers(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:

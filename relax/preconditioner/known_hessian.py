@@ -18,6 +18,9 @@ SOFTEST, EXACT, NEAR = 0.5, 0.02, 0.5
 In between it grows with the largest gradient, up to NEAR, eV/A: what is soft here may be stiff elsewhere.
 """
 
+FIELD = 0.1
+"""Stiffness of a motion of the whole, relative to the largest entry, that is more than an error."""
+
 STEP, PLACES = 1e-4, 64
 """Displacement (A) for differences of derivatives, and at how many places they are computed at once."""
 
@@ -106,6 +109,8 @@ class KnownHessian:
 def without_rigid(known: np.ndarray, x: np.ndarray, turns: bool) -> np.ndarray:
     """Return a Hessian (3N, 3N) without what errors give to motions of the whole: the model has them soft.
 
+    What is more than an error, as in an external field, stays.
+
     Parameters
     ----------
     x
@@ -119,6 +124,8 @@ def without_rigid(known: np.ndarray, x: np.ndarray, turns: bool) -> np.ndarray:
         motions.append(np.cross(axes, x - x.mean(axis=0)))
     vectors, sizes, _ = np.linalg.svd(np.concatenate(motions).reshape(-1, x.size).T, full_matrices=False)
     vectors = vectors[:, sizes > 1e-6 * sizes[0]]
+    if np.linalg.norm(known @ vectors, axis=0).max() > FIELD * np.abs(known).max():
+        return known
     kept = np.eye(x.size) - vectors @ vectors.T
     return np.asarray(kept @ known @ kept)
 
