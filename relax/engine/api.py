@@ -82,7 +82,7 @@ def relax_many(
         Show a progress bar on standard error, where that is a terminal.
     cell, pressure, symmetry, symprec, rattle, seed, on_bad, check, escape, hessian
         As in :class:`~relax.optimizers.base.RuleOptimizer`; ``cell`` may also be a function of the structure.
-        ``on_bad`` is ``"stop"`` or ``"backtrack"``; ``hessian`` has one, or None, for each, or is one function.
+        ``on_bad`` is ``"stop"`` or ``"backtrack"``; ``hessian`` is one function, or has one for each.
     **settings
         Parameters of the rule and of :func:`relax.rules.wrappers.for_atoms`.
 

@@ -11,6 +11,7 @@ from commands import alloy
 
 from benchmarks.common import optimizer_names
 from benchmarks.common.call_counter import silenced
+from benchmarks.common.differences import hessian_by_differences
 from benchmarks.common.optimizer_names import (
     ALIASES,
     ASE,
@@ -32,6 +33,7 @@ from benchmarks.common.optimizers import (
     make_optimizer,
     settings_text,
 )
+from benchmarks.common.runs import relax_counted
 from benchmarks.lj38.tables import published
 from relax import CoReRelax
 from relax.rules import DEFAULT_RULE
@@ -183,3 +185,32 @@ def test_every_name_takes_a_step(system):
         atoms.calc = EMT()
         with silenced():  # PreconLBFGS warns that its defaults are of no use for so few atoms
             make_optimizer(name, atoms, system).run(fmax=0.05, steps=1)
+
+
+def test_a_hessian_by_differences_is_not_counted():
+    atoms, calls = molecule("C2H6"), []
+    atoms.rattle(0.05, seed=1)
+    for name in ("default", "default:hessian=differences"):
+        made = relax_counted(
+            lambda atoms, name=name: make_optimizer(name, atoms, MOLECULES), atoms, EMT(), 0.01, 50
+        )
+        assert made.reported[0] == "converged"
+        calls.append(made.calls)
+    assert calls[1] <= calls[0]
+    assert settings_text("default:hessian=differences", MOLECULES) == (
+        settings_text("default", MOLECULES) + ", hessian='differences'"
+    )
+    with pytest.raises(ValueError, match="hessian is 'exact'; write hessian=differences"):
+        check_optimizer("default:hessian=exact", MOLECULES)
+
+
+def test_differences_are_the_hessian_of_a_quadratic():
+    class Springs(EMT):
+        def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+            g = matrix @ atoms.positions.ravel()
+            self.results = {"energy": 0.5 * atoms.positions.ravel() @ g, "forces": -g.reshape(-1, 3)}
+
+    random = np.random.default_rng(0).normal(size=(6, 6))
+    matrix = random + random.T
+    found = hessian_by_differences(Springs())(Atoms("Cu2", [[0, 0, 0], [1, 2, 3]]))
+    assert np.allclose(found, matrix, atol=1e-8)
