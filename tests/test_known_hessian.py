@@ -18,7 +18,7 @@ from relax.core.rule import Point
 from relax.core.segments import Segments
 from relax.engine.arrays import Start
 from relax.engine.coordinates import BatchCoordinates
-from relax.preconditioner.known_hessian import KnownHessian
+from relax.preconditioner.known_hessian import LAST, KnownHessian
 from relax.rules import InternalLBFGS
 from relax.rules.trust_region import steps_within
 
@@ -202,6 +202,15 @@ def test_a_new_reference_cell_leaves_the_hessian_behind():
     coordinates = BatchCoordinates([start])
     coordinates.rebase(np.array([True]))
     assert coordinates.starts[0].hessian is None
+
+
+def test_a_hessian_that_misleads_is_left_behind():
+    wrong = np.random.default_rng(0).normal(0, 100, (42, 42))
+    atoms = butane()
+    opt = InternalLBFGSRelax(atoms, hessian=wrong + wrong.T, logfile=None)
+    assert opt.run(fmax=0.01, steps=200)
+    assert opt.result.steps > LAST
+    assert opt.engine.structure.coordinates.starts[0].hessian is None
 
 
 def test_it_turns_with_the_structure():

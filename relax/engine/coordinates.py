@@ -25,6 +25,7 @@ from relax.geometry.constraints import (
 )
 from relax.geometry.sanity import Shape
 from relax.geometry.symmetric_images import SymmetricImages
+from relax.preconditioner.known_hessian import LAST
 from relax.preconditioner.known_metric import KnownMetric
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import spring_network
@@ -119,11 +120,16 @@ class BatchCoordinates(BatchRows):
     def _known(self, model: ModelHessian, g: np.ndarray) -> KnownMetric:
         """Return ``model`` with the Hessians that are known; those that are new begin at ``g`` (R, 3)."""
         known = [start.hessian for start in self.starts]
-        for hessian, network, own in zip(
-            known, model.networks, np.split(g, self.seg.starts[1:]), strict=True
+        for s, (network, own) in enumerate(
+            zip(model.networks, np.split(g, self.seg.starts[1:]), strict=True)
         ):
-            if hessian is not None and hessian.modes is None:
+            if (hessian := known[s]) is None:
+                continue
+            if hessian.modes is None:
                 hessian.begin(ModelHessian([network], model.stiffness), own)
+            hessian.steps += 1
+            if hessian.steps >= LAST:
+                self.starts[s].hessian = None
         return KnownMetric(model, known)
 
     def _constrained_by_ase(self) -> Iterator[tuple[int, Atoms]]:

@@ -115,9 +115,10 @@ class AtomsStructure:
     def to_plain(self) -> dict[str, Any]:
         """Return what a restart needs to see the same coordinates, to the last bit."""
         place, known = self.coordinates.place, self.coordinates.starts[0].hessian
-        plain = {"x": place.x, "strain": place.strain[0], "reference": place.reference[0]}
-        begun = {} if self.given is None else {"begun": list((known and known.begun) or ())}
-        return plain | begun
+        plain: dict[str, Any] = {"x": place.x, "strain": place.strain[0], "reference": place.reference[0]}
+        if self.given is None:
+            return plain
+        return plain | {"begun": [] if known is None or known.begun is None else [*known.begun, known.steps]}
 
     def from_plain(self, plain: dict[str, Any]) -> None:
         """Take up what :meth:`to_plain` wrote; of atoms that are elsewhere, only the reference cell."""
@@ -127,9 +128,11 @@ class AtomsStructure:
         c, n = self.coordinates, len(self.atoms)
         x, strain, reference = (np.asarray(plain[name], float) for name in ("x", "strain", "reference"))
         if plain.get("begun"):
-            began, g = (np.asarray(rows, float) for rows in plain["begun"])
+            began, g, steps = (np.asarray(found, float) for found in plain["begun"])
             self._put(began[:n], began[n:] / c.constants.scale[0] if len(began) > n else strain, reference)
-            c.starts[0].hessian = KnownHessian(hessian_array(self.given, c.atoms(0)), (began, g))
+            c.starts[0].hessian = KnownHessian(hessian_array(self.given, c.atoms(0)), (began, g), int(steps))
+        elif self.given is not None:
+            c.starts[0].hessian = None
         self._put(x, strain, reference)
         there = c.atoms(0)
         same = np.allclose(there.positions, self.atoms.positions, rtol=0, atol=1e-9)

@@ -10,13 +10,16 @@ import numpy as np
 from relax.preconditioner.dense import Dense
 from relax.preconditioner.model_hessian import ModelHessian
 
-__all__ = ["KnownHessian", "Local"]
+__all__ = ["LAST", "KnownHessian", "Local"]
 
 SOFTEST, EXACT, NEAR = 0.5, 0.02, 0.5
 """Smallest stiffness of a direction in units of the model's, far from a minimum and at one.
 
 In between it grows with the largest gradient, up to NEAR, eV/A: what is soft here may be stiff elsewhere.
 """
+
+LAST = 20
+"""Steps after which a Hessian is left behind: a structure that is still on its way has left what it knew."""
 
 FIELD = 0.1
 """Stiffness of a motion of the whole, relative to the largest entry, that is more than an error."""
@@ -57,6 +60,8 @@ class KnownHessian:
         Second derivatives by the positions (3N, 3N), eV/A^2.
     begun
         Rows (R, 3), A, and gradient (R, 3), eV/A, where it was first used; None before.
+    steps
+        How many steps it has been the metric of.
 
     Attributes
     ----------
@@ -66,6 +71,7 @@ class KnownHessian:
 
     array: np.ndarray
     begun: tuple[np.ndarray, np.ndarray] | None = None
+    steps: int = 0
     modes: Modes | None = None
 
     def begin(self, model: ModelHessian, g: np.ndarray) -> Modes:
