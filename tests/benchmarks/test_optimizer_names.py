@@ -188,15 +188,15 @@ def test_every_name_takes_a_step(system):
 
 
 def test_a_hessian_by_differences_is_not_counted():
-    atoms, calls = bulk("Cu", cubic=True), []
-    atoms.rattle(0.1, seed=1)
-    for name in ("default", "default:hessian=differences"):
-        made = relax_counted(
-            lambda atoms, name=name: make_optimizer(name, atoms, MOLECULES), atoms, EMT(), 0.01, 50
-        )
-        assert made.reported[0] == "converged"
-        calls.append(made.calls)
-    assert calls[1] <= calls[0]
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.03, seed=1)
+    makers = [
+        lambda atoms, name=name: make_optimizer(name, atoms, MOLECULES)
+        for name in ("default", "default:hessian=differences")
+    ]
+    without, known = (relax_counted(make, atoms, EMT(), 0.01, 50) for make in makers)
+    assert known.reported[0] == "converged"
+    assert known.calls < without.calls
     assert settings_text("default:hessian=differences", MOLECULES) == (
         settings_text("default", MOLECULES) + ", hessian='differences'"
     )
