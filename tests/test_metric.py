@@ -563,7 +563,7 @@ def test_where_no_metric_is_known_rows_are_alike(kind, optimizer, options, monke
         return opt.optimizable.get_x()
 
     found = ends()
-    monkeypatch.setattr("relax.optimizers.ase_rows.AseRows.metric", lambda *_: None)
+    monkeypatch.setattr("relax.optimizers.ase_rows.AseRows.metric", lambda *_, **_named: None)
     np.testing.assert_array_equal(found, ends())
 
 

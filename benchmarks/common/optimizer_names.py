@@ -3,6 +3,8 @@
 ========================  ===================================================================================
 ``core``                  a rule of relax with its defaults; ``core:s_0=0.1,maxstep=0.1`` changes some of them
 ``default``               the rule that relax follows where none is named; ``default:maxstep=0.1`` changes it
+``default:hessian=``      ``differences``: with the Hessian at the start, by finite differences of forces; its
+                          calls are not counted, and its time counts as that of the optimizer
 ``ase:FIRE``              an optimizer of ASE with its defaults
 ``ase:PreconLBFGS``       for crystals tuned, with ``Exp(A=3)`` and a ``maxstep`` of 0.2 A, since its defaults
                           precondition no structure of less than 100 atoms; for positions its defaults
@@ -132,6 +134,8 @@ def read_settings(name: str) -> tuple[type[NamedOptimizer], dict[str, Any]]:
         key, equals, value = word.partition("=")
         if not equals:
             raise ValueError(f"{name}: {word!r} is no setting; write name=value")
+        if key == "hessian" and value != "differences":
+            raise ValueError(f"{name}: hessian is {value!r}; write hessian=differences")
         settings[key] = declared[key].parse(key, value) if key in declared else parse_value(value)
     return named, settings
 

@@ -18,6 +18,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize.optimize import Optimizer
 
 from benchmarks.common import peers
+from benchmarks.common.differences import hessian_by_differences
 from benchmarks.common.optimizer_names import (
     ASE,
     COMPONENT_RULES,
@@ -98,6 +99,8 @@ def make_optimizer(name: str, atoms: Atoms, system: System) -> Optimizer | peers
 def make_ours(name: str, atoms: Atoms, cell: bool) -> RuleOptimizer | SeveralDraws:
     """Return an optimizer of relax, with the settings in its name."""
     named, settings = read_settings(name)
+    if settings.pop("hessian", None) and atoms.calc is not None:
+        settings["hessian"] = hessian_by_differences(atoms.calc)
     if cell:
         settings["cell"] = True
     if "draws" in settings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from ase import Atoms
 from relax.calculators.base import Potential
 from relax.calculators.batch_size import PROBED
 from relax.calculators.potentials import as_potential
+from relax.core.hessian import GivenHessian, check_hessians
 from relax.core.rule import Rule
 from relax.core.settings import Criteria, check_on_bad
 from relax.engine.coordinates import BatchCoordinates
@@ -52,6 +53,7 @@ def relax_many(
     on_bad: str = "stop",
     check: str | MinimumCheck | None = None,
     escape: bool = False,
+    hessian: Sequence[GivenHessian | None] | Callable[[Atoms], Any] | None = None,
     **settings: Any,
 ) -> Iterator[Relaxed]:
     """Relax many structures at once, and yield each as it ends.
@@ -79,12 +81,11 @@ def relax_many(
         last bit.
     progress
         Show a progress bar on standard error, where that is a terminal.
-    cell, pressure, symmetry, symprec, rattle, seed, on_bad, check, escape
+    cell, pressure, symmetry, symprec, rattle, seed, on_bad, check, escape, hessian
         As in :class:`~relax.optimizers.base.RuleOptimizer`; ``cell`` may also be a function of the structure.
-        ``on_bad`` is ``"stop"`` or ``"backtrack"``.
+        ``on_bad`` is ``"stop"`` or ``"backtrack"``; ``hessian`` is one function, or has one for each.
     draws
-        Starts of each structure, see :class:`~relax.engine.minima.draws.Draws`.  One that comes close to a
-        minimum that another has found is stopped.  The lowest end is yielded, with all in its result.
+        Starts of each structure, see :class:`~relax.engine.minima.draws.Draws`; the lowest end is yielded.
     **settings
         Parameters of the rule and of :func:`relax.rules.wrappers.for_atoms`.
 
@@ -98,17 +99,18 @@ def relax_many(
     TypeError
         ``potential`` or ``rule`` is of the wrong type, or a structure is not an ``Atoms``.
     ValueError
-        The rule is unknown, or a parameter is out of its bounds.
+        The rule is unknown, a parameter is out of its bounds, or ``hessian`` is not one for each structure.
     """
     followed = build_rule(rule, settings)
     several = Draws(draws, rattle, seed)
+    check_hessians(hessian, followed.stiffness is not None, structures)
     check_on_bad(on_bad, ("stop", "backtrack"))
     run = BatchRun(
         as_potential(potential),
         followed,
         Criteria(fmax, steps, smax, energy_change, displacement, timeout),
         Policy(on_bad == "backtrack", parse_minimum_check(check, escape), escape),
-        Intake(innermost(followed), cell, pressure, symmetry, symprec, several),
+        Intake(innermost(followed), cell, pressure, symmetry, symprec, several, hessian),
         budget,
     )
     results = several.lowest(run.run(several.starts(structures)))
@@ -216,10 +218,8 @@ class BatchRun:
         """Make a force call and a step for each structure."""
         assert self.relaxation is not None
         began, shares = time.perf_counter(), self.sizes / self.sizes.sum()
-        relaxation, record = self.relaxation, self.relaxation.history.record
-        evaluation, calls = self.calls.evaluate(
-            self.coordinates, self.sizes, relaxation.history.good, record.unmoved
-        )
+        relaxation, record, c = self.relaxation, self.relaxation.history.record, self.coordinates
+        evaluation, calls = self.calls.evaluate(c, self.sizes, relaxation.history.good, record.unmoved)
         record.wall += shares * (time.perf_counter() - began)
         began = time.perf_counter()
         relaxation.observe(evaluation, calls)

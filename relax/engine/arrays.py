@@ -17,6 +17,7 @@ from relax.geometry.cell import GPA, CellFreedom, StepScale, logarithm
 from relax.geometry.symmetric_images import SymmetricImages
 from relax.geometry.symmetry import SpaceGroup
 from relax.preconditioner.base import Metric
+from relax.preconditioner.known_hessian import KnownHessian
 from relax.preconditioner.pair_stiffness import PairStiffness
 
 __all__ = ["Constants", "Coordinates", "Gradients", "Place", "Start", "prepare"]
@@ -38,6 +39,8 @@ class Start:
         The space group that is kept, if any.
     reference
         The reference cell (3, 3), A, if it is not the present one.
+    hessian
+        The Hessian at the start, if it is known.
 
     Raises
     ------
@@ -50,6 +53,7 @@ class Start:
     freedom: CellFreedom | None = None
     group: SpaceGroup | None = None
     reference: np.ndarray | None = None
+    hessian: KnownHessian | None = None
 
     def __post_init__(self) -> None:
         if self.freedom is not None:
@@ -192,7 +196,9 @@ class Coordinates(Protocol):
     def move(self, step: np.ndarray) -> None: ...
     def rebase(self, which: np.ndarray) -> None: ...
     def put_back(self, place: Place, which: np.ndarray) -> None: ...
-    def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> Metric | None: ...
+    def metric(
+        self, stiffness: PairStiffness, which: Sequence[int] | None = None, g: np.ndarray | None = None
+    ) -> Metric | None: ...
     def free_rows(self, s: int) -> Callable[[np.ndarray], np.ndarray]: ...
     def symmetry(self, s: int, symprec: float) -> SymmetricImages | None: ...
     def rigid_body(self, s: int) -> tuple[np.ndarray, bool]: ...

@@ -25,6 +25,8 @@ from relax.geometry.constraints import (
 )
 from relax.geometry.sanity import Shape
 from relax.geometry.symmetric_images import SymmetricImages
+from relax.preconditioner.known_hessian import LAST
+from relax.preconditioner.known_metric import KnownMetric
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness
@@ -95,8 +97,13 @@ class BatchCoordinates(BatchRows):
         keys = tuple(fixed.keys.tolist())
         return Geometry(keys, fixed.lengths, fixed.numbers, self.positions, self.cells, fixed.pbc)
 
-    def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> ModelHessian:
-        """Return how stiff the rows of the structures ``which``, or of all, are where they are now."""
+    def metric(
+        self, stiffness: PairStiffness, which: Sequence[int] | None = None, g: np.ndarray | None = None
+    ) -> ModelHessian | KnownMetric:
+        """Return how stiff the rows of the structures ``which``, or of all, are where they are now.
+
+        Hessians that are known count where the gradient ``g`` (R, 3), eV/A, of all structures is given.
+        """
         fixed, x, starts = self.constants, self.x, self.seg.starts
         networks = []
         for s in range(len(self)) if which is None else which:
@@ -105,7 +112,25 @@ class BatchCoordinates(BatchRows):
             left = fixed.step_projector[mine] if self.projects else None
             numbers, cell, pbc = fixed.numbers[mine], self.place.reference[s], fixed.pbc[s]
             networks.append(spring_network(numbers, x[rows], cell, pbc, stiffness, scale, left))
-        return ModelHessian(networks, stiffness)
+        model = ModelHessian(networks, stiffness)
+        if g is None or all(start.hessian is None for start in self.starts):
+            return model
+        return self._known(model, g)
+
+    def _known(self, model: ModelHessian, g: np.ndarray) -> KnownMetric:
+        """Return ``model`` with the Hessians that are known; those that are new begin at ``g`` (R, 3)."""
+        known = [start.hessian for start in self.starts]
+        for s, (network, own) in enumerate(
+            zip(model.networks, np.split(g, self.seg.starts[1:]), strict=True)
+        ):
+            if (hessian := known[s]) is None:
+                continue
+            if hessian.modes is None:
+                hessian.begin(ModelHessian([network], model.stiffness), own)
+            hessian.steps += 1
+            if hessian.steps >= LAST:
+                self.starts[s].hessian = None
+        return KnownMetric(model, known)
 
     def _constrained_by_ase(self) -> Iterator[tuple[int, Atoms]]:
         """Yield the structures whose constraints ASE applies, as atoms in their present place."""
@@ -187,6 +212,8 @@ class BatchCoordinates(BatchRows):
         self.place.x[atoms] = self.positions[atoms]
         self.place.reference[which] = self.cells[which]
         self.place.strain[which] = 0.0
+        for s in np.flatnonzero(which):
+            self.starts[s].hessian = None  # it is of another frame, and of a cell that is far
         self._refer(np.flatnonzero(which))
         self._deform()
 

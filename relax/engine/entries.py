@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from relax.calculators.base import KEYS, Potential
 from relax.core.errors import UnsupportedStructure, one_line
+from relax.core.hessian import GivenHessian, hessian_array
 from relax.core.result import Result, Stop
 from relax.core.settings import check_start
 from relax.engine.arrays import Start, prepare
@@ -26,6 +27,7 @@ from relax.geometry.cell import CellFreedom, StepScale, cell_freedom
 from relax.geometry.perturb import rattle
 from relax.geometry.sanity import Integrity, Shape, change
 from relax.geometry.symmetry import SYMPREC, space_group
+from relax.preconditioner.known_hessian import KnownHessian
 
 __all__ = ["Cell", "Entry", "Intake", "Relaxed", "build_result"]
 
@@ -73,7 +75,7 @@ class Entry:
     escapes
         Times that it left a saddle point.
     draw, minima
-        Its number among the draws of the same structure, and the minima that they have found.
+        Its number among the draws of a structure, and the minima that they have found.
     """
 
     index: int
@@ -94,9 +96,8 @@ class Entry:
     def result(self, last: Atoms, history: History, s: int, stop: Stop) -> Result:
         """Return what there is to say of this structure, now ``last`` and in place ``s``, and of its end."""
         record, at = history.record, history.last(stop[0])
-        curvature, mode = math.nan, None
-        if self.search:
-            curvature, mode = self.search.probe.curvature, self.search.probe.mode
+        probe = self.search and self.search.probe
+        curvature, mode = (probe.curvature, probe.mode) if probe else (math.nan, None)
         return build_result(
             self.first,
             last,
@@ -123,10 +124,8 @@ class Entry:
         if self.minima is not None:
             self.minima.end(self.draw)
         if np.isfinite(at.value[s]):
-            results = {
-                "energy": float(coordinates.energies(at.value)[s]),
-                "forces": at.forces[coordinates.slice(s)].copy(),
-            }
+            energy, forces = coordinates.energies(at.value)[s], at.forces[coordinates.slice(s)]
+            results = {"energy": float(energy), "forces": forces.copy()}
             if np.isfinite(at.stresses[s]).all():
                 results["stress"] = at.stresses[s][[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
             atoms.calc = SinglePointCalculator(atoms, **results)
@@ -170,6 +169,8 @@ class Intake:
         As in :class:`relax.optimizers.base.RuleOptimizer`; ``cell`` may also be a function of the structure.
     draws
         How often each structure enters, one after the other.
+    hessian
+        A Hessian for each structure, None where there is none, or a function of the structure.
 
     Raises
     ------
@@ -183,6 +184,7 @@ class Intake:
     symmetry: str = "free"
     symprec: float = SYMPREC
     draws: Draws = field(default_factory=Draws)
+    hessian: Sequence[GivenHessian | None] | Callable[[Atoms], Any] | None = None
 
     def __post_init__(self) -> None:
         self._minima = KnownMinima()
@@ -191,25 +193,23 @@ class Intake:
             cell_freedom(self.cell, self.pressure)
 
     def accept(self, index: int, given: Atoms, potential: Potential) -> Entry | Relaxed:
-        """Return a structure as it enters the batch, or its result; TypeError for what is none.
-
-        ``index`` counts every draw.
-        """
-        draw = index % self.draws.count
+        """Return draw ``index`` as it enters the batch, or its result; TypeError for what is no structure."""
+        structure, draw = divmod(index, self.draws.count)
         if draw == 0:
             self._minima = KnownMinima()
         if not isinstance(given, Atoms):
-            raise TypeError(f"structure {index} is a {type(given).__name__}, expected ase.Atoms")
+            raise TypeError(f"structure {structure} is a {type(given).__name__}, expected ase.Atoms")
         atoms: Atoms = given.copy()
 
         def out(stop: Stop, atoms: Atoms = atoms) -> Relaxed:
             return Relaxed(index, atoms, build_result(atoms, atoms, stop, self.symprec))
 
-        if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        if not np.isfinite(np.vstack([atoms.positions, atoms.cell.array])).all():
             return out(("nonfinite", "a position or the cell is not finite"))
         key = next(KEYS)
         try:
             start, first = self._start(key, atoms, draw)
+            start.hessian = self._hessian(structure, atoms)
             size = potential.admit(key, atoms)
         except UnsupportedStructure as error:
             return out(("refused", str(error)), given.copy())
@@ -219,9 +219,9 @@ class Intake:
         if fault := sanity.at_start():
             potential.release(key)
             return out(fault)
-        entry = Entry(index, first, self.symprec, start, sanity, max(float(size), 1.0), draw=draw)
-        entry.minima = self._minima if self.draws.count > 1 else None
-        return entry
+        minima = self._minima if self.draws.count > 1 else None
+        size = max(float(size), 1.0)
+        return Entry(index, first, self.symprec, start, sanity, size, draw=draw, minima=minima)
 
     def _start(self, key: int, atoms: Atoms, draw: int) -> tuple[Start, Atoms]:
         """Return ``atoms`` as they enter, changed in place, and as they were before the rattle."""
@@ -238,3 +238,13 @@ class Intake:
             if start.freedom is not None:
                 start.reference = first.cell.array
         return start, first
+
+    def _hessian(self, index: int, atoms: Atoms) -> KnownHessian | None:
+        """Return what is known of the Hessian of structure ``index`` as it enters."""
+        given = self.hessian
+        if given is not None and not callable(given):
+            given = given[index] if index < len(given) else None
+        try:
+            return None if given is None else KnownHessian(hessian_array(given, atoms))
+        except ValueError as error:
+            raise UnsupportedStructure(str(error)) from error

@@ -172,9 +172,9 @@ class Relaxation(Generic[E]):
             c.rebase(far)
             self.gradients = c.gradients(self.evaluation.forces, self.evaluation.stresses)
             self.restart_rule(far)
-        metric = None if self.rule.stiffness is None else c.metric(self.rule.stiffness)
-        point = Point(c.x, self.gradients.g, self.values[seg.owner][:, None], seg, metric)
-        dx, self.state = self.rule.update(self.state, point)
+        g, values = self.gradients.g, self.values[seg.owner][:, None]
+        metric = None if (model := self.rule.stiffness) is None else c.metric(model, g=g)
+        dx, self.state = self.rule.update(self.state, Point(c.x, g, values, seg, metric))
         if "by_forces" in self.state:
             record.by_forces |= ~self.steps.which & (self.state["by_forces"][seg.starts, 0] > 0)
         dx = np.where(self.steps.which[seg.owner][:, None], 0.0, dx)

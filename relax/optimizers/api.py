@@ -97,6 +97,8 @@ def _lowest(atoms: Atoms, rule: str, **options: Any) -> Result:
         raise ValueError(f"several draws need Atoms, not a {type(atoms).__name__}; give draws=1")
     if atoms.calc is None:
         raise RuntimeError("the atoms have no calculator; give one: relax(atoms, calculator)")
+    if (hessian := options.get("hessian")) is not None and not callable(hessian):
+        options["hessian"] = [hessian]
     (relaxed,) = relax_many([atoms], atoms.calc, rule, **options)
     if relaxed.result.status == "refused":
         raise ValueError(relaxed.result.reason)

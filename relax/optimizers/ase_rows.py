@@ -24,7 +24,7 @@ from relax.preconditioner.model_hessian import Frozen, ModelHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness
 
-__all__ = ["AseRows", "ImageSanity", "images_of"]
+__all__ = ["AseRows", "ImageSanity", "check_images", "images_of"]
 
 
 def images_of(optimizable: Any) -> list[Atoms]:
@@ -33,6 +33,16 @@ def images_of(optimizable: Any) -> list[Atoms]:
     neb = getattr(optimizable, "neb", None)
     images = optimizable.iterimages() if neb is None else neb.images
     return [getattr(image, "atoms", image) for image in images]
+
+
+def check_images(images: list[Atoms]) -> Stop | None:
+    """Return what is wrong with structures before anything has moved."""
+    for i, atoms in enumerate(images):
+        if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+            return "nonfinite", f"a position or the cell of image {i} is not finite"
+        if fault := Integrity(atoms).at_start():
+            return fault
+    return None
 
 
 @dataclass
@@ -172,7 +182,9 @@ class AseRows:
                 atoms.set_cell(cell, apply_constraint=False)
             atoms.set_positions(positions, apply_constraint=False)
 
-    def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> Frozen | None:
+    def metric(
+        self, stiffness: PairStiffness, which: Sequence[int] | None = None, g: np.ndarray | None = None
+    ) -> Frozen | None:
         """Return how stiff the rows of a filter of a cell are; None where nothing is known of the rows.
 
         Raises

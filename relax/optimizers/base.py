@@ -9,6 +9,7 @@ from typing import IO, Any, Literal
 from ase.optimize.optimize import DEFAULT_MAX_STEPS
 
 from relax.core.errors import RelaxationStopped
+from relax.core.hessian import GivenHessian, check_hessian
 from relax.core.rule import Rule
 from relax.core.settings import Criteria, check_on_bad, check_start
 from relax.engine.minima.minimum_check import MinimumCheck, parse_minimum_check
@@ -75,6 +76,11 @@ class RuleOptimizer(AseProtocol):
         calls, and calls what is none a ``saddle``; a ``MinimumCheck`` says how.
     escape
         Step off a saddle that the check finds, and go on from there.
+    hessian
+        The Hessian where the structure starts, if it is known: an array (3N, 3N), (N, 3, N, 3) or (3N, N, 3),
+        eV/A^2, or a function that returns it for the ``Atoms`` as they start, called once.  It is the first
+        metric of rules that run in one, see ``docs/metric.md``.  A run that goes on from a restart file needs
+        it again.
     **kwargs
         ``master``, ``comm``, ``loginterval``, as in ASE.
 
@@ -82,7 +88,8 @@ class RuleOptimizer(AseProtocol):
     ------
     ValueError
         There are no atoms; the restart file is of another rule or another structure; a cell or a
-        symmetry is asked for that the structure does not have.
+        symmetry is asked for that the structure does not have; the Hessian is not one of these atoms, or the
+        rule has no use for it.
     """
 
     def __init__(
@@ -103,6 +110,7 @@ class RuleOptimizer(AseProtocol):
         on_bad: str = "stop",
         check: str | MinimumCheck | None = None,
         escape: bool = False,
+        hessian: GivenHessian | None = None,
         **kwargs: Any,
     ) -> None:
         check_on_bad(on_bad)
@@ -113,6 +121,8 @@ class RuleOptimizer(AseProtocol):
         policy = Policy(on_bad == "backtrack", self.check, escape)
         freedom = cell_freedom(cell, pressure)
         structure = in_place(atoms, freedom, innermost(rule), symmetry == "keep", symprec)
+        check_hessian(hessian, rule.stiffness is not None, structure.plain_atoms)
+        structure.given = hessian
         self.engine = SingleRun(rule, policy, structure, symprec)
         super().__init__(
             atoms,
@@ -130,6 +140,7 @@ class RuleOptimizer(AseProtocol):
             structure = self.engine.structure
             for image in structure.images:
                 rattled(image, amplitude, seed, structure.freedom)
+        self.engine.structure.know()
 
     def step(self) -> None:
         """Take one step: one gradient, one displacement.

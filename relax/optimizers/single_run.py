@@ -17,7 +17,8 @@ from relax.core.state import State
 from relax.engine.entries import Entry
 from relax.engine.evaluation import CallCounter, alarm, guarded
 from relax.engine.relaxation import Policy, Relaxation
-from relax.optimizers.structure import AseStructure, AtomsStructure, check_images
+from relax.optimizers.ase_rows import check_images
+from relax.optimizers.structure import AseStructure, AtomsStructure
 
 __all__ = ["KeptResults", "SingleRun"]
 

@@ -9,15 +9,16 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 
 from relax.calculators.base import Evaluation, stress_matrix
-from relax.core.result import Stop
+from relax.core.hessian import GivenHessian, hessian_array
 from relax.engine.arrays import Start, prepare
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.history import BatchSanity, Sanity, Snapshot
 from relax.geometry.cell import CellFreedom, StepScale
 from relax.geometry.sanity import Integrity
 from relax.optimizers.ase_rows import AseRows, ImageSanity, images_of
+from relax.preconditioner.known_hessian import KnownHessian
 
-__all__ = ["AseStructure", "AtomsStructure", "check_images", "in_place"]
+__all__ = ["AseStructure", "AtomsStructure", "in_place"]
 
 
 class AtomsStructure:
@@ -29,7 +30,8 @@ class AtomsStructure:
         How the atoms enter; they are moved in place.
     """
 
-    plain = True
+    plain = plain_atoms = True
+    given: GivenHessian | None = None
 
     def __init__(self, start: Start) -> None:
         self.atoms, self.freedom = start.atoms, start.freedom
@@ -105,23 +107,43 @@ class AtomsStructure:
         same = np.array_equal(self.atoms.positions, self._positions)
         return same and np.array_equal(self.atoms.cell.array, self._cell)
 
-    def to_plain(self) -> dict[str, np.ndarray]:
+    def know(self) -> None:
+        """Take up the Hessian that is given, as that of the atoms where they are."""
+        if self.given is not None:
+            self.coordinates.starts[0].hessian = KnownHessian(hessian_array(self.given, self.atoms))
+
+    def to_plain(self) -> dict[str, Any]:
         """Return what a restart needs to see the same coordinates, to the last bit."""
-        place = self.coordinates.place
-        return {"x": place.x, "strain": place.strain[0], "reference": place.reference[0]}
+        place, known = self.coordinates.place, self.coordinates.starts[0].hessian
+        plain: dict[str, Any] = {"x": place.x, "strain": place.strain[0], "reference": place.reference[0]}
+        if self.given is None:
+            return plain
+        return plain | {"begun": [] if known is None or known.begun is None else [*known.begun, known.steps]}
 
     def from_plain(self, plain: dict[str, Any]) -> None:
         """Take up what :meth:`to_plain` wrote; of atoms that are elsewhere, only the reference cell."""
-        c = self.coordinates
-        place = c.place.copy()
-        place.x, place.strain[0] = np.asarray(plain["x"], float), np.asarray(plain["strain"], float)
-        place.reference[0] = np.asarray(plain["reference"], float)
-        c.put_back(place, np.ones(1, bool))
+        if (had := "begun" in plain) != (self.given is not None):
+            words = f"the restart file was written {'with' if had else 'without'} hessian="
+            raise ValueError(f"{words}; do the same, or delete the file")
+        c, n = self.coordinates, len(self.atoms)
+        x, strain, reference = (np.asarray(plain[name], float) for name in ("x", "strain", "reference"))
+        if plain.get("begun"):
+            began, g, steps = (np.asarray(found, float) for found in plain["begun"])
+            self._put(began[:n], began[n:] / c.constants.scale[0] if len(began) > n else strain, reference)
+            c.starts[0].hessian = KnownHessian(hessian_array(self.given, c.atoms(0)), (began, g), int(steps))
+        elif self.given is not None:
+            c.starts[0].hessian = None
+        self._put(x, strain, reference)
         there = c.atoms(0)
         same = np.allclose(there.positions, self.atoms.positions, rtol=0, atol=1e-9)
         if not (same and np.allclose(there.cell.array, self.atoms.cell.array, rtol=0, atol=1e-9)):
             c.read_from(self.atoms, 0)
         self._note()
+
+    def _put(self, x: np.ndarray, strain: np.ndarray, reference: np.ndarray) -> None:
+        place = self.coordinates.place.copy()
+        place.x, place.strain[0], place.reference[0] = x, strain, reference
+        self.coordinates.put_back(place, np.ones(1, bool))
 
 
 class AseStructure:
@@ -133,7 +155,8 @@ class AseStructure:
         The object.
     """
 
-    freedom = None
+    freedom = given = None
+    plain_atoms = False
 
     def __init__(self, target: Any) -> None:
         self.coordinates = AseRows(target.__ase_optimizable__(), target)
@@ -148,6 +171,9 @@ class AseStructure:
         sanity = ImageSanity(self.coordinates)
         return sanity, sanity.checks[0]
 
+    def know(self) -> None:
+        """Do nothing: nothing is known of the Hessian of the rows."""
+
     def evaluate(self) -> Evaluation:
         evaluation = self.coordinates.evaluate()
         self._note()  # a band may turn its images when it is asked for forces
@@ -158,7 +184,7 @@ class AseStructure:
         return Evaluation(good.value.copy(), good.forces.copy(), good.stresses.copy())
 
     def to_plain(self) -> dict[str, np.ndarray]:
-        """Return what a restart needs to see the same coordinates: the reference cell of a filter."""
+        """Return the reference cell of a filter, which a restart needs to see the same coordinates."""
         cell = getattr(self.coordinates.target, "orig_cell", None)
         return {} if cell is None else {"orig_cell": np.asarray(cell)}
 
@@ -205,16 +231,6 @@ def in_place(
     if plain:
         return AtomsStructure(prepare(0, atoms, freedom, scale, keep_symmetry, symprec))
     return AseStructure(atoms)
-
-
-def check_images(images: list[Atoms]) -> Stop | None:
-    """Return what is wrong with structures before anything has moved."""
-    for i, atoms in enumerate(images):
-        if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
-            return "nonfinite", f"a position or the cell of image {i} is not finite"
-        if fault := Integrity(atoms).at_start():
-            return fault
-    return None
 
 
 def numbers(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Protocol, Self
 
 from relax.core.segments import Array
 
-__all__ = ["Identity", "Metric", "StraightPaths"]
+__all__ = ["Identity", "Metric", "Modelled", "StraightPaths"]
 
 
 class Metric(Protocol):
@@ -62,8 +62,30 @@ class Metric(Protocol):
         """Return the displacement (R, 3), A, along the curved path that begins as the step ``dx`` (R, 3)."""
         ...
 
+    @property
+    def measured(self) -> Array | None:
+        """Where H is a Hessian in eV/A^2, not a model of one (R, 1); None where it is nowhere."""
+        ...
 
-class StraightPaths:
+    def shifted(self, mu: Array) -> Metric:
+        """Return H and, where it is measured, ``mu`` (R, 1) times a model of it."""
+        ...
+
+
+class Modelled:
+    """What a metric has that is a model everywhere."""
+
+    @property
+    def measured(self) -> Array | None:
+        """None."""
+        return None
+
+    def shifted(self, mu: Array) -> Self:
+        """Return this metric: there is nothing to add a model to."""
+        return self
+
+
+class StraightPaths(Modelled):
     """What a metric has where paths are straight: steps and gradients are the same everywhere."""
 
     def at(self, x: Array) -> Self:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from relax.core.segments import Segments
-from relax.preconditioner.base import StraightPaths
+from relax.preconditioner.base import Modelled, StraightPaths
 from relax.preconditioner.dense import Dense
 from relax.preconditioner.internal.bonds import Bonds, bonds_of
 from relax.preconditioner.internal.coordinates import Internals
@@ -27,7 +27,7 @@ DENSE = 360
 """Largest number of coordinates of a structure for which a dense matrix is used."""
 
 
-class ModelHessian:
+class ModelHessian(Modelled):
     """The model Hessian of every structure of a batch, a ``Metric``.
 
     H is positive definite by construction.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from relax.core.parameters import param
 from relax.core.rule import Point, Rule
@@ -13,6 +14,7 @@ from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.rules.adaptive_base import nonzero, per_row
 from relax.rules.lbfgs import two_loop_recursion
+from relax.rules.trust_region import steps_within
 
 __all__ = ["InternalLBFGS", "PairLBFGS"]
 
@@ -34,6 +36,10 @@ class MetricLBFGS(Rule):
         rho < worst:  back to x(i);   rho < poor:  radius <- shrink |dx|
         rho > fine and the step was cut:  radius <- min(grow radius, largest)
 
+    Where the metric is a Hessian that was measured, gamma is 1, the radii are :attr:`REACH` times as long,
+    and the step is that of the quadratic model within the radius: see ``steps_within`` in
+    :mod:`relax.rules.trust_region`.
+
     H is built again at every step.  The two secant equations give two estimates of its scale 1/gamma; their
     geometric mean is used, which needs no extra force call.  A step that is taken back costs one force call,
     but its pair (s, y) stays in the memory.
@@ -46,6 +52,9 @@ class MetricLBFGS(Rule):
     strain_length = (3.0, 0.0)
     default_force_floor = 2e-3
     takes_back_steps = True
+
+    REACH: ClassVar[float] = 2.0
+    """Factor of the trust radii where the Hessian at the start is known."""
 
     memory: int = param(10, "[1, inf)", "steps", "number of pairs (s, y) that are kept")
     hardness: float = param(5.0, "(0, inf)", "eV/A^2", "stiffness of a bond before there is any pair")
@@ -82,7 +91,9 @@ class MetricLBFGS(Rule):
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp, dot = array_namespace(point.g), point.seg.dot
         started = state["t"] > 0
-        taken_back, radius = self._judged(state, point, started)
+        measured = None if point.metric is None else point.metric.measured
+        reach = 1.0 if measured is None else xp.where(measured, self.REACH, 1.0)
+        taken_back, radius = self._judged(state, point, started, self.largest * reach)
         here = {"x": point.x, "g": point.g, "e": point.known_e}
         x, g, e = (xp.where(taken_back, state[name], now) for name, now in here.items())
         metric = (point.metric or Identity(x)).at(x)
@@ -94,9 +105,9 @@ class MetricLBFGS(Rule):
         if known:
             newest_s, newest_y = s[:, 0, :], y[:, 0, :]
             yhy, shs = dot(newest_y, metric.solve(newest_y)), dot(newest_s, metric.apply(newest_s))
-            measured = started & (shs > 0) & (yhy > TINY)
-            ratio = shs / xp.where(measured, yhy, xp.ones_like(yhy))
-            gamma = xp.where(measured, xp.sqrt(ratio), gamma)
+            scaled = started & (shs > 0) & (yhy > TINY)
+            ratio = shs / xp.where(scaled, yhy, xp.ones_like(yhy))
+            gamma = xp.where(scaled, xp.sqrt(ratio), gamma)
             norm = xp.sqrt(shs * yhy)
             norms = xp.concat([norm, norms[:, 1:]], axis=1)
         rho = []
@@ -112,12 +123,21 @@ class MetricLBFGS(Rule):
         z = xp.where(dot(z, g) < 0, -z, z)
         longest = point.seg.longest(z)
         part = xp.where(longest > radius, radius / nonzero(longest), xp.ones_like(longest))
-        dx = metric.retract(-z * part)
-        kept = {"x": x, "g": g, "e": e, "dx": dx, "slope": -dot(z, g), "part": part}
+        z, slope = z * part, -dot(z, g)
+        if measured is not None:
+            radius = xp.where(started, radius, reach * radius)
+            pairs["useful"] = state["t"] > xp.arange(known)
+            whole, promise = steps_within(base, metric, pairs, known, radius)
+            z, part = xp.where(measured, whole, z), xp.where(measured, xp.ones_like(part), part)
+            slope = xp.where(measured, 2 * promise, slope)
+        dx = metric.retract(-z)
+        kept = {"x": x, "g": g, "e": e, "dx": dx, "slope": slope, "part": part}
         after = {"gamma": gamma, "radius": radius, "t": state["t"] + 1, "norms": norms}
         return x - point.x + dx, places | kept | after
 
-    def _judged(self, state: State, point: Point, started: Array) -> tuple[Array, Array]:
+    def _judged(
+        self, state: State, point: Point, started: Array, largest: float | Array
+    ) -> tuple[Array, Array]:
         """Return which structures go back to where they were, and the new trust radius."""
         xp, dot = array_namespace(point.g), point.seg.dot
         # The last step may have been shortened outside.
@@ -135,7 +155,7 @@ class MetricLBFGS(Rule):
         ratio = change / xp.where(predicted < -TINY, predicted, -xp.ones_like(predicted))
         length, radius = point.seg.longest(s), state["radius"]
         shorter = xp.clip(self.shrink * length, self.smallest, None)
-        longer = xp.clip(self.grow * radius, None, self.largest)
+        longer = xp.clip(self.grow * radius, None, largest)
         cut = length > 0.8 * radius
         radius = xp.where(started & (ratio < self.poor), shorter, radius)
         radius = xp.where(started & (ratio > self.fine) & cut, longer, radius)

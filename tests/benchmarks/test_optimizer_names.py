@@ -11,6 +11,7 @@ from commands import alloy
 
 from benchmarks.common import optimizer_names
 from benchmarks.common.call_counter import silenced
+from benchmarks.common.differences import hessian_by_differences
 from benchmarks.common.optimizer_names import (
     ALIASES,
     ASE,
@@ -196,3 +197,32 @@ def test_several_draws_are_counted_together():
     np.testing.assert_allclose(made.atoms.cell, start.cell, atol=0.5)
     assert "draws=3" in settings_text(name, CRYSTALS)
     assert settings_text(name, CRYSTALS) != settings_text(name.replace("3", "4", 1), CRYSTALS)
+
+
+def test_a_hessian_by_differences_is_not_counted():
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.03, seed=1)
+    makers = [
+        lambda atoms, name=name: make_optimizer(name, atoms, MOLECULES)
+        for name in ("default", "default:hessian=differences")
+    ]
+    without, known = (relax_counted(make, atoms, EMT(), 0.01, 50) for make in makers)
+    assert known.reported[0] == "converged"
+    assert known.calls < without.calls
+    assert settings_text("default:hessian=differences", MOLECULES) == (
+        settings_text("default", MOLECULES) + ", hessian='differences'"
+    )
+    with pytest.raises(ValueError, match="hessian is 'exact'; write hessian=differences"):
+        check_optimizer("default:hessian=exact", MOLECULES)
+
+
+def test_differences_are_the_hessian_of_a_quadratic():
+    class Springs(EMT):
+        def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+            g = matrix @ atoms.positions.ravel()
+            self.results = {"energy": 0.5 * atoms.positions.ravel() @ g, "forces": -g.reshape(-1, 3)}
+
+    random = np.random.default_rng(0).normal(size=(6, 6))
+    matrix = random + random.T
+    found = hessian_by_differences(Springs())(Atoms("Cu2", [[0, 0, 0], [1, 2, 3]]))
+    assert np.allclose(found, matrix, atol=1e-8)
