@@ -251,3 +251,17 @@ def test_the_lowest_of_the_ends_of_lennard_jones_clusters():
     for end in ends:
         converged = [draw.energy for draw in end.result.draws if draw.status == "converged"]
         assert end.result.energy_last == min(converged)
+
+
+def test_a_known_hessian_serves_all_draws():
+    atoms, asked = bulk("Cu", cubic=True), []
+
+    def known(start):
+        asked.append(start.positions.copy())
+        return 5.0 * np.eye(12)
+
+    result = relax_one(atoms.copy(), EMT(), draws=3, hessian=known, **LOOSE)
+    assert result.converged
+    assert len(asked) == 3
+    again = relax_one(atoms.copy(), EMT(), draws=3, hessian=5.0 * np.eye(12), **LOOSE)
+    assert (again.force_calls, again.energy_last) == (result.force_calls, result.energy_last)
