@@ -41,8 +41,8 @@ def best_of_most(columns: Sequence[Column], names: Sequence[str], does: str) -> 
     return Advice(label(first), text)
 
 
-def ends_low(starts: str, near: Column, calls: Column) -> Advice:
-    """Return which optimizer ends near the lowest energy most often, which do within the error, and the price.
+def ends_low(starts: str, near: Column, calls: Column, names: Sequence[str]) -> Advice:
+    """Return which of ``names`` ends near the lowest energy most often, and the price.
 
     Parameters
     ----------
@@ -50,14 +50,18 @@ def ends_low(starts: str, near: Column, calls: Column) -> Advice:
         Of the same starts: the misses of each optimizer in percent, and its force calls.
     """
 
-    def beside(name: str) -> str:
-        more = calls.cells[name].mean / calls.cells[DEFAULT].mean
-        return f"{label(name)} ({100 - near.cells[name].mean:.0f} %, {more:.1f} times the calls)"
+    def share(name: str) -> str:
+        return f"{100 - near.cells[name].mean:.0f} %"
 
-    first, *others = sorted(near.best(list(near.cells)), key=lambda name: (near.cells[name].mean, name))
-    same = f" No worse, within the error: {'; '.join(map(beside, others))}." if others else ""
-    usual = 100 - near.cells[DEFAULT].mean
-    text = f"Starts {starts}: take {beside(first)}; `{DEFAULT}` ends there for {usual:.0f} %.{same}"
+    def price(name: str) -> str:
+        return f"{calls.cells[name].mean / calls.cells[DEFAULT].mean:.1f} times the calls"
+
+    first, *others = sorted(near.best(names), key=lambda name: (near.cells[name].mean, name))
+    same = "; ".join(f"{label(name)} ({share(name)}, {price(name)})" for name in others)
+    text = (
+        f"Starts {starts}: take {label(first)}. {share(first)} end near the lowest energy, with `{DEFAULT}` "
+        f"{share(DEFAULT)}, in {price(first)}." + (f" No worse, within the error: {same}." if same else "")
+    )
     return Advice(label(first), text)
 
 
@@ -89,9 +93,9 @@ def resists(tables: Sequence[Sequence[Column]], names: Sequence[str]) -> Advice:
         column.cells[first].mean / usual.cells[first].mean for usual, *others in tables for column in others
     )
     text = (
-        f"Take {label(first)}: with disturbed forces it never failed, and needs at most {growth:.2f} times the "
-        f"calls that it needs without. Never failed: {listed(never)}. Of these no other needs fewer calls than "
-        f"{label(first)}, beyond the error, in {wins} of {len(best)} columns. "
+        f"Take {label(first)}: with disturbed forces it never failed, and needs at most {growth:.2f} times "
+        f"the calls that it needs without. Never failed: {listed(never)}. Of these no other needs fewer "
+        f"calls than {label(first)}, beyond the error, in {wins} of {len(best)} columns. "
         f"Failed at least once: {listed(failed)}."
     )
     return Advice(label(first), text)

@@ -81,7 +81,7 @@ class Column:
         """Whether the mean of ``name`` is above that of ``other``, beyond the error."""
         more = self.cells[name].each - self.cells[other].each
         more = more[np.isfinite(more)]
-        return bool(more.any()) and interval(lambda drawn: more[drawn].mean(-1), len(more))[0] >= 0
+        return not len(more) or interval(lambda drawn: more[drawn].mean(-1), len(more))[0] > 0
 
 
 def references(columns: Sequence[Column]) -> list[str]:

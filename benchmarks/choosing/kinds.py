@@ -30,7 +30,7 @@ def calls(kind: str, one: Set, unit: str = "") -> Column:
 
 
 def ends(kind: str, one: Set, unit: str = ", %") -> Column:
-    """Return the column of the share of ends within 10 meV/atom of the lowest of all rows of a set, in percent."""
+    """Return the column of the share of ends near the lowest of all rows of a set, in percent."""
     lowest = lowest_energies(list(one.rows.values()))
     cells = {
         name: Measured(f"{row['within_10']:.0f}", 100.0 * (excess(row, lowest) > NEAR), row["failed"])

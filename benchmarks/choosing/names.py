@@ -1,7 +1,7 @@
 """Which optimizers the page for choosing compares, and how it writes their names.
 
-A name on the page is what one gives to ``relax.relax`` after the calculator: ``core:metric=true`` of the files
-of results is ``core, metric=True`` there.
+A name on the page is what one gives to ``relax.relax`` after the calculator: ``core:metric=true`` of the
+files of results is ``core, metric=True`` there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from benchmarks.common.optimizer_names import (
 )
 
 RULES = (
-    DEFAULT, "pair-lbfgs", "core:metric=true", "core", "frankenstein:metric=true", "frankenstein", "lbfgs", "fire",
+    DEFAULT, "pair-lbfgs", "core:metric=true", "core", "frankenstein:metric=true", "frankenstein",
+    "lbfgs", "fire",
 )  # fmt: skip
 ESCAPE = f"{DEFAULT}:check=minimum,escape=true"
 SEARCHES = frozenset({"metric", "check", "escape", "draws", "rattle", "seed"})
@@ -24,7 +25,7 @@ SEARCHES = frozenset({"metric", "check", "escape", "draws", "rattle", "seed"})
 
 
 def canonical(name: str) -> str:
-    """Return the name that an optimizer has in most files: ``core:metric`` of LJ38 is ``core:metric=true``."""
+    """Return the name that an optimizer has in most files: ``core:metric=true`` for ``core:metric``."""
     return f"{name}=true" if name in METRIC_RULES else name
 
 

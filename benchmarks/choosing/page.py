@@ -56,23 +56,26 @@ def minimum(folder: Path) -> Answer:
     def heights(name: str) -> list[float]:
         return [column.cells[name].mean if name in column.cells else np.inf for column in columns]
 
-    missing = [name for name in (*RULES, ESCAPE) if name not in measured]
-    ours = [*sorted(measured, key=lambda name: (heights(name), name)), *missing]
-    return Answer([ends_low(words, *pair) for words, pair in pairs.items()], grid(columns, ours))
+    by_height = sorted(measured, key=lambda name: (heights(name), name))
+    ours = list(dict.fromkeys([*by_height, *RULES, ESCAPE]))
+    names = shown(columns, ours)
+    return Answer([ends_low(words, *pair, names) for words, pair in pairs.items()], grid(columns, ours))
 
 
 def ends(folder: Path) -> Answer:
     """Return where the other kinds of structures end, of those for which optimizers differ."""
-    found = [kinds.ends(words, one) for words, one in all_sets(folder)]
-    names = shown(found, RULES)
-    equal = [column for column in found if not any(column.cells[n].mean for n in names if n in column.cells)]
     lj38 = read(folder, "lj38")
-    differ = [kinds.cluster_energies(lj38)] if lj38 else []
-    differ += [column for column in found if column not in equal]
+    clusters = [kinds.cluster_energies(lj38)] if lj38 else []
+    shares = [kinds.ends(words, one) for words, one in all_sets(folder)]
+    variants = [name for column in shares for name in column.cells if is_variant(name)]
+    ours = list(dict.fromkeys([*RULES, ESCAPE, *variants]))
+    names = shown([*clusters, *shares], ours)
+    equal = [column for column in shares if not any(column.cells[n].mean for n in names if n in column.cells)]
+    differ = [*clusters, *(column for column in shares if column not in equal)]
     words = "; ".join(column.kind for column in equal) or "none"
-    advice = best_of_most(differ, shown(differ, RULES), "ends lower")
-    same = f"Kinds for which all of these end near the lowest, for every structure: {words}."
-    return Answer([advice], [*grid(differ, RULES), "", same])
+    advice = best_of_most(differ, shown(differ, ours), "ends lower")
+    same = f"Kinds for which all of these end near the lowest, on every structure: {words}."
+    return Answer([advice], [*grid(differ, ours), "", same])
 
 
 def calls(folder: Path) -> Answer:
@@ -127,7 +130,7 @@ ANSWERS: dict[str, Callable[[Path], Answer]] = {
 QUESTIONS = {
     "minimum": "[the lowest minimum](#the-lowest-minimum)",
     "calls": "[the fewest force calls](#the-fewest-calls)",
-    "disturbed": "[to get there with noisy forces](#noisy-forces)",
+    "disturbed": "[a rule that resists noise](#noisy-forces)",
 }
 
 

@@ -21,9 +21,7 @@ def grid(columns: Sequence[Column], ours: Sequence[str]) -> list[str]:
     best = [column.best(names) for column in columns]
     rows = [["*structures*", *(f"*{column.structures}*" for column in columns)]]
     for name in names:
-        cells = [
-            cell(column, name, name in winners) for column, winners in zip(columns, best, strict=True)
-        ]
+        cells = [cell(column, name, name in winners) for column, winners in zip(columns, best, strict=True)]
         rows.append([label(name), *cells])
     lines = markdown(("optimizer", *(column.heading for column in columns)), rows)
     missing = [label(name) for name in ours if name not in names]
