@@ -60,7 +60,7 @@ def ends_low(starts: str, near: Column, calls: Column, names: Sequence[str]) -> 
     same = "; ".join(f"{label(name)} ({share(name)}, {price(name)})" for name in others)
     text = (
         f"Starts {starts}: take {label(first)}. {share(first)} end near the lowest energy, with `{DEFAULT}` "
-        f"{share(DEFAULT)}, in {price(first)}." + (f" No worse, within the error: {same}." if same else "")
+        f"{share(DEFAULT)}, in {price(first)}." + (f" No clear difference: {same}." if same else "")
     )
     return Advice(label(first), text)
 
@@ -84,8 +84,13 @@ def resists(tables: Sequence[Sequence[Column]], names: Sequence[str]) -> Advice:
         for name in names
         if name not in failed and all(name in column.cells for table in tables for column in table)
     ]
+    at_rest = {name for usual, *_ in tables for name, cell in usual.cells.items() if cell.failed}
+    without = f"; without a disturbance too: {listed(n for n in failed if n in at_rest)}"
+    failures = listed(name for name in failed if name not in at_rest) + (
+        without if at_rest & {*failed} else ""
+    )
     if not never:
-        return Advice("none", f"Every optimizer failed at least once: {listed(failed)}.")
+        return Advice("none", f"Every optimizer failed at least once: {failures}.")
     best = [column.best(never) for column in disturbed]
     first = max(never, key=lambda name: sum(name in winners for winners in best))
     wins = sum(first in winners for winners in best)
@@ -96,6 +101,6 @@ def resists(tables: Sequence[Sequence[Column]], names: Sequence[str]) -> Advice:
         f"Take {label(first)}: with disturbed forces it never failed, and needs at most {growth:.2f} times "
         f"the calls that it needs without. Never failed: {listed(never)}. Of these no other needs fewer "
         f"calls than {label(first)}, beyond the error, in {wins} of {len(best)} columns. "
-        f"Failed at least once: {listed(failed)}."
+        f"Failed at least once: {failures}."
     )
     return Advice(label(first), text)

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.choosing.advice import resists
 from benchmarks.choosing.columns import Column, Measured
 from benchmarks.choosing.names import canonical, is_variant, label
 from benchmarks.choosing.page import ANSWERS, QUESTIONS, STARTS, summary
@@ -120,7 +121,7 @@ def test_the_lowest_end_is_advised_with_its_price(results):
     first, _, second, *_ = ANSWERS["minimum"](results).lines()
     assert first == (
         f"Starts as they are: take {ESCAPED}. 75 % end near the lowest energy, with `default` 50 %, in 4.0 "
-        "times the calls. No worse, within the error: `default` (50 %, 1.0 times the calls)."
+        "times the calls. No clear difference: `default` (50 %, 1.0 times the calls)."
     )
     assert second.startswith("Starts rattled: take `default`. 75 % end near the lowest energy")
 
@@ -162,6 +163,14 @@ def test_who_fails_with_disturbed_forces_is_not_advised(results):
         "Take `default`: with disturbed forces it never failed, and needs at most 1.50 times"
     )
     assert advice.endswith("Failed at least once: `fire`.")
+
+
+def test_failures_without_a_disturbance_are_told_from_others():
+    def table(*failed: int) -> list[Column]:
+        return [Column("", 1, {"fire": Measured("", np.ones(1), n)}) for n in failed]
+
+    assert resists([table(0, 1)], ["fire"]).why == "Every optimizer failed at least once: `fire`."
+    assert resists([table(1, 1)], ["fire"]).why.endswith("none; without a disturbance too: `fire`.")
 
 
 def test_the_summary_says_what_the_sections_say(results):
