@@ -226,6 +226,13 @@ def disturbed(kind: str) -> str:
     return "\n".join(markdown(found.columns, found.rows))
 
 
+def choosing(part: str) -> str:
+    """Return one part of the page for choosing, ``"summary"`` or one of ``ANSWERS``."""
+    from benchmarks.choosing.page import ANSWERS, summary
+
+    return "\n".join(summary(RESULTS) if part == "summary" else ANSWERS[part](RESULTS).lines())
+
+
 def tuned(name: str) -> str:
     """Return what each number of a rule is worth, as ``benchmarks.tools.tune`` found it."""
     rows = json.loads((RESULTS / f"tune_{name}.json").read_text())["rows"]
@@ -263,6 +270,10 @@ TABLES |= {
     f"throughput_{name}": partial(throughput, name) for name in ("mini", "larger", "profile", "stream", "gpu")
 }
 
+TABLES |= {
+    f"choosing_{part}": partial(choosing, part)
+    for part in ("summary", "minimum", "ends", "calls", "disturbed")
+}
 TABLES |= {f"disturbed_{kind}": partial(disturbed, kind) for kind in ("lj38", "crystals")}
 TABLES |= {
     "kinds": kinds,

@@ -1,14 +1,14 @@
 """The results of all reported sets, as the benchmarks of molecules, materials and crystals wrote them.
 
-Only optimizers with their defaults count; rows of changed settings are left out.  LJ38 is not here: its 1000
-clusters of one kind would outnumber all other structures.
+In :func:`all_sets` only optimizers with their defaults count; rows of changed settings are left out.  LJ38 is
+not there: its 1000 clusters of one kind would outnumber all other structures.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.common.optimizer_names import DEFAULT
@@ -52,31 +52,53 @@ class Set:
 
 def all_sets(folder: Path = RESULTS) -> list[Set]:
     """Return the sets that have a file of results in ``folder`` and a row of ``default`` in it."""
-    return [found for found in read_sets(folder) if DEFAULT in found.rows]
+    found = [replace(one, rows=with_defaults(one.rows)) for one in read_sets(folder)]
+    return [one for one in found if DEFAULT in one.rows]
+
+
+def with_defaults(rows: dict[str, Json]) -> dict[str, Json]:
+    """Return the rows of optimizers that have their defaults."""
+    return {name: row for name, row in rows.items() if ":" not in name.removeprefix("ase:")}
 
 
 def read_sets(folder: Path) -> Iterator[Set]:
     """Yield the sets that have a file of results in ``folder``."""
     for name in MOLECULE_SETS:
-        path = folder / f"{MOLECULES[name].stem}.json"
-        if path.exists():
-            results = json.loads(path.read_text())
-            fmax = min(row["fmax"] for row in results["rows"])
-            rows = [row for row in results["rows"] if row["fmax"] == fmax]
-            yield made("molecules", MOLECULES[name].title, fmax, results, rows)
-    for name, kind in MATERIALS.items():
-        path = folder / f"materials_{POTENTIAL}_{name}.json"
-        if path.exists():
-            results = json.loads(path.read_text())
-            yield made("materials", kind.words, results["fmax"], results, results["rows"])
+        yield from molecules(folder, name)
+    for name in MATERIALS:
+        yield from materials(folder, name)
+    yield from crystals(folder)
+
+
+def molecules(folder: Path, name: str) -> Iterator[Set]:
+    """Yield a set of molecules, to the smallest force, if there is a file of its results."""
+    path = folder / f"{MOLECULES[name].stem}.json"
+    if path.exists():
+        results = json.loads(path.read_text())
+        fmax = min(row["fmax"] for row in results["rows"])
+        rows = [row for row in results["rows"] if row["fmax"] == fmax]
+        yield made("molecules", MOLECULES[name].title, fmax, results, rows)
+
+
+def materials(folder: Path, name: str) -> Iterator[Set]:
+    """Yield a set of materials, if there is a file of its results."""
+    path = folder / f"materials_{POTENTIAL}_{name}.json"
+    if path.exists():
+        results = json.loads(path.read_text())
+        yield made("materials", MATERIALS[name].words, results["fmax"], results, results["rows"])
+
+
+def crystals(folder: Path, rattle: float = 0.0) -> Iterator[Set]:
+    """Yield the crystals whose starts were rattled by ``rattle`` (A), if there are results of them."""
     path = folder / f"{CRYSTALS}.json"
     if path.exists():
         results = json.loads(path.read_text())
-        rows = [row for row in results["rows"] if row["rattle"] == 0]
-        yield made("materials", "crystals of 2 to 8 atoms", results["fmax"], results, rows)
+        rows = [row for row in results["rows"] if row["rattle"] == rattle]
+        if rows:
+            yield made("materials", "crystals of 2 to 8 atoms", results["fmax"], results, rows)
 
 
 def made(family: str, words: str, fmax: float, results: Json, rows: list[Json]) -> Set:
-    """Return a set with the rows of optimizers that have their defaults."""
-    plain = {row["optimizer"]: row for row in rows if ":" not in row["optimizer"].removeprefix("ase:")}
-    return Set(family, words, len(results["structures"]), fmax, results["cap"], plain)
+    """Return a set with all its rows."""
+    named = {row["optimizer"]: row for row in rows}
+    return Set(family, words, len(results["structures"]), fmax, results["cap"], named)
