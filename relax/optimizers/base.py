@@ -17,6 +17,7 @@ from relax.geometry.cell import CellFreedom, cell_freedom
 from relax.geometry.perturb import rattle as rattled
 from relax.geometry.symmetry import SYMPREC
 from relax.optimizers.protocol import AseProtocol
+from relax.optimizers.restart import decoded
 from relax.optimizers.single_run import SingleRun
 from relax.optimizers.structure import in_place
 from relax.rules.wrappers import innermost
@@ -80,6 +81,8 @@ class RuleOptimizer(AseProtocol):
 
     Raises
     ------
+    RestartError
+        The restart file is none.
     ValueError
         There are no atoms; the restart file is of another rule or another structure; a cell or a
         symmetry is asked for that the structure does not have.
@@ -112,6 +115,8 @@ class RuleOptimizer(AseProtocol):
         self.check, self.escape = parse_minimum_check(check, escape), escape
         policy = Policy(on_bad == "backtrack", self.check, escape)
         freedom = cell_freedom(cell, pressure)
+        if restart is not None and Path(restart).is_file():
+            decoded(Path(restart))  # as with ASE, a file that is none is told before anything of the atoms
         structure = in_place(atoms, freedom, innermost(rule), symmetry == "keep", symprec)
         self.engine = SingleRun(rule, policy, structure, symprec)
         super().__init__(

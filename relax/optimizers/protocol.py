@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,14 @@ class AseProtocol(Optimizer):
         return bool(norm <= fmax) and self.engine.else_converged()
 
     def converged(self, forces: np.ndarray | None = None, *, gradient: np.ndarray | None = None) -> bool:
-        """Return whether the structure, or the ``forces`` (N, 3) given, meet ``fmax``."""
-        if gradient is None:
+        """Return whether the structure, or the ``forces`` (N, 3) given, meet ``fmax``.
+
+        A ``gradient`` (3N,) in place of them is deprecated, as it is in ASE: see :meth:`gradient_converged`.
+        """
+        if gradient is not None:
+            words = "converged(gradient=...) is deprecated; use gradient_converged(gradient)"
+            warnings.warn(words, FutureWarning, stacklevel=2)
+        else:
             gradient = -np.ravel(forces) if forces is not None else self.optimizable.get_gradient()
         return self.gradient_converged(gradient)
 
