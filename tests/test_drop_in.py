@@ -8,10 +8,12 @@ import ase.optimize
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.constraints import ExternalForce, FixBondLength
+from ase.build import add_adsorbate, fcc100
+from ase.constraints import ExternalForce, FixAtoms, FixBondLength, FixInternals
 from ase.optimize.optimize import RestartError
-from toys import CountedEMT, copper
+from toys import CountedEMT, copper, fmax_of
 
+from relax.engine.api import relax_many
 from relax.optimizers.named import FIRERelax, InternalLBFGSRelax, PairLBFGSRelax
 
 OURS = pytest.mark.parametrize("optimizer", [PairLBFGSRelax, InternalLBFGSRelax])
@@ -69,3 +71,52 @@ def test_a_constraint_that_is_changed_between_runs_is_followed():
             lengths.append(atoms.get_distance(0, 1))
     assert lengths[1] > lengths[0] + 0.005
     assert lengths[2:] == pytest.approx(lengths[:2], abs=1e-4)
+
+
+def climber() -> Atoms:
+    """Return an adatom of platinum whose bonds to two atoms of a held slab are too long by 0.3 A in all."""
+    atoms = fcc100("Pt", size=(2, 2, 1), vacuum=10.0)
+    add_adsorbate(atoms, "Pt", 1.611, "hollow")
+    bonds = [[0, 4, 1.0], [1, 4, 1.0]]
+    length = FixInternals.get_bondcombo(atoms, bonds) + 0.3
+    atoms.set_constraint([FixInternals(bondcombos=[[length, bonds]]), FixAtoms(range(4))])
+    atoms.calc = CountedEMT()
+    return atoms
+
+
+@OURS
+def test_a_start_off_its_constraints_is_put_on_them(optimizer):
+    """FixInternals moves the slab, too, and FixAtoms puts it back: half of the way is left each time."""
+    atoms = climber()
+    opt = optimizer(atoms, logfile=None)
+    assert opt.run(fmax=0.01, steps=100), opt.result
+    (relaxed,) = relax_many([climber()], CountedEMT(), optimizer.rule_class.NAME, fmax=0.01, steps=100)
+    assert relaxed.result.converged
+    relaxed.atoms.calc = CountedEMT()
+    start = climber()
+    for ended in (atoms, relaxed.atoms):
+        ((length, bonds),) = start.constraints[0].bondcombos
+        assert FixInternals.get_bondcombo(ended, bonds) == pytest.approx(length, abs=1e-5)
+        assert fmax_of(ended.get_forces()) < 0.011
+
+
+class Immovable:
+    """A constraint that lets nothing move, but says so of no force."""
+
+    def adjust_positions(self, atoms: Atoms, new: np.ndarray) -> None:
+        new[:] = atoms.positions
+
+    def adjust_forces(self, atoms: Atoms, forces: np.ndarray) -> None:
+        """Leave the forces as they are."""
+
+
+@OURS
+def test_a_run_whose_steps_are_held_ends(optimizer):
+    atoms = copper()
+    atoms.rattle(0.1, seed=1)
+    atoms.set_constraint(Immovable())
+    opt = optimizer(atoms, logfile=None)
+    assert not opt.run(fmax=1e-3, steps=1000)
+    assert opt.result.status == "stalled"
+    assert opt.result.force_calls == 1
+    assert opt.nsteps < 20

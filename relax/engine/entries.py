@@ -21,6 +21,7 @@ from relax.engine.history import History
 from relax.engine.saddle.check import MinimumSearch
 from relax.engine.saddle.motions import frequency
 from relax.geometry.cell import CellFreedom, StepScale, cell_freedom
+from relax.geometry.constraints import settle
 from relax.geometry.perturb import rattle
 from relax.geometry.sanity import Integrity, Shape, change
 from relax.geometry.symmetry import SYMPREC, SpaceGroup, space_group
@@ -227,8 +228,7 @@ class Intake:
             return out(("refused", str(error)), given.copy())
         except Exception as error:
             return out(("calculator_error", one_line(error)), given.copy())
-        sanity = Integrity(atoms)
-        if fault := sanity.at_start():
+        if fault := (sanity := Integrity(atoms)).at_start():
             potential.release(key)
             return out(fault)
         return Entry(index, first, self.symprec, start, sanity, max(float(size), 1.0))
@@ -242,9 +242,9 @@ class Intake:
             start = prepare(key, atoms, freedom, self.scale, self.symmetry == "keep", self.symprec)
         except ValueError as error:
             raise UnsupportedStructure(" ".join(str(error).split())) from error
+        settle(atoms, freedom is not None)
         first = atoms.copy()
         if self.rattle:
             rattle(atoms, self.rattle, self.seed, start.freedom)
-            if start.freedom is not None:
-                start.reference = first.cell.array
+            start.reference = None if freedom is None else first.cell.array
         return start, first

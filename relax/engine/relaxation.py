@@ -21,7 +21,7 @@ from relax.calculators.base import Evaluation
 from relax.core import state as states
 from relax.core.result import Stop
 from relax.core.rule import Point, Rule
-from relax.core.settings import BACKTRACKS, RECOVERABLE, STALL, Criteria
+from relax.core.settings import BACKTRACKS, RECOVERABLE, Criteria
 from relax.core.state import State
 from relax.engine.arrays import Coordinates, Gradients
 from relax.engine.history import History, Sanity
@@ -180,8 +180,10 @@ class Relaxation(Generic[E]):
         astray = self._without_nonfinite_steps(dx)
         dx = np.where(astray[seg.owner][:, None], 0.0, dx)
         dx = record.step_scale[seg.owner][:, None] * c.limit(dx) + self.steps.dx
+        before = c.x
         c.move(dx)
-        self._note_step(dx, astray | self.steps.which)
+        ended = np.isin(np.arange(len(c)), list(self.stops))
+        self.history.note_step(c, dx, c.x - before, self.values, ended, astray | self.steps.which)
         if self.steps.pushed.any():
             self.restart_rule(self.steps.pushed)
         return self.stops
@@ -196,19 +198,6 @@ class Relaxation(Generic[E]):
             self._go_back(lost)
             self.stops |= lost
         return astray
-
-    def _note_step(self, dx: np.ndarray, beside: np.ndarray) -> None:
-        """Record a step ``dx`` (R, 3), A, that was not one of the rule for the structures ``beside`` (S,)."""
-        c, record = self.coordinates, self.history.record
-        size = np.maximum.reduceat(np.abs(dx).max(axis=1), c.seg.starts)
-        way = dx[c.rows[0]]
-        moved = np.sqrt(np.maximum.reduceat((way * way).sum(axis=1), c.firsts))
-        ended = np.isin(np.arange(len(c)), list(self.stops))
-        record.unmoved = (size == 0) & ~ended
-        record.n_small_steps = np.where((size < STALL[0]) & ~beside, record.n_small_steps + 1, 0)
-        record.moved = np.where(beside, np.nan, moved)
-        record.energy_previous = self.values
-        record.steps += ~ended & ~beside
 
     def _go_back(self, stops: Stops) -> bool:
         """Put what may go on with half steps to where it was last good, and take it out of ``stops``."""

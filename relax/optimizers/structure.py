@@ -15,6 +15,7 @@ from relax.engine.coordinates import BatchCoordinates
 from relax.engine.entries import prepare
 from relax.engine.history import BatchSanity, Sanity, Snapshot
 from relax.geometry.cell import CellFreedom, StepScale
+from relax.geometry.constraints import settle
 from relax.geometry.sanity import Integrity
 from relax.optimizers.ase_rows import AseRows, ImageSanity, images_of
 
@@ -95,6 +96,11 @@ class AtomsStructure:
             self._note()
         return True
 
+    def settle(self) -> None:
+        """Put the atoms on their constraints."""
+        settle(self.atoms, self.freedom is not None)
+        self.changed()
+
     def write(self) -> None:
         self.coordinates.write_to(self.atoms, 0)
         self._note()
@@ -167,6 +173,10 @@ class AseStructure:
         """Take up what :meth:`to_plain` wrote."""
         if "orig_cell" in plain and hasattr(self.coordinates.target, "orig_cell"):
             self.coordinates.target.orig_cell = np.asarray(plain["orig_cell"])
+
+    def settle(self) -> None:
+        """Take note of where the images are; the object itself sees to constraints."""
+        self._note()
 
     def changed(self) -> bool:
         before = self._noted
