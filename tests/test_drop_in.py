@@ -8,14 +8,17 @@ import ase.optimize
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import add_adsorbate, fcc100
+from ase.build import add_adsorbate, fcc100, molecule
+from ase.calculators.qmmm import ForceConstantCalculator
 from ase.constraints import ExternalForce, FixAtoms, FixBondLength, FixInternals
+from ase.filters import FrechetCellFilter
 from ase.optimize.optimize import RestartError
 from toys import CountedEMT, copper, fmax_of
 
 from relax.engine.api import relax_many
-from relax.optimizers.named import FIRERelax, InternalLBFGSRelax, PairLBFGSRelax
+from relax.optimizers.named import OPTIMIZERS, FIRERelax, InternalLBFGSRelax, PairLBFGSRelax
 
+ALL = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=list(OPTIMIZERS))
 OURS = pytest.mark.parametrize("optimizer", [PairLBFGSRelax, InternalLBFGSRelax])
 
 
@@ -120,3 +123,30 @@ def test_a_run_whose_steps_are_held_ends(optimizer):
     assert opt.result.status == "stalled"
     assert opt.result.force_calls == 1
     assert opt.nsteps < 20
+
+
+@ALL
+def test_no_step_is_longer_than_maxstep(optimizer):
+    """Not by rounding either: the positions are 10 A from the origin."""
+    atoms = molecule("N2", vacuum=10)
+    atoms.calc = ForceConstantCalculator(100 * np.eye(6), atoms.copy(), np.zeros((2, 3)))
+    atoms.positions[1] += 1.0
+    opt, places = optimizer(atoms, maxstep=0.2, logfile=None), []
+    opt.attach(lambda: places.append(atoms.positions.copy()))
+    opt.run(fmax=1e-3, steps=3)
+    assert np.linalg.norm(np.diff(places, axis=0), axis=2).max() <= 0.2
+
+
+@OURS
+def test_two_stages_are_one(optimizer):
+    steps = []
+    for stages in ((100,), (3, 100)):
+        atoms = copper()
+        atoms.rattle(0.2, seed=2)
+        opt = optimizer(FrechetCellFilter(atoms), logfile=None)
+        for limit in stages:
+            done = opt.run(fmax=1e-5, steps=limit)
+        assert done
+        steps.append((opt.nsteps, atoms.positions.copy()))
+    assert steps[0][0] == steps[1][0] > 3
+    np.testing.assert_allclose(steps[0][1], steps[1][1], atol=1e-9)

@@ -65,7 +65,7 @@ def told(rule, energies, gradients):
     ],
 )
 def test_max_step(norm, expected):
-    np.testing.assert_allclose(first_step(MaxStep(UNIT, 2.5, norm)), -np.array(expected), rtol=1e-15)
+    np.testing.assert_allclose(first_step(MaxStep(UNIT, 2.5, norm)), -np.array(expected), rtol=2e-12)
 
 
 @pytest.mark.parametrize(

