@@ -151,7 +151,25 @@ class AseRows:
         return Gradients(-forces, np.array([fmax]), np.array([smax]), np.zeros(1))
 
     def limit(self, step: np.ndarray) -> np.ndarray:
+        """Return what a filter of a cell lets the cell do: it hides the rest from the gradient alone."""
+        target = self.target
+        if not isinstance(target, UnitCellFilter):
+            return step
+        step = step.copy()
+        if target.hydrostatic_strain:
+            step[-3:] = np.eye(3) * step[-3:].trace() / 3
+        if target.constant_volume:
+            step[-3:] += self._to_volume(target, step[-3:])
         return step
+
+    def _to_volume(self, target: UnitCellFilter, rows: np.ndarray) -> np.ndarray:
+        """Return the rows (3, 3) that keep the volume, added to a step ``rows`` of the cell."""
+        if isinstance(target, FrechetCellFilter):
+            return np.eye(3) * (-float(rows.trace()) / 3)  # of a logarithm
+        now = target.deform_grad()
+        there = now + rows / target.cell_factor
+        ratio = np.linalg.det(now) / np.linalg.det(there)
+        return np.asarray(target.cell_factor * (np.cbrt(ratio) - 1) * there)
 
     def move(self, step: np.ndarray) -> None:
         self.optimizable.set_x((self.x + step).ravel())
@@ -169,24 +187,11 @@ class AseRows:
             atoms.set_positions(positions, apply_constraint=False)
 
     def metric(self, stiffness: PairStiffness, which: Sequence[int] | None = None) -> Frozen | None:
-        """Return how stiff the rows of a filter of a cell are; None where nothing is known of the rows.
-
-        Raises
-        ------
-        ValueError
-            The filter holds a part of the cell by hiding it from the gradient.
-        """
+        """Return how stiff the rows of a filter of a cell are; None where nothing is known of the rows."""
         target = self.target
-        if isinstance(target, FrechetCellFilter):
-            scale = target.exp_cell_factor
-        elif isinstance(target, UnitCellFilter):
-            scale = target.cell_factor
-        else:
+        if not isinstance(target, UnitCellFilter):
             return None
-        for held in ("hydrostatic_strain", "constant_volume"):
-            if getattr(target, held, False):
-                # ASE's filters only hide it from the gradient, and a metric mixes rows.
-                raise ValueError(f"a metric breaks a filter's {held}; use cell=CellFreedom(...)")
+        scale = target.exp_cell_factor if isinstance(target, FrechetCellFilter) else target.cell_factor
         atoms, projectors = target.atoms, constraint_projectors(target.atoms, True)
         left = None if projectors is None or not atoms.constraints else projectors[1]
         x = np.concatenate([atoms.positions, np.zeros((3, 3))])
