@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import ase.optimize
@@ -13,6 +14,8 @@ from ase.calculators.qmmm import ForceConstantCalculator
 from ase.constraints import ExternalForce, FixAtoms, FixBondLength, FixInternals
 from ase.filters import FrechetCellFilter
 from ase.optimize.optimize import RestartError
+from ase.utils.abc import Optimizable
+from scipy.optimize import rosen, rosen_der
 from toys import CountedEMT, copper, fmax_of
 
 from relax.engine.api import relax_many
@@ -150,3 +153,45 @@ def test_two_stages_are_one(optimizer):
         steps.append((opt.nsteps, atoms.positions.copy()))
     assert steps[0][0] == steps[1][0] > 3
     np.testing.assert_allclose(steps[0][1], steps[1][1], atol=1e-9)
+
+
+class Rosenbrock(Optimizable):
+    """The function of Rosenbrock in a number of variables that need not be one of coordinates of atoms."""
+
+    def __init__(self, n: int) -> None:
+        self.x = np.full(n, 0.8)
+
+    def ndofs(self) -> int:
+        return len(self.x)
+
+    def get_x(self) -> np.ndarray:
+        return self.x.copy()
+
+    def set_x(self, x: np.ndarray) -> None:
+        self.x[:] = x
+
+    def get_value(self) -> float:
+        return float(rosen(self.x))
+
+    def get_gradient(self) -> np.ndarray:
+        return rosen_der(self.x)
+
+    def gradient_norm(self, gradient: np.ndarray) -> float:
+        return float(np.linalg.norm(gradient))
+
+    def iterimages(self) -> Iterator[Atoms]:
+        return iter([])
+
+
+@OURS
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_what_has_no_atoms_is_minimized(n, optimizer):
+    target = Rosenbrock(n)
+    opt = optimizer(target, logfile=None)
+    assert opt.run(fmax=1e-7, steps=500), opt.result
+    np.testing.assert_allclose(target.x, 1.0, atol=1e-6)
+    assert opt.optimizable.get_x().shape == opt.optimizable.get_gradient().shape == (n,)
+    assert opt.result.energy_last == pytest.approx(0.0, abs=1e-12)
+    target.x[:] = 0.9
+    assert not opt.converged()
+    assert opt.run(fmax=1e-7, steps=500)

@@ -71,7 +71,7 @@ class Relaxation(Generic[E]):
     policy
         What is done where it goes wrong.
     coordinates, sanity, entries
-        The structures: their rows, their sanity checks, and what else belongs to each.
+        The structures: their rows, their sanity checks if there are any, and what else belongs to each.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Relaxation(Generic[E]):
         criteria: Criteria,
         policy: Policy,
         coordinates: Coordinates,
-        sanity: Sanity,
+        sanity: Sanity | None,
         entries: Sequence[E],
     ) -> None:
         self.rule, self.policy = rule, policy

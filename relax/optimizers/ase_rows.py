@@ -24,7 +24,7 @@ from relax.preconditioner.model_hessian import Frozen, ModelHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness
 
-__all__ = ["AseRows", "ImageSanity", "images_of"]
+__all__ = ["AseRows", "ImageSanity", "first_of", "images_of"]
 
 
 def images_of(optimizable: Any) -> list[Atoms]:
@@ -33,6 +33,11 @@ def images_of(optimizable: Any) -> list[Atoms]:
     neb = getattr(optimizable, "neb", None)
     images = optimizable.iterimages() if neb is None else neb.images
     return [getattr(image, "atoms", image) for image in images]
+
+
+def first_of(images: list[Atoms]) -> Atoms:
+    """Return the first structure, or one without atoms where there is none."""
+    return images[0] if images else Atoms()
 
 
 @dataclass
@@ -88,7 +93,8 @@ class AseRows:
         self.optimizable, self.target = optimizable, target
         # Bands and dimers have a memory of their own: the same place need not have the same gradient.
         self.plain = isinstance(optimizable, OptimizableFilter)
-        self.seg = Segments([max(int(optimizable.ndofs()) // 3, 1)])
+        self.ndofs = int(optimizable.ndofs())
+        self.seg = Segments([max(-(-self.ndofs // 3), 1)])  # the last row may be filled up with zeros
         self.relaxes, self.far = np.array([isinstance(target, UnitCellFilter)]), np.zeros(1, bool)
         self.firsts, self.owner = np.zeros(1, int), np.zeros(self.seg.rows, int)
         self.rows = np.arange(self.seg.rows), np.zeros(0, int)
@@ -103,11 +109,21 @@ class AseRows:
 
     @property
     def natoms(self) -> np.ndarray:
-        return np.array([len(self.images[0])])
+        return np.array([max(len(first_of(self.images)), 1)])
+
+    def in_rows(self, numbers: np.ndarray) -> np.ndarray:
+        """Return ``numbers`` of the object, one for each degree of freedom, as rows (R, 3)."""
+        rows = np.zeros(3 * self.seg.rows)
+        rows[: self.ndofs] = np.ravel(numbers)
+        return rows.reshape(-1, 3)
+
+    def of_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return the numbers that :meth:`in_rows` made rows of."""
+        return np.ravel(rows)[: self.ndofs]
 
     @property
     def x(self) -> np.ndarray:
-        return np.asarray(self.optimizable.get_x(), dtype=float).reshape(-1, 3)
+        return self.in_rows(self.optimizable.get_x())
 
     @property
     def place(self) -> Place:
@@ -130,24 +146,22 @@ class AseRows:
         energy = np.asarray(self.optimizable.get_value())
         if g.dtype.kind not in "iuf" or energy.dtype.kind not in "iuf":
             raise TypeError(f"the calculator gives {g.dtype} and {energy.dtype}, not numbers")
-        if g.size != 3 * self.seg.rows:
-            raise ValueError(f"{g.size} numbers for the forces, not {3 * self.seg.rows}")
+        if g.size != self.ndofs:
+            raise ValueError(f"{g.size} numbers for the forces, not {self.ndofs}")
         if energy.size != 1:
             raise ValueError(f"{energy.size} numbers for the energy")
         stress = getattr(self.target, "stress", None)
         if stress is None:
-            stress = getattr(self.images[0].calc, "results", {}).get("stress")
-        return Evaluation(
-            np.array([float(energy.item())]), -g.astype(float).reshape(-1, 3), stress_matrix(stress)[None]
-        )
+            stress = getattr(first_of(self.images).calc, "results", {}).get("stress")
+        return Evaluation(np.array([float(energy.item())]), self.in_rows(-g), stress_matrix(stress)[None])
 
     def values(self, evaluation: Evaluation) -> np.ndarray:
         return evaluation.energies
 
     def gradients(self, forces: np.ndarray, stresses: np.ndarray) -> Gradients:
-        known = self.images[0].pbc.any() and np.isfinite(stresses).all()
+        known = first_of(self.images).pbc.any() and np.isfinite(stresses).all()
         smax = float(np.abs(stresses).max()) / GPA if known else np.nan
-        fmax = float(self.optimizable.gradient_norm(-forces.ravel()))
+        fmax = float(self.optimizable.gradient_norm(self.of_rows(-forces)))
         return Gradients(-forces, np.array([fmax]), np.array([smax]), np.zeros(1))
 
     def limit(self, step: np.ndarray) -> np.ndarray:
@@ -172,7 +186,7 @@ class AseRows:
         return np.asarray(target.cell_factor * (np.cbrt(ratio) - 1) * there)
 
     def move(self, step: np.ndarray) -> None:
-        self.optimizable.set_x((self.x + step).ravel())
+        self.optimizable.set_x(self.of_rows(self.x + step))
 
     def rebase(self, which: np.ndarray) -> None:
         """Do nothing: there is no reference cell."""
@@ -181,6 +195,8 @@ class AseRows:
         assert isinstance(place, ImagePlace)
         if not which[0]:
             return
+        if not self.images:
+            self.optimizable.set_x(self.of_rows(place.x))
         for atoms, (positions, cell) in zip(self.images, place.images[0], strict=True):
             if not np.array_equal(atoms.cell.array, cell):
                 atoms.set_cell(cell, apply_constraint=False)

@@ -17,6 +17,7 @@ from relax.core.state import State
 from relax.engine.entries import Entry
 from relax.engine.evaluation import CallCounter, alarm, guarded
 from relax.engine.relaxation import Policy, Relaxation
+from relax.optimizers.ase_rows import first_of
 from relax.optimizers.structure import AseStructure, AtomsStructure, check_images
 
 __all__ = ["KeptResults", "SingleRun"]
@@ -48,7 +49,7 @@ class SingleRun:
         self, rule: Rule, policy: Policy, structure: AtomsStructure | AseStructure, symprec: float
     ) -> None:
         self.rule, self.policy, self.structure = rule, policy, structure
-        self.entry = Entry(0, structure.images[0].copy(), symprec)
+        self.entry = Entry(0, first_of(structure.images).copy(), symprec)
         self.counter, self.criteria = CallCounter(), Criteria()
         self.stop, self.known = RUNNING, False
         self._fault: Stop | None = None
@@ -88,7 +89,7 @@ class SingleRun:
 
     def result(self, steps: int) -> Result:
         """Return how the run ended, or how it stands, after ``steps`` steps."""
-        image, until = self.structure.images[0], self._ended or time.perf_counter()
+        image, until = first_of(self.structure.images), self._ended or time.perf_counter()
         wall = until - self._started if self._started else 0.0
         if self._relaxation is None:
             return replace(self.entry.unknown(image, self.stop), steps=steps, wall_time=wall)

@@ -151,7 +151,9 @@ class AseStructure:
     def images(self) -> list[Atoms]:
         return self.coordinates.images
 
-    def sanity(self) -> tuple[Sanity, Integrity]:
+    def sanity(self) -> tuple[Sanity | None, Integrity | None]:
+        if not self.images:
+            return None, None
         sanity = ImageSanity(self.coordinates)
         return sanity, sanity.checks[0]
 
@@ -193,6 +195,8 @@ class AseStructure:
         self._noted = self._state()
 
     def _state(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        if not self.images:
+            return [(self.coordinates.x, np.zeros((3, 3)))]
         return [(atoms.positions.copy(), atoms.cell.array.copy()) for atoms in self.images]
 
 
@@ -211,7 +215,7 @@ def in_place(
         kind = type(atoms).__name__
         raise ValueError(f"cell= and symmetry='keep' are for plain Atoms, not for a {kind}")
     images = [atoms] if plain else images_of(atoms.__ase_optimizable__())
-    if not images or len(images[0]) == 0:
+    if (images and len(images[0]) == 0) or (not plain and atoms.__ase_optimizable__().ndofs() == 0):
         raise ValueError("there are no atoms to relax")
     if plain:
         return AtomsStructure(prepare(0, atoms, freedom, scale, keep_symmetry, symprec))
