@@ -13,6 +13,7 @@ from ase.build import add_adsorbate, fcc100, molecule
 from ase.calculators.qmmm import ForceConstantCalculator
 from ase.constraints import ExternalForce, FixAtoms, FixBondLength, FixInternals
 from ase.filters import FrechetCellFilter
+from ase.io import read
 from ase.optimize.optimize import RestartError
 from ase.utils.abc import Optimizable
 from scipy.optimize import rosen, rosen_der
@@ -195,3 +196,48 @@ def test_what_has_no_atoms_is_minimized(n, optimizer):
     target.x[:] = 0.9
     assert not opt.converged()
     assert opt.run(fmax=1e-7, steps=500)
+
+
+@ALL
+def test_a_replayed_run_goes_on_as_if_it_had_not_ended(tmp_path, optimizer):
+    file = str(tmp_path / "half.traj")
+    theirs = copper(1.02)
+    first = optimizer(theirs, logfile=None, trajectory=file)
+    first.run(fmax=1e-9, steps=3)
+    ours = read(file)
+    ours.calc = CountedEMT()
+    start = ours.positions.copy()
+    opt = optimizer(ours, logfile=None)
+    opt.replay_trajectory(file)
+    np.testing.assert_array_equal(ours.positions, start)
+    for run in (first, opt):
+        run.run(fmax=1e-9, steps=2)
+    np.testing.assert_allclose(ours.positions, theirs.positions, atol=1e-9)
+    assert np.abs(ours.positions - start).max() > 1e-4
+
+
+@OURS
+def test_a_replayed_run_of_a_cell_comes_to_the_same_end(tmp_path, optimizer):
+    file, ends = str(tmp_path / "half.traj"), []
+    optimizer(copper(1.02), logfile=None, cell=True, trajectory=file).run(fmax=1e-9, steps=4)
+    for replays in (False, True):
+        atoms = read(file)
+        atoms.calc = CountedEMT()
+        opt = optimizer(atoms, logfile=None, cell=True)
+        if replays:
+            opt.replay_trajectory(file)
+        assert opt.run(fmax=1e-3, steps=50)
+        ends.append((atoms.get_potential_energy(), opt.result.force_calls))
+    assert ends[0][0] == pytest.approx(ends[1][0], abs=1e-5)
+    assert ends[1][1] <= ends[0][1]
+
+
+def test_a_trajectory_that_cannot_be_replayed(tmp_path):
+    atoms = copper()
+    with pytest.raises(TypeError, match="for plain Atoms, not for a FrechetCellFilter"):
+        PairLBFGSRelax(FrechetCellFilter(atoms), logfile=None).replay_trajectory([atoms])
+    opt = PairLBFGSRelax(atoms, logfile=None)
+    with pytest.raises(ValueError, match="frame 0 of the trajectory is of OH2, not of Cu4"):
+        opt.replay_trajectory([molecule("H2O")])
+    with pytest.raises(ValueError, match="frame 0 of the trajectory has no forces"):
+        opt.replay_trajectory([atoms.copy()])

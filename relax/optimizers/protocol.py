@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from ase.optimize.optimize import Optimizer
 
 from relax.core.result import Result
@@ -92,6 +94,18 @@ class AseProtocol(Optimizer):
         """Go on from the restart file."""
         assert self.restart is not None
         restarts.read(Path(self.restart), self.engine)
+
+    def _replay_trajectory(self, traj: Sequence[Atoms]) -> None:
+        """Let the rule learn from the frames of an earlier run of the same atoms, as it does in a run.
+
+        Raises
+        ------
+        TypeError
+            What is relaxed is no plain ``Atoms``.
+        ValueError
+            A frame is of other atoms, or has no forces.
+        """
+        self.engine.replay(traj)
 
     def _tell_observers(self) -> None:
         """Write the log and call the observers; a trajectory that goes on has its first frame already."""

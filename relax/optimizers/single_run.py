@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from relax.engine.entries import Entry
 from relax.engine.evaluation import CallCounter, alarm, guarded
 from relax.engine.relaxation import Policy, Relaxation
 from relax.optimizers.ase_rows import first_of
+from relax.optimizers.replay import Replay
 from relax.optimizers.structure import AseStructure, AtomsStructure, check_images
 
 __all__ = ["KeptResults", "SingleRun"]
@@ -133,6 +135,19 @@ class SingleRun:
     def _evaluate(self) -> Evaluation:
         with alarm(self._deadline), self.counter.watching([image.calc for image in self.structure.images]):
             return self.structure.evaluate()
+
+    def replay(self, frames: Sequence[Atoms]) -> None:
+        """Let the rule see the structure in ``frames``, with the forces and energies that these have.
+
+        Raises
+        ------
+        TypeError
+            The structure is no plain ``Atoms``.
+        ValueError
+            A frame is of other atoms, or has no forces.
+        """
+        self.state = Replay(self.rule, self.structure).learned(frames)
+        self.known = False
 
     @property
     def steps(self) -> int:

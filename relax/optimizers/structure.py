@@ -19,7 +19,7 @@ from relax.geometry.constraints import settle
 from relax.geometry.sanity import Integrity
 from relax.optimizers.ase_rows import AseRows, ImageSanity, images_of
 
-__all__ = ["AseStructure", "AtomsStructure", "check_images", "in_place"]
+__all__ = ["AseStructure", "AtomsStructure", "check_images", "evaluated", "in_place"]
 
 
 class AtomsStructure:
@@ -34,7 +34,7 @@ class AtomsStructure:
     plain = True
 
     def __init__(self, start: Start) -> None:
-        self.atoms, self.freedom = start.atoms, start.freedom
+        self.start, self.atoms, self.freedom = start, start.atoms, start.freedom
         self.coordinates = BatchCoordinates([start])
         self._constraints = start.atoms.constraints
         self._note()
@@ -48,36 +48,8 @@ class AtomsStructure:
         return BatchSanity(self.coordinates, [check]), check
 
     def evaluate(self) -> Evaluation:
-        """Return energy, forces and stress, constraints left aside.
-
-        Raises
-        ------
-        ValueError
-            They are not the numbers they should be.
-        """
-        atoms, stress = self.atoms, None
-        if self.coordinates.relaxes[0]:
-            # The stress first: what can compute it gives the forces with it.
-            given = atoms.get_stress(voigt=False, apply_constraint=False)
-            stress = numbers("stress", given, (3, 3))
-        forces = numbers("forces", atoms.get_forces(apply_constraint=False), (len(atoms), 3))
-        energy = self._energy()
-        if stress is None:
-            stress = stress_matrix(getattr(atoms.calc, "results", {}).get("stress"))
-        return Evaluation(numbers("energy", energy, (1,)), forces, stress[None])
-
-    def _energy(self) -> Any:
-        """Return the energy that the forces are the slope of, once the forces have been computed."""
-        calculator = self.atoms.calc
-        if getattr(type(calculator), "get_potential_energy", None) is BaseCalculator.get_potential_energy:
-            # What has just been computed: asking for it costs three comparisons of all atoms.
-            name = "free_energy" if "free_energy" in calculator.implemented_properties else "energy"
-            if name in calculator.results:
-                return calculator.results[name]
-        try:
-            return self.atoms.get_potential_energy(force_consistent=True, apply_constraint=False)
-        except PropertyNotImplementedError:
-            return self.atoms.get_potential_energy(apply_constraint=False)
+        """Return energy, forces and stress, constraints left aside; see :func:`evaluated`."""
+        return evaluated(self.atoms, bool(self.coordinates.relaxes[0]))
 
     def again(self, good: Snapshot) -> Evaluation:
         """Return what was computed for the place where this still is."""
@@ -220,6 +192,39 @@ def in_place(
     if plain:
         return AtomsStructure(prepare(0, atoms, freedom, scale, keep_symmetry, symprec))
     return AseStructure(atoms)
+
+
+def evaluated(atoms: Atoms, cell_relaxes: bool) -> Evaluation:
+    """Return energy, forces and stress of ``atoms``, constraints left aside.
+
+    Raises
+    ------
+    ValueError
+        They are not the numbers they should be.
+    """
+    stress = None
+    if cell_relaxes:
+        # The stress first: what can compute it gives the forces with it.
+        stress = numbers("stress", atoms.get_stress(voigt=False, apply_constraint=False), (3, 3))
+    forces = numbers("forces", atoms.get_forces(apply_constraint=False), (len(atoms), 3))
+    energy = energy_of(atoms)
+    if stress is None:
+        stress = stress_matrix(getattr(atoms.calc, "results", {}).get("stress"))
+    return Evaluation(numbers("energy", energy, (1,)), forces, stress[None])
+
+
+def energy_of(atoms: Atoms) -> Any:
+    """Return the energy that the forces are the slope of, once the forces have been computed."""
+    calculator = atoms.calc
+    if getattr(type(calculator), "get_potential_energy", None) is BaseCalculator.get_potential_energy:
+        # What has just been computed: asking for it costs three comparisons of all atoms.
+        name = "free_energy" if "free_energy" in calculator.implemented_properties else "energy"
+        if name in calculator.results:
+            return calculator.results[name]
+    try:
+        return atoms.get_potential_energy(force_consistent=True, apply_constraint=False)
+    except PropertyNotImplementedError:
+        return atoms.get_potential_energy(apply_constraint=False)
 
 
 def check_images(images: list[Atoms]) -> Stop | None:
