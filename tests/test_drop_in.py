@@ -14,6 +14,7 @@ from ase.calculators.qmmm import ForceConstantCalculator
 from ase.constraints import ExternalForce, FixAtoms, FixBondLength, FixInternals
 from ase.filters import FrechetCellFilter
 from ase.io import read
+from ase.mep import NEB
 from ase.optimize.optimize import RestartError
 from ase.utils.abc import Optimizable
 from scipy.optimize import rosen, rosen_der
@@ -241,3 +242,16 @@ def test_a_trajectory_that_cannot_be_replayed(tmp_path):
         opt.replay_trajectory([molecule("H2O")])
     with pytest.raises(ValueError, match="frame 0 of the trajectory has no forces"):
         opt.replay_trajectory([atoms.copy()])
+
+
+@OURS
+def test_a_band_is_judged_by_its_forces_from_the_start(optimizer):
+    images = [copper() for _ in range(3)]
+    images[2].positions[0] += 0.1
+    opt = optimizer(NEB(images, method="improvedtangent"), logfile=None)
+    opt.run(fmax=1e-9, steps=1)
+    assert not opt.result.conservative
+    assert "energies=False" in opt.todict()["rule"]
+    plain = optimizer(images[0], logfile=None)
+    plain.run(fmax=1e-9, steps=1)
+    assert plain.result.conservative

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.filters import FrechetCellFilter, OptimizableFilter, UnitCellFilter
+from ase.mep.dimer import DimerOptimizable
+from ase.mep.neb import NEBOptimizable
 from ase.utils.abc import Optimizable
 
 from relax.calculators.base import Evaluation, stress_matrix
@@ -93,6 +95,8 @@ class AseRows:
         self.optimizable, self.target = optimizable, target
         # Bands and dimers have a memory of their own: the same place need not have the same gradient.
         self.plain = isinstance(optimizable, OptimizableFilter)
+        # The energy of a band is that of one image, and a search for a saddle goes uphill.
+        self.conservative = not isinstance(optimizable, NEBOptimizable | DimerOptimizable)
         self.ndofs = int(optimizable.ndofs())
         self.seg = Segments([max(-(-self.ndofs // 3), 1)])  # the last row may be filled up with zeros
         self.relaxes, self.far = np.array([isinstance(target, UnitCellFilter)]), np.zeros(1, bool)

@@ -20,7 +20,7 @@ from relax.optimizers.protocol import AseProtocol
 from relax.optimizers.restart import decoded
 from relax.optimizers.single_run import SingleRun
 from relax.optimizers.structure import in_place
-from relax.rules.wrappers import innermost
+from relax.rules.wrappers import by_forces_alone, innermost
 
 __all__ = ["RuleOptimizer"]
 
@@ -110,7 +110,7 @@ class RuleOptimizer(AseProtocol):
     ) -> None:
         check_on_bad(on_bad)
         check_start(symmetry, rattle)
-        self.rule, self.on_bad, self._rattle = rule, on_bad, (rattle, seed)
+        self.on_bad, self._rattle = on_bad, (rattle, seed)
         self.maxstep = getattr(rule, "maxstep", None)
         self.check, self.escape = parse_minimum_check(check, escape), escape
         policy = Policy(on_bad == "backtrack", self.check, escape)
@@ -118,6 +118,7 @@ class RuleOptimizer(AseProtocol):
         if restart is not None and Path(restart).is_file():
             decoded(Path(restart))  # as with ASE, a file that is none is told before anything of the atoms
         structure = in_place(atoms, freedom, innermost(rule), symmetry == "keep", symprec)
+        self.rule = rule = rule if structure.conservative else by_forces_alone(rule)
         self.engine = SingleRun(rule, policy, structure, symprec)
         super().__init__(
             atoms,

@@ -31,7 +31,7 @@ class AtomsStructure:
         How the atoms enter; they are moved in place.
     """
 
-    plain = True
+    plain = conservative = True
 
     def __init__(self, start: Start) -> None:
         self.start, self.atoms, self.freedom = start, start.atoms, start.freedom
@@ -116,7 +116,7 @@ class AseStructure:
 
     def __init__(self, target: Any) -> None:
         self.coordinates = AseRows(target.__ase_optimizable__(), target)
-        self.plain = self.coordinates.plain
+        self.plain, self.conservative = self.coordinates.plain, self.coordinates.conservative
         self._note()
 
     @property
