@@ -56,7 +56,11 @@ class BatchRows:
         """Have structure ``s`` follow the constraints of ``atoms``."""
         fixed, mine = self.constants, self.owner == s
         projectors = constraint_projectors(atoms, bool(fixed.relaxes[s]))
-        self.by_ase[s] = atoms.copy() if projectors is None else None
+        self.by_ase[s] = None
+        if projectors is None:
+            self.by_ase[s] = copy = atoms.copy()
+            # Not copies of them: some tell afterwards what force they took, or are changed between steps.
+            copy.set_constraint(list(atoms.constraints))
         free = np.eye(3)
         fixed.force_projector[mine], fixed.step_projector[mine] = projectors or (free, free)
         self.__dict__.pop("projects", None)

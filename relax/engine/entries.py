@@ -24,6 +24,7 @@ from relax.engine.minima.draws import Draws
 from relax.engine.minima.duplicates import KnownMinima
 from relax.engine.minima.motions import frequency
 from relax.geometry.cell import CellFreedom, StepScale, cell_freedom
+from relax.geometry.constraints import settle
 from relax.geometry.perturb import rattle
 from relax.geometry.sanity import Integrity, Shape, change
 from relax.geometry.symmetry import SYMPREC, space_group
@@ -215,8 +216,7 @@ class Intake:
             return out(("refused", str(error)), given.copy())
         except Exception as error:
             return out(("calculator_error", one_line(error)), given.copy())
-        sanity = Integrity(atoms)
-        if fault := sanity.at_start():
+        if fault := (sanity := Integrity(atoms)).at_start():
             potential.release(key)
             return out(fault)
         minima = self._minima if self.draws.count > 1 else None
@@ -232,11 +232,11 @@ class Intake:
             start = prepare(key, atoms, freedom, self.scale, self.symmetry == "keep", self.symprec)
         except ValueError as error:
             raise UnsupportedStructure(" ".join(str(error).split())) from error
+        settle(atoms, freedom is not None)
         first = atoms.copy()
         if amplitude := self.draws.amplitude(draw):
             rattle(atoms, amplitude, self.draws.seed + draw, start.freedom)
-            if start.freedom is not None:
-                start.reference = first.cell.array
+            start.reference = None if freedom is None else first.cell.array
         return start, first
 
     def _hessian(self, index: int, atoms: Atoms) -> KnownHessian | None:

@@ -10,15 +10,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 
-from relax.calculators.base import Evaluation, Geometry, Potential
+from relax.calculators.base import Evaluation, Geometry, Potential, stress_matrix
 from relax.calculators.batch_size import Budget
 from relax.calculators.splitting import chosen, unknown
 from relax.core.errors import OutOfMemory, RelaxationStopped, one_line
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.history import Snapshot
 
-__all__ = ["BatchCalls", "CallCounter", "alarm", "guarded"]
+__all__ = ["BatchCalls", "CallCounter", "alarm", "evaluated", "guarded"]
 
 
 class CallCounter:
@@ -171,3 +173,49 @@ class BatchCalls:
         half = len(places) // 2
         self._ask(geometry, places[:half], stress, sizes)
         self._ask(geometry, places[half:], stress, sizes)
+
+
+def evaluated(atoms: Atoms, cell_relaxes: bool) -> Evaluation:
+    """Return energy, forces and stress of ``atoms``, constraints left aside.
+
+    Raises
+    ------
+    ValueError
+        They are not the numbers they should be.
+    """
+    stress = None
+    if cell_relaxes:
+        # The stress first: what can compute it gives the forces with it.
+        stress = numbers("stress", atoms.get_stress(voigt=False, apply_constraint=False), (3, 3))
+    forces = numbers("forces", atoms.get_forces(apply_constraint=False), (len(atoms), 3))
+    energy = energy_of(atoms)
+    if stress is None:
+        stress = stress_matrix(getattr(atoms.calc, "results", {}).get("stress"))
+    return Evaluation(numbers("energy", energy, (1,)), forces, stress[None])
+
+
+def energy_of(atoms: Atoms) -> Any:
+    """Return the energy that the forces are the slope of, once the forces have been computed."""
+    calculator = atoms.calc
+    if getattr(type(calculator), "get_potential_energy", None) is BaseCalculator.get_potential_energy:
+        # What has just been computed: asking for it costs three comparisons of all atoms.
+        name = "free_energy" if "free_energy" in calculator.implemented_properties else "energy"
+        if name in calculator.results:
+            return calculator.results[name]
+    try:
+        return atoms.get_potential_energy(force_consistent=True, apply_constraint=False)
+    except PropertyNotImplementedError:
+        return atoms.get_potential_energy(apply_constraint=False)
+
+
+def numbers(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return what a calculator gives for ``what``, if that is numbers of the ``shape`` they should have."""
+    found = np.asarray(given)
+    if (
+        found.dtype.kind not in "iuf"
+        or found.size != np.prod(shape)
+        or (len(shape) > 1 and found.shape != shape)
+    ):
+        kind = f"{found.dtype} of shape {found.shape}"
+        raise ValueError(f"the calculator gives {kind} for the {what}, not float of shape {shape}")
+    return found.astype(float).reshape(shape)

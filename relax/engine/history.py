@@ -10,6 +10,7 @@ import numpy as np
 
 from relax.core.ragged import RaggedArrays
 from relax.core.result import Stop
+from relax.core.settings import STALL
 from relax.engine.arrays import Coordinates, Place
 from relax.engine.coordinates import BatchCoordinates
 from relax.geometry.displacement import Displacements
@@ -145,6 +146,37 @@ class History:
         record.n_small_steps[:], record.step_scale[:], record.backtracks_left[:] = 0, 1.0, backtracks
         record.moved[:], record.energy_initial[:], record.unmoved[:] = np.nan, np.nan, False
         self.whole.value[:], self.lowest.value[:] = np.nan, np.nan
+
+    def note_step(
+        self,
+        c: Coordinates,
+        dx: np.ndarray,
+        made: np.ndarray,
+        values: np.ndarray,
+        ended: np.ndarray,
+        beside: np.ndarray,
+    ) -> None:
+        """Record a step from where the energies are ``values`` (S,), eV.
+
+        Parameters
+        ----------
+        c
+            The structures.
+        dx, made
+            The step that was asked for, and what constraints left of it, (R, 3), A.
+        ended, beside
+            Which structures (S,) have ended, and for which it was not a step of the rule.
+        """
+        record = self.record
+        asked, left = (np.maximum.reduceat(np.abs(step).max(axis=1), c.seg.starts) for step in (dx, made))
+        size = np.minimum(asked, left)  # rows of a cell that stays come back with other rounding
+        way = made[c.rows[0]]
+        moved = np.sqrt(np.maximum.reduceat((way * way).sum(axis=1), c.firsts))
+        record.unmoved = (size == 0) & ~ended
+        record.n_small_steps = np.where((size < STALL[0]) & ~beside, record.n_small_steps + 1, 0)
+        record.moved = np.where(beside, np.nan, moved)
+        record.energy_previous = values
+        record.steps += ~ended & ~beside
 
     @property
     def _arrays(self) -> tuple[RaggedArrays, ...]:

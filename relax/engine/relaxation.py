@@ -21,7 +21,7 @@ from relax.calculators.base import Evaluation
 from relax.core import state as states
 from relax.core.result import Stop
 from relax.core.rule import Point, Rule
-from relax.core.settings import BACKTRACKS, RECOVERABLE, STALL, Criteria
+from relax.core.settings import BACKTRACKS, RECOVERABLE, Criteria
 from relax.core.state import State
 from relax.engine.arrays import Coordinates, Gradients
 from relax.engine.history import History, Sanity
@@ -72,7 +72,7 @@ class Relaxation(Generic[E]):
     policy
         What is done where it goes wrong.
     coordinates, sanity, entries
-        The structures: their rows, their sanity checks, and what else belongs to each.
+        The structures: their rows, their sanity checks if there are any, and what else belongs to each.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Relaxation(Generic[E]):
         criteria: Criteria,
         policy: Policy,
         coordinates: Coordinates,
-        sanity: Sanity,
+        sanity: Sanity | None,
         entries: Sequence[E],
     ) -> None:
         self.rule, self.policy = rule, policy
@@ -181,8 +181,10 @@ class Relaxation(Generic[E]):
         astray = self._without_nonfinite_steps(dx)
         dx = np.where(astray[seg.owner][:, None], 0.0, dx)
         dx = record.step_scale[seg.owner][:, None] * c.limit(dx) + self.steps.dx
+        before = c.x
         c.move(dx)
-        self._note_step(dx, astray | self.steps.which)
+        ended = np.isin(np.arange(len(c)), list(self.stops))
+        self.history.note_step(c, dx, c.x - before, self.values, ended, astray | self.steps.which)
         if self.steps.pushed.any():
             self.restart_rule(self.steps.pushed)
         return self.stops
@@ -197,18 +199,6 @@ class Relaxation(Generic[E]):
             self._go_back(lost)
             self.stops |= lost
         return astray
-
-    def _note_step(self, dx: np.ndarray, beside: np.ndarray) -> None:
-        """Record a step ``dx`` (R, 3), A, that was not one of the rule for the structures ``beside`` (S,)."""
-        c, record = self.coordinates, self.history.record
-        size = np.maximum.reduceat(np.abs(dx).max(axis=1), c.seg.starts)
-        moved = np.maximum.reduceat(np.linalg.norm(dx[c.rows[0]], axis=1), c.firsts)
-        ended = np.isin(np.arange(len(c)), list(self.stops))
-        record.unmoved = (size == 0) & ~ended
-        record.n_small_steps = np.where((size < STALL[0]) & ~beside, record.n_small_steps + 1, 0)
-        record.moved = np.where(beside, np.nan, moved)
-        record.energy_previous = self.values
-        record.steps += ~ended & ~beside
 
     def _go_back(self, stops: Stops) -> bool:
         """Put what may go on with half steps to where it was last good, and take it out of ``stops``."""

@@ -14,7 +14,14 @@ __all__ = [
     "constrained_stress",
     "constraint_energy",
     "constraint_projectors",
+    "settle",
 ]
+
+OFF = 1e-6
+"""How far (A) from its constraints a structure counts as on them."""
+
+ROUNDS = 100
+"""How often constraints are asked where one undoes what another did."""
 
 Projectors = tuple[np.ndarray, np.ndarray]
 
@@ -104,3 +111,27 @@ def constrained_move(atoms: Atoms, positions: np.ndarray, cell: np.ndarray | Non
     if cell is not None:
         atoms.set_cell(cell, scale_atoms=True)
     atoms.set_positions(positions)
+    if len(atoms.constraints) > 1:
+        _ask_until_nothing_moves(atoms)
+
+
+def settle(atoms: Atoms, cell_relaxes: bool) -> None:
+    """Put ``atoms``, in place, on their constraints, where ASE has to apply these and they are off.
+
+    The energy of elsewhere is none to compare others with.
+    """
+    if constraint_projectors(atoms, cell_relaxes) is not None:
+        return
+    start = atoms.positions.copy()
+    _ask_until_nothing_moves(atoms)
+    if np.abs(atoms.positions - start).max() < OFF:
+        atoms.positions = start
+
+
+def _ask_until_nothing_moves(atoms: Atoms) -> None:
+    """Have ASE's constraints of ``atoms`` move them; one may undo a part of what another did."""
+    for _ in range(ROUNDS):
+        before = atoms.positions.copy()
+        atoms.set_positions(before)
+        if np.abs(atoms.positions - before).max() < OFF:
+            break

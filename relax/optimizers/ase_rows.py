@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.filters import FrechetCellFilter, OptimizableFilter, UnitCellFilter
+from ase.mep.dimer import DimerOptimizable
+from ase.mep.neb import NEBOptimizable
 from ase.utils.abc import Optimizable
 
 from relax.calculators.base import Evaluation, stress_matrix
@@ -24,7 +26,7 @@ from relax.preconditioner.model_hessian import Frozen, ModelHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness
 
-__all__ = ["AseRows", "ImageSanity", "check_images", "images_of"]
+__all__ = ["AseRows", "ImageSanity", "check_images", "first_of", "images_of"]
 
 
 def images_of(optimizable: Any) -> list[Atoms]:
@@ -43,6 +45,11 @@ def check_images(images: list[Atoms]) -> Stop | None:
         if fault := Integrity(atoms).at_start():
             return fault
     return None
+
+
+def first_of(images: list[Atoms]) -> Atoms:
+    """Return the first structure, or one without atoms where there is none."""
+    return images[0] if images else Atoms()
 
 
 @dataclass
@@ -98,7 +105,10 @@ class AseRows:
         self.optimizable, self.target = optimizable, target
         # Bands and dimers have a memory of their own: the same place need not have the same gradient.
         self.plain = isinstance(optimizable, OptimizableFilter)
-        self.seg = Segments([max(int(optimizable.ndofs()) // 3, 1)])
+        # The energy of a band is that of one image, and a search for a saddle goes uphill.
+        self.conservative = not isinstance(optimizable, NEBOptimizable | DimerOptimizable)
+        self.ndofs = int(optimizable.ndofs())
+        self.seg = Segments([max(-(-self.ndofs // 3), 1)])  # the last row may be filled up with zeros
         self.relaxes, self.far = np.array([isinstance(target, UnitCellFilter)]), np.zeros(1, bool)
         self.firsts, self.owner = np.zeros(1, int), np.zeros(self.seg.rows, int)
         self.rows = np.arange(self.seg.rows), np.zeros(0, int)
@@ -113,11 +123,21 @@ class AseRows:
 
     @property
     def natoms(self) -> np.ndarray:
-        return np.array([len(self.images[0])])
+        return np.array([max(len(first_of(self.images)), 1)])
+
+    def in_rows(self, numbers: np.ndarray) -> np.ndarray:
+        """Return ``numbers`` of the object, one for each degree of freedom, as rows (R, 3)."""
+        rows = np.zeros(3 * self.seg.rows)
+        rows[: self.ndofs] = np.ravel(numbers)
+        return rows.reshape(-1, 3)
+
+    def of_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return the numbers that :meth:`in_rows` made rows of."""
+        return np.ravel(rows)[: self.ndofs]
 
     @property
     def x(self) -> np.ndarray:
-        return np.asarray(self.optimizable.get_x(), dtype=float).reshape(-1, 3)
+        return self.in_rows(self.optimizable.get_x())
 
     @property
     def place(self) -> Place:
@@ -144,31 +164,47 @@ class AseRows:
         energy = np.asarray(self.optimizable.get_value())
         if g.dtype.kind not in "iuf" or energy.dtype.kind not in "iuf":
             raise TypeError(f"the calculator gives {g.dtype} and {energy.dtype}, not numbers")
-        if g.size != 3 * self.seg.rows:
-            raise ValueError(f"{g.size} numbers for the forces, not {3 * self.seg.rows}")
+        if g.size != self.ndofs:
+            raise ValueError(f"{g.size} numbers for the forces, not {self.ndofs}")
         if energy.size != 1:
             raise ValueError(f"{energy.size} numbers for the energy")
         stress = getattr(self.target, "stress", None)
         if stress is None:
-            stress = getattr(self.images[0].calc, "results", {}).get("stress")
-        return Evaluation(
-            np.array([float(energy.item())]), -g.astype(float).reshape(-1, 3), stress_matrix(stress)[None]
-        )
+            stress = getattr(first_of(self.images).calc, "results", {}).get("stress")
+        return Evaluation(np.array([float(energy.item())]), self.in_rows(-g), stress_matrix(stress)[None])
 
     def values(self, evaluation: Evaluation) -> np.ndarray:
         return evaluation.energies
 
     def gradients(self, forces: np.ndarray, stresses: np.ndarray) -> Gradients:
-        known = self.images[0].pbc.any() and np.isfinite(stresses).all()
+        known = first_of(self.images).pbc.any() and np.isfinite(stresses).all()
         smax = float(np.abs(stresses).max()) / GPA if known else np.nan
-        fmax = float(self.optimizable.gradient_norm(-forces.ravel()))
+        fmax = float(self.optimizable.gradient_norm(self.of_rows(-forces)))
         return Gradients(-forces, np.array([fmax]), np.array([smax]), np.zeros(1))
 
     def limit(self, step: np.ndarray) -> np.ndarray:
+        """Return what a filter of a cell lets the cell do: it hides the rest from the gradient alone."""
+        target = self.target
+        if not isinstance(target, UnitCellFilter):
+            return step
+        step = step.copy()
+        if target.hydrostatic_strain:
+            step[-3:] = np.eye(3) * step[-3:].trace() / 3
+        if target.constant_volume:
+            step[-3:] += self._to_volume(target, step[-3:])
         return step
 
+    def _to_volume(self, target: UnitCellFilter, rows: np.ndarray) -> np.ndarray:
+        """Return the rows (3, 3) that keep the volume, added to a step ``rows`` of the cell."""
+        if isinstance(target, FrechetCellFilter):
+            return np.eye(3) * (-float(rows.trace()) / 3)  # of a logarithm
+        now = target.deform_grad()
+        there = now + rows / target.cell_factor
+        ratio = np.linalg.det(now) / np.linalg.det(there)
+        return np.asarray(target.cell_factor * (np.cbrt(ratio) - 1) * there)
+
     def move(self, step: np.ndarray) -> None:
-        self.optimizable.set_x((self.x + step).ravel())
+        self.optimizable.set_x(self.of_rows(self.x + step))
 
     def rebase(self, which: np.ndarray) -> None:
         """Do nothing: there is no reference cell."""
@@ -177,6 +213,8 @@ class AseRows:
         assert isinstance(place, ImagePlace)
         if not which[0]:
             return
+        if not self.images:
+            self.optimizable.set_x(self.of_rows(place.x))
         for atoms, (positions, cell) in zip(self.images, place.images[0], strict=True):
             if not np.array_equal(atoms.cell.array, cell):
                 atoms.set_cell(cell, apply_constraint=False)
@@ -185,24 +223,11 @@ class AseRows:
     def metric(
         self, stiffness: PairStiffness, which: Sequence[int] | None = None, g: np.ndarray | None = None
     ) -> Frozen | None:
-        """Return how stiff the rows of a filter of a cell are; None where nothing is known of the rows.
-
-        Raises
-        ------
-        ValueError
-            The filter holds a part of the cell by hiding it from the gradient.
-        """
+        """Return how stiff the rows of a filter of a cell are; None where nothing is known of the rows."""
         target = self.target
-        if isinstance(target, FrechetCellFilter):
-            scale = target.exp_cell_factor
-        elif isinstance(target, UnitCellFilter):
-            scale = target.cell_factor
-        else:
+        if not isinstance(target, UnitCellFilter):
             return None
-        for held in ("hydrostatic_strain", "constant_volume"):
-            if getattr(target, held, False):
-                # ASE's filters only hide it from the gradient, and a metric mixes rows.
-                raise ValueError(f"a metric breaks a filter's {held}; use cell=CellFreedom(...)")
+        scale = target.exp_cell_factor if isinstance(target, FrechetCellFilter) else target.cell_factor
         atoms, projectors = target.atoms, constraint_projectors(target.atoms, True)
         left = None if projectors is None or not atoms.constraints else projectors[1]
         x = np.concatenate([atoms.positions, np.zeros((3, 3))])

@@ -18,9 +18,10 @@ from relax.geometry.cell import CellFreedom, cell_freedom
 from relax.geometry.perturb import rattle as rattled
 from relax.geometry.symmetry import SYMPREC
 from relax.optimizers.protocol import AseProtocol
+from relax.optimizers.restart import decoded
 from relax.optimizers.single_run import SingleRun
 from relax.optimizers.structure import in_place
-from relax.rules.wrappers import innermost
+from relax.rules.wrappers import by_forces_alone, innermost
 
 __all__ = ["RuleOptimizer"]
 
@@ -86,6 +87,8 @@ class RuleOptimizer(AseProtocol):
 
     Raises
     ------
+    RestartError
+        The restart file is none.
     ValueError
         There are no atoms; the restart file is of another rule or another structure; a cell or a
         symmetry is asked for that the structure does not have; the Hessian is not one of these atoms, or the
@@ -115,14 +118,17 @@ class RuleOptimizer(AseProtocol):
     ) -> None:
         check_on_bad(on_bad)
         check_start(symmetry, rattle)
-        self.rule, self.on_bad, self._rattle = rule, on_bad, (rattle, seed)
+        self.on_bad, self._rattle = on_bad, (rattle, seed)
         self.maxstep = getattr(rule, "maxstep", None)
         self.check, self.escape = parse_minimum_check(check, escape), escape
         policy = Policy(on_bad == "backtrack", self.check, escape)
         freedom = cell_freedom(cell, pressure)
+        if restart is not None and Path(restart).is_file():
+            decoded(Path(restart))  # as with ASE, a file that is none is told before anything of the atoms
         structure = in_place(atoms, freedom, innermost(rule), symmetry == "keep", symprec)
         check_hessian(hessian, rule.stiffness is not None, structure.plain_atoms)
         structure.given = hessian
+        self.rule = rule = rule if structure.conservative else by_forces_alone(rule)
         self.engine = SingleRun(rule, policy, structure, symprec)
         super().__init__(
             atoms,

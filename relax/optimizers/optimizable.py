@@ -44,21 +44,27 @@ class EngineOptimizable(Optimizable):
         self.run = run
 
     def ndofs(self) -> int:
-        return 3 * self.run.structure.coordinates.seg.rows
+        c = self.run.structure.coordinates
+        return c.ndofs if isinstance(c, AseRows) else 3 * c.seg.rows
+
+    def _flat(self, rows: np.ndarray) -> np.ndarray:
+        return rows.ravel()[: self.ndofs()]
 
     def get_x(self) -> np.ndarray:
         self.run.structure.changed()
-        return self.run.structure.coordinates.x.ravel()
+        return self._flat(self.run.structure.coordinates.x)
 
     def set_x(self, x: np.ndarray) -> None:
         structure = self.run.structure
-        structure.coordinates.move(np.reshape(x, (-1, 3)) - self.get_x().reshape(-1, 3))
+        structure.changed()
+        c = structure.coordinates
+        c.move((c.in_rows(x) if isinstance(c, AseRows) else np.reshape(x, (-1, 3))) - c.x)
         structure.write()
         self.run.known = False
 
     def get_gradient(self) -> np.ndarray:
         self._observe()
-        return self.run.relaxation.gradients.g.ravel().copy()
+        return self._flat(self.run.relaxation.gradients.g).copy()
 
     def get_value(self) -> float:
         self._observe()
@@ -77,7 +83,7 @@ class EngineOptimizable(Optimizable):
         """Return the longest force on an atom, eV/A; of an ASE object, what it says itself."""
         c = self.run.structure.coordinates
         if isinstance(c, AseRows):
-            return float(c.optimizable.gradient_norm(gradient))
+            return float(c.optimizable.gradient_norm(self._flat(gradient)))
         rows = np.reshape(gradient, (-1, 3))[: int(c.natoms[0])] @ c.inverse_deformation[0]
         return float(np.sqrt(np.max(np.sum(rows * rows, axis=1))))
 

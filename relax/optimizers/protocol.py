@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from ase.optimize.optimize import Optimizer
 
 from relax.core.result import Result
@@ -49,8 +52,14 @@ class AseProtocol(Optimizer):
         return bool(norm <= fmax) and self.engine.else_converged()
 
     def converged(self, forces: np.ndarray | None = None, *, gradient: np.ndarray | None = None) -> bool:
-        """Return whether the structure, or the ``forces`` (N, 3) given, meet ``fmax``."""
-        if gradient is None:
+        """Return whether the structure, or the ``forces`` (N, 3) given, meet ``fmax``.
+
+        A ``gradient`` (3N,) in place of them is deprecated, as it is in ASE: see :meth:`gradient_converged`.
+        """
+        if gradient is not None:
+            words = "converged(gradient=...) is deprecated; use gradient_converged(gradient)"
+            warnings.warn(words, FutureWarning, stacklevel=2)
+        else:
             gradient = -np.ravel(forces) if forces is not None else self.optimizable.get_gradient()
         return self.gradient_converged(gradient)
 
@@ -85,6 +94,18 @@ class AseProtocol(Optimizer):
         """Go on from the restart file."""
         assert self.restart is not None
         restarts.read(Path(self.restart), self.engine)
+
+    def _replay_trajectory(self, traj: Sequence[Atoms]) -> None:
+        """Let the rule learn from the frames of an earlier run of the same atoms, as it does in a run.
+
+        Raises
+        ------
+        TypeError
+            What is relaxed is no plain ``Atoms``.
+        ValueError
+            A frame is of other atoms, or has no forces.
+        """
+        self.engine.replay(traj)
 
     def _tell_observers(self) -> None:
         """Write the log and call the observers; a trajectory that goes on has its first frame already."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["described", "dump", "load", "read", "save"]
 
+WRONG = (ValueError, KeyError, TypeError, IndexError, AttributeError)
+"""What a file raises that is read as what it is not."""
+
 
 def leaves(tree: state.State) -> Iterator[Array]:
     """Yield the arrays of a state."""
@@ -64,6 +67,25 @@ def save(path: Path, data: dict[str, Any]) -> None:
         raise
 
 
+def no_restart_file(path: Path) -> RestartError:
+    """Return the error that says that the file ``path`` cannot be used."""
+    return RestartError(f"Could not decode {path}: it is no restart file of relax; delete it to start anew")
+
+
+def decoded(path: Path) -> Any:
+    """Return what the file ``path`` holds.
+
+    Raises
+    ------
+    RestartError
+        The file is no JSON.
+    """
+    try:
+        return read_json(path, always_array=False)
+    except WRONG as error:
+        raise no_restart_file(path) from error
+
+
 def load(path: Path, rule: Rule, rows: int) -> tuple[state.State, dict[str, Any]]:
     """Return the state of ``rule`` for a structure of ``rows`` rows, and all that the file holds.
 
@@ -75,12 +97,12 @@ def load(path: Path, rule: Rule, rows: int) -> tuple[state.State, dict[str, Any]
         It is of another rule, or of another structure.
     """
     try:
-        data = read_json(path, always_array=False)
+        data = decoded(path)
         written = data["rule"]
         read = state.from_plain(data["state"], like=np.zeros((rows, 3)))
         found = {leaf.shape[0] for leaf in leaves(read)}
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise RestartError(f"{path} is no restart file of relax; delete it to start anew") from error
+    except WRONG as error:
+        raise no_restart_file(path) from error
     if written != described(rule):
         raise ValueError(
             f"{path} was written by {written}, not by {described(rule)}; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 
@@ -17,7 +18,8 @@ from relax.core.state import State
 from relax.engine.entries import Entry
 from relax.engine.evaluation import CallCounter, alarm, guarded
 from relax.engine.relaxation import Policy, Relaxation
-from relax.optimizers.ase_rows import check_images
+from relax.optimizers.ase_rows import check_images, first_of
+from relax.optimizers.replay import Replay
 from relax.optimizers.structure import AseStructure, AtomsStructure
 
 __all__ = ["KeptResults", "SingleRun"]
@@ -49,7 +51,7 @@ class SingleRun:
         self, rule: Rule, policy: Policy, structure: AtomsStructure | AseStructure, symprec: float
     ) -> None:
         self.rule, self.policy, self.structure = rule, policy, structure
-        self.entry = Entry(0, structure.images[0].copy(), symprec)
+        self.entry = Entry(0, first_of(structure.images).copy(), symprec)
         self.counter, self.criteria = CallCounter(), Criteria()
         self.stop, self.known = RUNNING, False
         self._fault: Stop | None = None
@@ -89,7 +91,7 @@ class SingleRun:
 
     def result(self, steps: int) -> Result:
         """Return how the run ended, or how it stands, after ``steps`` steps."""
-        image, until = self.structure.images[0], self._ended or time.perf_counter()
+        image, until = first_of(self.structure.images), self._ended or time.perf_counter()
         wall = until - self._started if self._started else 0.0
         if self._relaxation is None:
             return replace(self.entry.unknown(image, self.stop), steps=steps, wall_time=wall)
@@ -101,7 +103,7 @@ class SingleRun:
         self.criteria, self.known = criteria, False
         self.stop, self._ended = RUNNING, 0.0
         self._deadline = None if timeout is None else time.perf_counter() + timeout
-        self.structure.changed()
+        self.structure.settle()
         if self._relaxation is not None:
             self._relaxation.begin(criteria)
             self._relaxation.history.record.steps[0] = steps
@@ -133,6 +135,19 @@ class SingleRun:
     def _evaluate(self) -> Evaluation:
         with alarm(self._deadline), self.counter.watching([image.calc for image in self.structure.images]):
             return self.structure.evaluate()
+
+    def replay(self, frames: Sequence[Atoms]) -> None:
+        """Let the rule see the structure in ``frames``, with the forces and energies that these have.
+
+        Raises
+        ------
+        TypeError
+            The structure is no plain ``Atoms``.
+        ValueError
+            A frame is of other atoms, or has no forces.
+        """
+        self.state = Replay(self.rule, self.structure).learned(frames)
+        self.known = False
 
     @property
     def steps(self) -> int:

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 
-from relax.calculators.base import Evaluation, stress_matrix
+from relax.calculators.base import Evaluation
 from relax.core.hessian import GivenHessian, hessian_array
 from relax.engine.arrays import Start, prepare
 from relax.engine.coordinates import BatchCoordinates
+from relax.engine.evaluation import evaluated
 from relax.engine.history import BatchSanity, Sanity, Snapshot
 from relax.geometry.cell import CellFreedom, StepScale
+from relax.geometry.constraints import settle
 from relax.geometry.sanity import Integrity
 from relax.optimizers.ase_rows import AseRows, ImageSanity, images_of
 from relax.preconditioner.known_hessian import KnownHessian
@@ -30,11 +31,11 @@ class AtomsStructure:
         How the atoms enter; they are moved in place.
     """
 
-    plain = plain_atoms = True
+    plain = plain_atoms = conservative = True
     given: GivenHessian | None = None
 
     def __init__(self, start: Start) -> None:
-        self.atoms, self.freedom = start.atoms, start.freedom
+        self.start, self.atoms, self.freedom = start, start.atoms, start.freedom
         self.coordinates = BatchCoordinates([start])
         self._constraints = start.atoms.constraints
         self._note()
@@ -48,36 +49,8 @@ class AtomsStructure:
         return BatchSanity(self.coordinates, [check]), check
 
     def evaluate(self) -> Evaluation:
-        """Return energy, forces and stress, constraints left aside.
-
-        Raises
-        ------
-        ValueError
-            They are not the numbers they should be.
-        """
-        atoms, stress = self.atoms, None
-        if self.coordinates.relaxes[0]:
-            # The stress first: what can compute it gives the forces with it.
-            given = atoms.get_stress(voigt=False, apply_constraint=False)
-            stress = numbers("stress", given, (3, 3))
-        forces = numbers("forces", atoms.get_forces(apply_constraint=False), (len(atoms), 3))
-        energy = self._energy()
-        if stress is None:
-            stress = stress_matrix(getattr(atoms.calc, "results", {}).get("stress"))
-        return Evaluation(numbers("energy", energy, (1,)), forces, stress[None])
-
-    def _energy(self) -> Any:
-        """Return the energy that the forces are the slope of, once the forces have been computed."""
-        calculator = self.atoms.calc
-        if getattr(type(calculator), "get_potential_energy", None) is BaseCalculator.get_potential_energy:
-            # What has just been computed: asking for it costs three comparisons of all atoms.
-            name = "free_energy" if "free_energy" in calculator.implemented_properties else "energy"
-            if name in calculator.results:
-                return calculator.results[name]
-        try:
-            return self.atoms.get_potential_energy(force_consistent=True, apply_constraint=False)
-        except PropertyNotImplementedError:
-            return self.atoms.get_potential_energy(apply_constraint=False)
+        """Return energy, forces and stress, constraints left aside; see :func:`evaluated`."""
+        return evaluated(self.atoms, bool(self.coordinates.relaxes[0]))
 
     def again(self, good: Snapshot) -> Evaluation:
         """Return what was computed for the place where this still is."""
@@ -95,6 +68,11 @@ class AtomsStructure:
             self.coordinates.read_from(self.atoms, 0)
             self._note()
         return True
+
+    def settle(self) -> None:
+        """Put the atoms on their constraints."""
+        settle(self.atoms, self.freedom is not None)
+        self.changed()
 
     def write(self) -> None:
         self.coordinates.write_to(self.atoms, 0)
@@ -160,14 +138,16 @@ class AseStructure:
 
     def __init__(self, target: Any) -> None:
         self.coordinates = AseRows(target.__ase_optimizable__(), target)
-        self.plain = self.coordinates.plain
+        self.plain, self.conservative = self.coordinates.plain, self.coordinates.conservative
         self._note()
 
     @property
     def images(self) -> list[Atoms]:
         return self.coordinates.images
 
-    def sanity(self) -> tuple[Sanity, Integrity]:
+    def sanity(self) -> tuple[Sanity | None, Integrity | None]:
+        if not self.images:
+            return None, None
         sanity = ImageSanity(self.coordinates)
         return sanity, sanity.checks[0]
 
@@ -193,6 +173,10 @@ class AseStructure:
         if "orig_cell" in plain and hasattr(self.coordinates.target, "orig_cell"):
             self.coordinates.target.orig_cell = np.asarray(plain["orig_cell"])
 
+    def settle(self) -> None:
+        """Take note of where the images are; the object itself sees to constraints."""
+        self._note()
+
     def changed(self) -> bool:
         before = self._noted
         self._note()
@@ -208,6 +192,8 @@ class AseStructure:
         self._noted = self._state()
 
     def _state(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        if not self.images:
+            return [(self.coordinates.x, np.zeros((3, 3)))]
         return [(atoms.positions.copy(), atoms.cell.array.copy()) for atoms in self.images]
 
 
@@ -226,21 +212,8 @@ def in_place(
         kind = type(atoms).__name__
         raise ValueError(f"cell= and symmetry='keep' are for plain Atoms, not for a {kind}")
     images = [atoms] if plain else images_of(atoms.__ase_optimizable__())
-    if not images or len(images[0]) == 0:
+    if (images and len(images[0]) == 0) or (not plain and atoms.__ase_optimizable__().ndofs() == 0):
         raise ValueError("there are no atoms to relax")
     if plain:
         return AtomsStructure(prepare(0, atoms, freedom, scale, keep_symmetry, symprec))
     return AseStructure(atoms)
-
-
-def numbers(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Return what a calculator gives for ``what``, if that is numbers of the ``shape`` they should have."""
-    found = np.asarray(given)
-    if (
-        found.dtype.kind not in "iuf"
-        or found.size != np.prod(shape)
-        or (len(shape) > 1 and found.shape != shape)
-    ):
-        kind = f"{found.dtype} of shape {found.shape}"
-        raise ValueError(f"the calculator gives {kind} for the {what}, not float of shape {shape}")
-    return found.astype(float).reshape(shape)

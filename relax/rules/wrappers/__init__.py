@@ -2,7 +2,7 @@
 
 from relax.rules.wrappers.base import Wrapper, innermost
 from relax.rules.wrappers.build import SETTINGS, for_atoms
-from relax.rules.wrappers.checked_energies import CheckedEnergies
+from relax.rules.wrappers.checked_energies import CheckedEnergies, by_forces_alone
 from relax.rules.wrappers.limits import Centred, ClipGradient, ForceFloor, MaxStep
 from relax.rules.wrappers.preconditioned import InMetric
 from relax.rules.wrappers.restart import Ascent, Restart, is_ascent
@@ -20,6 +20,7 @@ __all__ = [
     "Restart",
     "Scheduled",
     "Wrapper",
+    "by_forces_alone",
     "for_atoms",
     "innermost",
     "is_ascent",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relax.core.parameters import param
-from relax.core.rule import Point
+from relax.core.rule import Point, Rule
 from relax.core.segments import Array, array_namespace
 from relax.core.state import State
 from relax.rules.adaptive_base import per_row
 from relax.rules.wrappers.base import Wrapper
 
-__all__ = ["CheckedEnergies"]
+__all__ = ["CheckedEnergies", "by_forces_alone"]
 
 
 @dataclass(frozen=True)
@@ -61,3 +61,12 @@ class CheckedEnergies(Wrapper):
         dx, inner = self.rule.update(state["rule"], point._replace(e=e))
         now = {"x": point.x, "g": point.g, "e": point.e, "t": state["t"] + 1}
         return dx, {"rule": inner, "struck": struck, "by_forces": by_forces} | now
+
+
+def by_forces_alone(rule: Rule) -> Rule:
+    """Return ``rule`` without energies, wherever it would have compared them with forces."""
+    if isinstance(rule, CheckedEnergies):
+        return replace(rule, energies=False)
+    if isinstance(rule, Wrapper):
+        return replace(rule, rule=by_forces_alone(rule.rule))
+    return rule

@@ -15,6 +15,9 @@ __all__ = ["Centred", "ClipGradient", "ForceFloor", "MaxStep"]
 
 NORMS = ("component", "atom", "structure")
 
+BELOW = 1 - 1e-12
+"""Part of the longest step that is made, so that it is not exceeded by the rounding of positions."""
+
 
 @dataclass(frozen=True)
 class MaxStep(Wrapper):
@@ -31,10 +34,11 @@ class MaxStep(Wrapper):
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp = array_namespace(point.g)
         dx, state = self.rule.update(state, point)
+        limit = BELOW * self.maxstep
         if self.norm == "component":
-            return xp.clip(dx, -self.maxstep, self.maxstep), state
+            return xp.clip(dx, -limit, limit), state
         length = point.seg.longest(dx) if self.norm == "atom" else xp.sqrt(point.seg.dot(dx, dx))
-        return xp.where(length > self.maxstep, dx * (self.maxstep / nonzero(length)), dx), state
+        return xp.where(length > limit, dx * (limit / nonzero(length)), dx), state
 
 
 @dataclass(frozen=True)
