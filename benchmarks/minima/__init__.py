@@ -1,1 +1,1 @@
-"""The minimum check against whole Hessians: does it tell minima from saddle points, and at what cost?"""
+"""The minimum check against whole Hessians: whether it tells minima from saddle points, and its calls."""

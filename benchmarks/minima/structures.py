@@ -101,7 +101,7 @@ def planar_biphenyl() -> Atoms:
 
 
 def perovskite(symbols: tuple[str, str, str], edge: float, supercell: list[list[int]] = ROOT2) -> Atoms:
-    """Return a cubic perovskite, in the cell of 20 atoms in which octahedra can turn unless told otherwise."""
+    """Return a cubic perovskite, unless told otherwise in 20 atoms, among which octahedra can turn."""
     return make_supercell(cubic(symbols, edge), supercell, wrap=False)
 
 
