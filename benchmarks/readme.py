@@ -229,12 +229,11 @@ def disturbed(kind: str) -> str:
 def minima() -> str:
     """Return what the minimum check says of each structure, and how often it is right."""
     from benchmarks.common.tables import markdown
-    from benchmarks.minima.tables import doubts, sheet, summary
+    from benchmarks.minima.tables import sheet, summary
 
     results = json.loads((RESULTS / "minima.json").read_text())
     found = sheet(results)
-    lines = [*markdown(found.columns, found.rows, found.left), "", summary(results)]
-    return "\n".join([*lines, *doubts(results)])
+    return "\n".join([*markdown(found.columns, found.rows, found.left), "", summary(results)])
 
 
 def tuned(name: str) -> str:
