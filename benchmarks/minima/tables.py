@@ -54,9 +54,10 @@ def summary(results: Json) -> str:
 
 def page(results: Json) -> Page:
     """Return the page of the benchmark."""
+    rows = f"No row of the gradient is above {results['fmax']:g} eV/A; curvatures are in eV/A^2."
     return Page(
         title="The minimum check",
-        notes=f"Largest row of the gradient {results['fmax']:g} eV/A, curvatures in eV/A^2. {summary(results)}",
+        notes=f"{rows} {summary(results)}",
         sheets=[sheet(results)],
         command=results["command"],
         footer=f"{results['platform']}, {versions_text(results)}",
