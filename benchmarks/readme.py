@@ -233,6 +233,16 @@ def choosing(part: str) -> str:
     return "\n".join(summary(RESULTS) if part == "summary" else ANSWERS[part](RESULTS).lines())
 
 
+def minima() -> str:
+    """Return what the minimum check says of each structure, and how often it is right."""
+    from benchmarks.common.tables import markdown
+    from benchmarks.minima.tables import sheet, summary
+
+    results = json.loads((RESULTS / "minima.json").read_text())
+    found = sheet(results)
+    return "\n".join([*markdown(found.columns, found.rows, found.left), "", summary(results)])
+
+
 def tuned(name: str) -> str:
     """Return what each number of a rule is worth, as ``benchmarks.tools.tune`` found it."""
     rows = json.loads((RESULTS / f"tune_{name}.json").read_text())["rows"]
@@ -277,6 +287,7 @@ TABLES |= {
 TABLES |= {f"disturbed_{kind}": partial(disturbed, kind) for kind in ("lj38", "crystals")}
 TABLES |= {
     "kinds": kinds,
+    "minima": minima,
     "choice": choice,
     "molecules_xtb": partial(molecules, "molecules_xtb"),
     "metals": metals,

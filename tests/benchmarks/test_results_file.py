@@ -119,6 +119,7 @@ COMMITTED = {
         "lj38.json": "lj38",
         "materials_*.json": "materials",
         "metals.json": "metals",
+        "minima.json": "minima",
         "molecules_*.json": "molecules",
     }.items()
     for path in RESULTS.glob(pattern)
