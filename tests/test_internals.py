@@ -226,7 +226,7 @@ def differences(metric, v, h=5e-4):
 def test_derivatives_are_those_of_the_values(name):
     metric = case(name, strain=0.05)
     n = metric.networks[0].atoms
-    _, b = metric.internals.at(metric.x[None])
+    b = metric.internals.derivatives(metric.x[None]).matrix
     for seed in range(3):
         v = some_rows(metric.seg.rows, seed, n)
         np.testing.assert_allclose(b @ v.ravel(), differences(metric, v), atol=1e-7)
@@ -241,10 +241,12 @@ def test_every_kind_is_differentiated():
 def test_places_have_their_own_values_and_derivatives():
     metric = case("quartz and cell")
     places = metric.x + 0.05 * np.stack([some_rows(metric.seg.rows, k) for k in range(3)])
-    q, b = metric.internals.at(places)
+    q, derivatives = metric.internals.at(places)
+    b = derivatives.matrix
     rows = len(metric.internals), 3 * metric.seg.rows
     for k, x in enumerate(places):
-        own_q, own = metric.internals.at(x[None])
+        own_q, derivatives = metric.internals.at(x[None])
+        own = derivatives.matrix
         np.testing.assert_array_equal(q[k], own_q[0])
         block = b[k * rows[0] : (k + 1) * rows[0], k * rows[1] : (k + 1) * rows[1]]
         np.testing.assert_array_equal(block.toarray(), own.toarray())

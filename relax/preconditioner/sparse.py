@@ -101,13 +101,15 @@ class Sparse:
     def linear(self, rows: np.ndarray) -> np.ndarray:
         """Return the straight part of H times ``rows`` (K, 1, R, 3)."""
         if self.factor is not None:
-            return np.asarray((self.assembled @ rows.reshape(len(rows), -1).T).T).reshape(rows.shape)
+            found = self.assembled @ rows.reshape(len(rows), -1).T
+            return np.ascontiguousarray(found.T).reshape(rows.shape)
         return np.stack([self._straight(v.ravel()).reshape(v.shape) for v in rows])
 
     def precondition(self, rows: np.ndarray) -> np.ndarray:
         """Return the inverse of H, or of its block diagonal, times ``rows`` (K, 1, R, 3)."""
         if self.factor is not None:
-            return np.asarray(self.factor.solve(rows.reshape(len(rows), -1).T).T).reshape(rows.shape)
+            found = self.factor.solve(rows.reshape(len(rows), -1).T)
+            return np.ascontiguousarray(found.T).reshape(rows.shape)
         return np.stack([self._solve_diagonal(v.ravel()).reshape(v.shape) for v in rows])
 
     def _straight(self, v: np.ndarray) -> np.ndarray:
