@@ -23,6 +23,8 @@ class Dense:
         The part of internal coordinates of each (3R, 3R), if there is any.
     """
 
+    exact = True  # ``precondition`` is the inverse
+
     def __init__(self, straight: Sequence[Straight], bent: Sequence[np.ndarray] | None = None) -> None:
         rows = straight[0].network.rows
         h = np.zeros((len(straight), rows, 3, rows, 3))

@@ -43,13 +43,21 @@ class Curved:
         Returns the straight part of H times rows (K, R, 3).
     precondition
         Returns about the inverse of H times rows (K, R, 3).
+    exact
+        Returns for which structures (S,) it is the inverse.
     """
 
     def __init__(
-        self, internals: Internals, x: np.ndarray, seg: Segments, linear: Operator, precondition: Operator
+        self,
+        internals: Internals,
+        x: np.ndarray,
+        seg: Segments,
+        linear: Operator,
+        precondition: Operator,
+        exact: Callable[[], np.ndarray],
     ) -> None:
         self.internals, self.x, self.seg = internals, x, seg
-        self.linear, self.precondition = linear, precondition
+        self.linear, self.precondition, self.exact = linear, precondition, exact
         self.q, self.b = internals.at(x[None])
 
     @property
@@ -67,7 +75,7 @@ class Curved:
         turned = np.cumsum(internals.change(q, np.concatenate([self.q, q[:-1]])), axis=0)
         z = self._solve(there, g)
         seen = here.back(w * there.times(z)) + self.linear(z)
-        return self._solve(here, here.back(w * turned) + self.linear(x - self.x)), seen
+        return self._solve_here(here.back(w * turned) + self.linear(x - self.x)), seen
 
     def retract(self, dx: np.ndarray, rounds: int) -> np.ndarray:
         """Return the displacement (R, 3) that changes the coordinates as ``dx`` does to first order.
@@ -113,6 +121,13 @@ class Curved:
     def _spread(self, values: np.ndarray) -> np.ndarray:
         """Return values of the structures (K, S) on their rows (K, R, 1)."""
         return (values if values.shape[1] == 1 else values[:, self.seg.owner])[:, :, None]
+
+    def _solve_here(self, rows: np.ndarray) -> np.ndarray:
+        """Return the inverse of H here times ``rows`` (K, R, 3)."""
+        found, exact = self.precondition(rows), self.exact()
+        if exact.all():
+            return found
+        return np.where(exact[self.seg.owner][:, None], found, self._solve(self.b, rows))
 
     def _solve(self, b: Derivatives, rows: np.ndarray) -> np.ndarray:
         """Return the inverse of H where the derivatives are ``b`` times ``rows`` (K, R, 3).
