@@ -12,7 +12,7 @@ from ase.build import bulk, diamond100, molecule
 from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixScaled
 from ase.spacegroup import crystal
 from helpers import cluster, rotation
-from scipy.sparse import diags_array
+from scipy.sparse import csr_array, diags_array
 
 from relax.geometry.constraints import constraint_projectors
 from relax.preconditioner import model_hessian as hessian
@@ -20,7 +20,7 @@ from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness
-from relax.preconditioner.sparse import Sparse, band_work
+from relax.preconditioner.sparse import Cholesky, Sparse, band_work, factorised
 
 MODEL = InternalStiffness()
 KINDS = ("stretches", "bends", "linear", "torsions")
@@ -395,6 +395,16 @@ def test_the_work_of_a_band_does_not_depend_on_the_order():
     assert band_work(line) == n  # width 1
     order = np.random.default_rng(0).permutation(n)
     assert band_work(line[order][:, order]) == n
+
+
+@pytest.mark.parametrize(("reach", "dense"), [(1, False), (59, True)])
+def test_wide_matrices_are_factorised_as_dense_ones(reach, dense):
+    n, rng = 60, np.random.default_rng(0)
+    full = np.tril(np.triu(rng.normal(size=(n, n)), -reach), reach)
+    matrix, columns = csr_array(full + full.T + 200 * np.eye(n)), rng.normal(size=(n, 3))
+    factor = factorised(matrix, band_work(matrix))
+    assert isinstance(factor, Cholesky) == dense
+    np.testing.assert_allclose(factor.solve(columns), np.linalg.solve(matrix.toarray(), columns), rtol=1e-10)
 
 
 MIXED = ("ethanol", "quartz and cell", "slab", "H2O2", "silicon and cell", "held molecule", "held, and cell")
