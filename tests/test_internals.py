@@ -12,7 +12,7 @@ from ase.build import bulk, diamond100, molecule
 from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixScaled
 from ase.spacegroup import crystal
 from helpers import cluster, rotation
-from scipy.sparse import diags_array
+from scipy.sparse import csr_array, diags_array
 
 from relax.geometry.constraints import constraint_projectors
 from relax.preconditioner import model_hessian as hessian
@@ -20,7 +20,7 @@ from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness
-from relax.preconditioner.sparse import Sparse, band_work
+from relax.preconditioner.sparse import Cholesky, Sparse, band_work, factorised
 
 MODEL = InternalStiffness()
 KINDS = ("stretches", "bends", "linear", "torsions")
@@ -226,7 +226,7 @@ def differences(metric, v, h=5e-4):
 def test_derivatives_are_those_of_the_values(name):
     metric = case(name, strain=0.05)
     n = metric.networks[0].atoms
-    _, b = metric.internals.at(metric.x[None])
+    b = metric.internals.derivatives(metric.x[None]).matrix
     for seed in range(3):
         v = some_rows(metric.seg.rows, seed, n)
         np.testing.assert_allclose(b @ v.ravel(), differences(metric, v), atol=1e-7)
@@ -241,10 +241,12 @@ def test_every_kind_is_differentiated():
 def test_places_have_their_own_values_and_derivatives():
     metric = case("quartz and cell")
     places = metric.x + 0.05 * np.stack([some_rows(metric.seg.rows, k) for k in range(3)])
-    q, b = metric.internals.at(places)
+    q, derivatives = metric.internals.at(places)
+    b = derivatives.matrix
     rows = len(metric.internals), 3 * metric.seg.rows
     for k, x in enumerate(places):
-        own_q, own = metric.internals.at(x[None])
+        own_q, derivatives = metric.internals.at(x[None])
+        own = derivatives.matrix
         np.testing.assert_array_equal(q[k], own_q[0])
         block = b[k * rows[0] : (k + 1) * rows[0], k * rows[1] : (k + 1) * rows[1]]
         np.testing.assert_array_equal(block.toarray(), own.toarray())
@@ -393,6 +395,16 @@ def test_the_work_of_a_band_does_not_depend_on_the_order():
     assert band_work(line) == n  # width 1
     order = np.random.default_rng(0).permutation(n)
     assert band_work(line[order][:, order]) == n
+
+
+@pytest.mark.parametrize(("reach", "dense"), [(1, False), (59, True)])
+def test_wide_matrices_are_factorised_as_dense_ones(reach, dense):
+    n, rng = 60, np.random.default_rng(0)
+    full = np.tril(np.triu(rng.normal(size=(n, n)), -reach), reach)
+    matrix, columns = csr_array(full + full.T + 200 * np.eye(n)), rng.normal(size=(n, 3))
+    factor = factorised(matrix, band_work(matrix))
+    assert isinstance(factor, Cholesky) == dense
+    np.testing.assert_allclose(factor.solve(columns), np.linalg.solve(matrix.toarray(), columns), rtol=1e-10)
 
 
 MIXED = ("ethanol", "quartz and cell", "slab", "H2O2", "silicon and cell", "held molecule", "held, and cell")

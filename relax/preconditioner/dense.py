@@ -23,11 +23,12 @@ class Dense:
         The part of internal coordinates of each (3R, 3R), if there is any.
     """
 
+    exact = True  # ``precondition`` is the inverse
+
     def __init__(self, straight: Sequence[Straight], bent: Sequence[np.ndarray] | None = None) -> None:
         rows = straight[0].network.rows
         h = np.zeros((len(straight), rows, 3, rows, 3))
-        for s, one in enumerate(straight):
-            self._fill(h[s], one)
+        self._fill(h, straight)
         flat = h.reshape(len(straight), 3 * rows, 3 * rows)
         for s, one in enumerate(straight):
             if one.network.projectors is not None:
@@ -37,29 +38,38 @@ class Dense:
         self.straight, self.h = flat, flat if bent is None else flat + np.stack(bent)
 
     @staticmethod
-    def _fill(h: np.ndarray, straight: Straight) -> None:
-        """Write the springs of a structure into its matrix ``h`` (R, 3, R, 3)."""
-        network, springs, stiff = straight.network, straight.springs, straight.blocks()
-        n = network.atoms
-        i, j = springs.first, springs.second
-        between = np.empty((n, n, 3, 3))
+    def _fill(h: np.ndarray, straight: Sequence[Straight]) -> None:
+        """Write the springs of the structures into their matrices ``h`` (S, R, 3, R, 3)."""
+        count, rows = h.shape[:2]
+        stiff = [one.blocks() for one in straight]
+        whole, owner = np.concatenate(stiff), np.repeat(np.arange(count), [len(blocks) for blocks in stiff])
+        i, j = (
+            np.concatenate([getattr(one.springs, name) for one in straight]) for name in ("first", "second")
+        )
+        place, between = (owner * rows + i) * rows + j, np.empty((count, rows, rows, 3, 3))
         for a in range(3):
             for b in range(a, 3):
-                one_way = np.bincount(i * n + j, stiff[:, a, b], n * n).reshape(n, n)
-                between[:, :, a, b] = between[:, :, b, a] = one_way + one_way.T
-        atoms = np.arange(n)
-        h[:n, :, :n] = -between.transpose(0, 2, 1, 3)
-        h[atoms, :, atoms] += between.sum(axis=1)
-        if network.scale is None:
+                one_way = np.bincount(place, whole[:, a, b], count * rows * rows).reshape(count, rows, rows)
+                between[..., a, b] = between[..., b, a] = one_way + one_way.swapaxes(1, 2)
+        own = np.arange(rows)
+        h[...] = -between.swapaxes(2, 3)
+        h[:, own, :, own] += between.sum(axis=2).swapaxes(0, 1)
+        scales = {s: one.network.scale for s, one in enumerate(straight) if one.network.scale is not None}
+        if not scales:
             return
-        pull, cost = strain_blocks(springs, stiff, network.scale)
-        net = np.zeros((n, 3, 9))
+        parts = [strain_blocks(straight[s].springs, stiff[s], scale) for s, scale in scales.items()]
+        pull, strained = np.concatenate([part[0] for part in parts]), np.isin(owner, list(scales))
+        i, j = ((owner * rows + atoms)[strained] for atoms in (i, j))
+        net = np.empty((count * rows, 3, 9))
         for a in range(3):
             for b in range(9):
-                net[:, a, b] = np.bincount(j, pull[:, a, b], n) - np.bincount(i, pull[:, a, b], n)
-        h[:n, :, n:] = net.reshape(n, 3, 3, 3)
-        h[n:, :, :n] = net.reshape(n, 3, 3, 3).transpose(2, 3, 0, 1)
-        h[n:, :, n:] = cost.reshape(3, 3, 3, 3)
+                column = pull[:, a, b]
+                net[:, a, b] = np.bincount(j, column, len(net)) - np.bincount(i, column, len(net))
+        net, n = net.reshape(count, rows, 3, 3, 3), rows - 3
+        for s, (_, cost) in zip(scales, parts, strict=True):
+            h[s, :n, :, n:] = net[s, :n]
+            h[s, n:, :, :n] = net[s, :n].transpose(2, 3, 0, 1)
+            h[s, n:, :, n:] = cost.reshape(3, 3, 3, 3)
 
     @staticmethod
     def _constrain(h: np.ndarray, projectors: np.ndarray) -> None:

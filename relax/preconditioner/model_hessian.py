@@ -140,7 +140,9 @@ class ModelHessian(Modelled):
         """Transport and retraction; None where steps are straight."""
         if self.internals is None:
             return None
-        return Curved(self.internals, self.x, self.seg, self._many("linear"), self._many("precondition"))
+        return Curved(
+            self.internals, self.x, self.seg, self._many("linear"), self._many("precondition"), self._exact
+        )
 
     @cached_property
     def size(self) -> np.ndarray:
@@ -176,6 +178,13 @@ class ModelHessian(Modelled):
             return dx
         assert isinstance(self.stiffness, InternalStiffness)
         return np.where(self._curved_rows, self.curved.retract(dx, self.stiffness.rounds), dx)
+
+    def _exact(self) -> np.ndarray:
+        """Return for which structures (S,) the method ``precondition`` of the parts is the inverse of H."""
+        exact = np.zeros(len(self.seg.lengths), bool)
+        for where, part in self.parts:
+            exact[self.seg.owner[where[:, 0]]] = part.exact
+        return exact
 
     @cached_property
     def _curved_rows(self) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,14 @@ import numpy as np
 from relax.preconditioner.network import Straight, strain_blocks
 
 __all__ = ["Sparse"]
+
+FACTORED = 2e8
+"""Most multiplications that the sparse factorisation of a matrix with internal coordinates may take, as a
+band.  Beyond, iterations take less time."""
+
+DENSE, WIDE = 2000, 9.0
+"""Largest matrix that is factorised as a dense one, and the cube of its size over the multiplications as a
+band up to which this takes less time than as a sparse one."""
 
 
 class Sparse:
@@ -25,10 +34,6 @@ class Sparse:
     TOLERANCE, ROUNDS = 1e-3, 400
     """Conjugate gradients stop at this residual, relative to the right-hand side, or after this number of
     iterations."""
-
-    FACTORED = 2e8
-    """Most multiplications that the factorisation of a matrix with internal coordinates may take, as a band.
-    Beyond, iterations take less time."""
 
     VECTORS = 40
     """Dimension of the Krylov space in which roots are computed."""
@@ -64,21 +69,23 @@ class Sparse:
         if bent is not None:
             diagonal = diagonal + diagonal_blocks(bent, n)
             self.strain_diagonal = self.strain_diagonal + bent.diagonal()[3 * n :]
-        self.diagonal_inverse = np.linalg.inv(diagonal)
+        blocks = np.linalg.inv(diagonal), np.arange(n), np.arange(n + 1)
+        self.diagonal_inverse = bsr_array(blocks, shape=(3 * n, 3 * n))
         trace = np.trace(diagonal.sum(axis=0)) + self.strain_diagonal.sum()
         self.size = np.array([trace / (3 * network.rows)])
 
         self.factor: Any = None
         if bent is not None:
-            from scipy.sparse.linalg import splu
+            self.whole = (self.assembled + bent).tocsr()
+            self.factor = factorised(self.whole, band_work(self.whole[: 3 * n, : 3 * n]))
 
-            self.assembled = self._assembled()
-            matrix = (self.assembled + bent).tocsc()
-            if band_work(matrix[: 3 * n, : 3 * n]) <= self.FACTORED:
-                symmetric = {"SymmetricMode": True}
-                self.factor = splu(matrix, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric)
+    @property
+    def exact(self) -> bool:
+        """Whether ``precondition`` is the inverse."""
+        return self.factor is not None
 
-    def _assembled(self) -> Any:
+    @cached_property
+    def assembled(self) -> Any:
         """Return the straight part as one sparse matrix (3R, 3R)."""
         from scipy.sparse import block_array, bsr_array, csr_array, diags_array
 
@@ -96,19 +103,17 @@ class Sparse:
         return self._times(rows.ravel()).reshape(rows.shape)
 
     def _times(self, v: np.ndarray) -> np.ndarray:
-        return self._straight(v) if self.bent is None else self._straight(v) + self.bent @ v
+        return self._straight(v) if self.bent is None else self.whole @ v
 
     def linear(self, rows: np.ndarray) -> np.ndarray:
         """Return the straight part of H times ``rows`` (K, 1, R, 3)."""
-        if self.factor is not None:
-            return np.asarray((self.assembled @ rows.reshape(len(rows), -1).T).T).reshape(rows.shape)
-        return np.stack([self._straight(v.ravel()).reshape(v.shape) for v in rows])
+        found = self.assembled @ rows.reshape(len(rows), -1).T
+        return np.ascontiguousarray(found.T).reshape(rows.shape)
 
     def precondition(self, rows: np.ndarray) -> np.ndarray:
         """Return the inverse of H, or of its block diagonal, times ``rows`` (K, 1, R, 3)."""
-        if self.factor is not None:
-            return np.asarray(self.factor.solve(rows.reshape(len(rows), -1).T).T).reshape(rows.shape)
-        return np.stack([self._solve_diagonal(v.ravel()).reshape(v.shape) for v in rows])
+        solve = self._solve_diagonal if self.factor is None else self.factor.solve
+        return np.ascontiguousarray(solve(rows.reshape(len(rows), -1).T).T).reshape(rows.shape)
 
     def _straight(self, v: np.ndarray) -> np.ndarray:
         split = 3 * self.atoms
@@ -122,10 +127,10 @@ class Sparse:
         return np.asarray(moved + self.floor * v)
 
     def _solve_diagonal(self, v: np.ndarray) -> np.ndarray:
-        """Return the inverse of the block diagonal of H times ``v`` (3R,)."""
+        """Return the inverse of the block diagonal of H times ``v`` (3R,) or (3R, K)."""
         split = 3 * self.atoms
-        atoms = (self.diagonal_inverse @ v[:split].reshape(-1, 3, 1)).ravel()
-        return np.concatenate([atoms, v[split:] / self.strain_diagonal])
+        strain = (v[split:].T / self.strain_diagonal).T
+        return np.concatenate([self.diagonal_inverse @ v[:split], strain])
 
     def solve(self, rows: np.ndarray) -> np.ndarray:
         """Return the inverse of H times ``rows`` (1, R, 3)."""
@@ -169,6 +174,40 @@ class Sparse:
         values, vectors = np.linalg.eigh(small)
         first = norm * vectors @ (vectors[0] / np.sqrt(values))
         return np.reshape(first @ np.array(basis[:size]), rows.shape)
+
+
+def factorised(matrix: Any, work: float) -> Any:
+    """Return an object with the method ``solve``, None if iterations take less time.
+
+    Parameters
+    ----------
+    matrix
+        A sparse matrix (n, n), symmetric and positive definite.
+    work
+        Multiplications of a factorisation as a band.
+    """
+    from scipy.sparse.linalg import splu
+
+    if matrix.shape[0] <= DENSE and matrix.shape[0] ** 3 <= WIDE * work:
+        return Cholesky(matrix.toarray())
+    if work > FACTORED:
+        return None
+    return splu(matrix.T, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+
+
+class Cholesky:
+    """The Cholesky factorisation of a dense symmetric positive definite ``matrix`` (n, n)."""
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        from scipy.linalg import cho_factor
+
+        self.factor = cho_factor(matrix.T, overwrite_a=True, check_finite=False)
+
+    def solve(self, columns: np.ndarray) -> np.ndarray:
+        """Return the inverse of the matrix times ``columns`` (n,) or (n, K)."""
+        from scipy.linalg import cho_solve
+
+        return np.asarray(cho_solve(self.factor, columns, check_finite=False))
 
 
 def band_work(matrix: Any) -> float:

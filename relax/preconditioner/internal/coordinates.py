@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from relax.core.segments import Segments
 from relax.geometry.cell import deformation, strain_gradient
 from relax.preconditioner.internal.bonds import Bonds
+from relax.preconditioner.internal.derivatives import Derivatives, block_diagonal
 from relax.preconditioner.internal.terms import Terms
 
-__all__ = ["Internals", "block_diagonal"]
+__all__ = ["Internals"]
 
 
 class Internals:
@@ -32,14 +31,15 @@ class Internals:
     def __init__(
         self, bonds: Bonds, terms: Terms, seg: Segments, scales: np.ndarray, projectors: np.ndarray | None
     ) -> None:
-        kinds = (terms.stretches, terms.bends, terms.linear, terms.torsions)
-        used = np.zeros(len(bonds.first), bool)
+        kinds, p = (terms.stretches, terms.bends, terms.linear, terms.torsions), bonds.pairs
+        used = np.zeros(p, bool)
         for kind in kinds:
-            used[kind] = True
-        new = np.cumsum(used) - 1
-        self.kinds = [new[kind] for kind in kinds]
-        self.first, self.second = bonds.first[used], bonds.second[used]
-        self.offsets, owner = bonds.offsets[used], bonds.owner[used]
+            used[kind % p] = True
+        new, self.bonds = np.cumsum(used) - 1, int(used.sum())
+        self.kinds = [new[kind % p] + self.bonds * (kind >= p) for kind in kinds]
+        both = np.tile(used, 2)
+        self.first, self.second = bonds.first[both], bonds.second[both]
+        self.offsets, owner = bonds.offsets[:p][used], bonds.owner[both]
         self.rows, self.projectors = seg.rows, projectors
         w, of = terms.stiffness, [owner[kind[0]] for kind in self.kinds]
         self.stiffness = np.concatenate([w[0], w[1], np.repeat(w[2], 3), w[3]])
@@ -50,7 +50,8 @@ class Internals:
         if self.strained:
             place = np.full(len(seg.lengths), -1)
             place[tensors] = np.arange(len(tensors))
-            self.tensor_of, self.scales = place[owner], scales[tensors][:, None, None]
+            self.tensor_of, self.tensor_of_row = place[owner[: self.bonds]], place[seg.owner]
+            self.scales = scales[tensors][:, None, None]
             assert seg.ends is not None
             self.strain_rows = seg.ends[:, None] - [3, 2, 1]
         self._lay_out()
@@ -59,29 +60,44 @@ class Internals:
         return len(self.stiffness)
 
     def _lay_out(self) -> None:
-        """Find which rows each coordinate depends on, in the order in which ``at`` has them."""
+        """Find on which bonds each coordinate depends, and on which rows each bond."""
         columns, counts = [], []
         for kind, bonds in enumerate(self.kinds):
-            ends = np.concatenate([self.first[bonds], self.second[bonds]]).T  # (P, 2 bonds)
-            if self.strained:
-                tensor = self.tensor_of[bonds[0]]
-                ends = np.concatenate([ends, self.strain_rows[tensor]], axis=1)
-            flat = (3 * ends[:, :, None] + np.arange(3)).reshape(len(ends), 3 * ends.shape[1])
+            flat = (3 * bonds.T[:, :, None] + np.arange(3)).reshape(bonds.shape[1], 3 * len(bonds))
             if kind == 2:
                 flat = np.repeat(flat, 3, axis=0)
             columns.append(flat.ravel())
             counts.append(np.full(len(flat), flat.shape[1]))
-        self.columns = np.concatenate(columns)
+        directed = np.concatenate(columns)
+        self.columns = directed % (3 * self.bonds)
+        self.signs = np.where(directed < 3 * self.bonds, 1.0, -1.0)
         self.starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+        ends, xyz = np.stack([self.first[: self.bonds], self.second[: self.bonds]], axis=1), np.arange(3)
+        self.bond_columns = 3 * ends[:, None] + xyz[:, None]
+        self.row_columns = np.repeat(np.arange(3 * self.rows).reshape(-1, 1, 3), 3, axis=1).ravel()
+        self.row_starts = 3 * np.arange(3 * self.rows + 1)
+        if self.strained:
+            strain = 3 * self.rows + 9 * self.tensor_of[:, None, None] + np.arange(9).reshape(3, 3)
+            self.bond_columns = np.concatenate([self.bond_columns, strain], axis=2)
+            own = (3 * self.strain_rows[:, :, None] + xyz).reshape(-1, 1, 9)
+            self.row_columns = np.concatenate([self.row_columns, np.repeat(own, 9, axis=1).ravel()])
+            ends = self.row_starts[-1] + 9 * np.arange(1, 9 * len(own) + 1)
+            self.row_starts = np.concatenate([self.row_starts, ends])
 
     def vectors(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the bond vectors (K, B, 3) and the deformation gradients of the T strained cells."""
-        own = x[:, self.second] - x[:, self.first] + self.offsets
-        if not self.strained:
-            return own, np.empty((len(x), 0, 3, 3))
-        strain = self.strains(x)
-        deformed = deformation(strain.reshape(-1, 3, 3)).reshape(strain.shape)
-        return (self._of_each(deformed, self.tensor_of) @ own[..., None])[..., 0], deformed
+        """Return the bond vectors (3, K, 2B), A, and the deformation gradients of the T strained cells.
+
+        Components are on axis 0, since arithmetic is slow along a short last axis.
+        """
+        rows, b = np.ascontiguousarray(np.moveaxis(x, -1, 0)), self.bonds
+        v = rows[:, :, self.second[:b]] - rows[:, :, self.first[:b]] + self.offsets.T[:, None]
+        deformed = np.empty((len(x), 0, 3, 3))
+        if self.strained:
+            strain = self.strains(x)
+            deformed = deformation(strain.reshape(-1, 3, 3)).reshape(strain.shape)
+            f = np.moveaxis(self._of_each(deformed, self.tensor_of), (2, 3), (0, 1))
+            v = f[:, 0] * v[0] + f[:, 1] * v[1] + f[:, 2] * v[2]
+        return np.concatenate([v, -v], axis=2), deformed
 
     def strains(self, x: np.ndarray) -> np.ndarray:
         """Return the log strains (K, T, 3, 3) of the T strained cells."""
@@ -100,14 +116,16 @@ class Internals:
         return self._values(self.vectors(x)[0])
 
     def _values(self, v: np.ndarray) -> np.ndarray:
-        u = v / lengths(v)[..., None]
         s, b, lin, t = self.kinds
-        u1, u2 = u[:, b[0]], u[:, b[1]]
+        r = lengths(v)
+        u = v / r
+        u1, u2 = u[..., b[0]], u[..., b[1]]
         bends = 2 * np.arctan2(lengths(u1 - u2), lengths(u1 + u2))
-        linear = (u[:, lin[0]] + u[:, lin[1]]).reshape(len(v), 3 * lin.shape[1])
-        n1, n2 = cross(v[:, t[1]], v[:, t[0]]), cross(v[:, t[1]], v[:, t[2]])
-        torsions = np.arctan2(dot(cross(n1, n2), u[:, t[1]]), dot(n1, n2))
-        return np.concatenate([lengths(v[:, s[0]]), bends, linear, torsions], axis=1)
+        linear = np.moveaxis(u[..., lin[0]] + u[..., lin[1]], 0, -1).reshape(v.shape[1], 3 * lin.shape[1])
+        e, y = v[..., t[1]], v[..., t[2]]
+        n1, n2 = cross(e, v[..., t[0]]), cross(e, y)
+        torsions = np.arctan2(dot(cross(n1, n2), u[..., t[1]]), dot(n1, n2))
+        return np.concatenate([r[:, s[0]], bends, linear, torsions], axis=1)
 
     def change(self, after: np.ndarray, before: np.ndarray) -> np.ndarray:
         """Return ``after`` less ``before`` (K, M), torsions by less than half a turn."""
@@ -117,48 +135,58 @@ class Internals:
         return np.asarray(d)
 
     def _gradients(self, v: np.ndarray) -> list[np.ndarray]:
-        """Return the derivatives by the bond vectors, (K, P, bonds, 3) of each kind."""
-        r = lengths(v)[..., None]
+        """Return the derivatives by the bond vectors, of each kind (bonds, 3, K, P)."""
+        r = lengths(v)
         u = v / r
         s, b, lin, t = self.kinds
-        u1, u2, r1, r2 = u[:, b[0]], u[:, b[1]], r[:, b[0]], r[:, b[1]]
-        c = dot(u1, u2)[..., None]
+        u1, u2, r1, r2 = u[..., b[0]], u[..., b[1]], r[:, b[0]], r[:, b[1]]
+        c = dot(u1, u2)
         sine = np.sqrt(np.maximum(1 - c * c, 1e-8))
-        bends = np.stack([(c * u1 - u2) / (r1 * sine), (c * u2 - u1) / (r2 * sine)], axis=2)
-        ends = [(np.eye(3) - u[:, e, :, None] * u[:, e, None, :]) / r[:, e, :, None] for e in lin]
-        linear = np.stack(ends, axis=3).reshape(len(v), 3 * lin.shape[1], 2, 3)
-        x, e, y = v[:, t[0]], v[:, t[1]], v[:, t[2]]
-        n1, n2, length = cross(e, x), cross(e, y), r[:, t[1]]
-        by_x = -length / np.maximum(dot(n1, n1), 1e-6)[..., None] * n1
-        by_y = length / np.maximum(dot(n2, n2), 1e-6)[..., None] * n2
-        by_e = -(dot(x, e)[..., None] * by_x + dot(y, e)[..., None] * by_y) / (length * length)
-        return [u[:, s[0], None], bends, linear, np.stack([by_x, by_e, by_y], axis=2)]
+        bends = np.stack([(c * u1 - u2) / (r1 * sine), (c * u2 - u1) / (r2 * sine)])
+        ends = [(np.eye(3)[:, :, None, None] - u[:, None, :, e] * u[None, ..., e]) / r[:, e] for e in lin]
+        x, e, y, length = v[..., t[0]], v[..., t[1]], v[..., t[2]], r[:, t[1]]
+        n1, n2 = cross(e, x), cross(e, y)
+        by_x = -length / np.maximum(dot(n1, n1), 1e-6) * n1
+        by_y = length / np.maximum(dot(n2, n2), 1e-6) * n2
+        by_e = -(dot(x, e) * by_x + dot(y, e) * by_y) / (length * length)
+        return [u[None, ..., s[0]], bends, np.stack(ends), np.stack([by_x, by_e, by_y])]
 
-    def at(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        """Return the coordinates (K, M) at ``x`` (K, R, 3) and their derivatives, sparse (K M, K 3R)."""
+    def at(self, x: np.ndarray) -> tuple[np.ndarray, Derivatives]:
+        """Return the coordinates (K, M) and their derivatives at the rows ``x`` (K, R, 3)."""
         v, deformed = self.vectors(x)
-        by_strain = self._by_strain(x, deformed)
-        data = []
+        return self._values(v), self._derivatives(x, v, deformed)
+
+    def derivatives(self, x: np.ndarray) -> Derivatives:
+        """Return the derivatives of the coordinates at the rows ``x`` (K, R, 3)."""
+        return self._derivatives(x, *self.vectors(x))
+
+    def _derivatives(self, x: np.ndarray, v: np.ndarray, deformed: np.ndarray) -> Derivatives:
+        """Return the derivatives by the bonds, of the bonds by the atoms and cells, and of these by the rows.
+
+        The change of a bond is the difference of the displacements of its atoms and dF F^-1 times its vector.
+        """
+        count, flat = len(x), []
         for kind, g in enumerate(self._gradients(v)):
-            bonds = np.repeat(self.kinds[kind].T, 3, axis=0) if kind == 2 else self.kinds[kind].T
-            by_first, by_second = -g, g
-            if self.projectors is not None:
-                by_first, by_second = (
-                    (self.projectors[rows[bonds]] @ by[..., None])[..., 0]
-                    for by, rows in ((by_first, self.first), (by_second, self.second))
-                )
-            blocks = [by_first, by_second]
+            flat.append(g.transpose((3, 4, 1, 0, 2) if kind == 2 else (2, 3, 0, 1)).reshape(count, -1))
+        by_bonds = block_diagonal(
+            np.concatenate(flat, axis=1) * self.signs, self.columns, self.starts, 3 * self.bonds
+        )
+        change = np.empty((count, *self.bond_columns.shape))
+        change[..., 0], change[..., 1] = -1.0, 1.0
+        if self.strained:
+            own = np.where(self.tensor_of < 0, 0.0, v[..., : self.bonds])
+            change[..., 2:] = np.moveaxis(own, 0, -1)[:, :, None]
+        width, each = len(self.row_starts) - 1, np.arange(0, change[0].size + 1, change.shape[3])
+        of_bonds = block_diagonal(change.reshape(count, -1), self.bond_columns.ravel(), each, width)
+        factors = [by_bonds, of_bonds]
+        if self.strained or self.projectors is not None:
+            frames = np.eye(3) if self.projectors is None else self.projectors.swapaxes(1, 2)
             if self.strained:
-                tensor = self.tensor_of[bonds[:, 0]]
-                f = self._of_each(deformed, tensor)
-                virial = (g.swapaxes(-1, -2) @ v[:, bonds]).reshape(*g.shape[:2], 1, 9)
-                strain = (virial @ self._of_each(by_strain, tensor)).reshape(*g.shape[:2], 3, 3)
-                strain[:, tensor < 0] = 0.0  # the columns are those of another structure
-                blocks = [by_first @ f, by_second @ f, strain]
-            whole = np.concatenate(blocks, axis=2)
-            data.append(whole.reshape(len(x), whole[0].size))
-        values = np.concatenate(data, axis=1)
-        return self._values(v), block_diagonal(values, self.columns, self.starts, 3 * self.rows)
+                frames = frames @ self._of_each(deformed, self.tensor_of_row)
+            frames = np.broadcast_to(frames, (count, self.rows, 3, 3)).reshape(count, -1)
+            frames = np.concatenate([frames, self._by_strain(x, deformed).reshape(count, -1)], axis=1)
+            factors.append(block_diagonal(frames, self.row_columns, self.row_starts, 3 * self.rows))
+        return Derivatives(factors, count)
 
     def _by_strain(self, x: np.ndarray, deformed: np.ndarray) -> np.ndarray:
         """Return matrices (K, T, 9, 9) that turn virials into derivatives by the rows of the strains."""
@@ -175,35 +203,17 @@ class Internals:
         return np.asarray(made.reshape(*shape[:2], 9, 9))
 
 
-def block_diagonal(values: np.ndarray, columns: np.ndarray, starts: np.ndarray, width: int) -> Any:
-    """Return a sparse matrix with K blocks of ``width`` columns along its diagonal.
-
-    Parameters
-    ----------
-    values
-        Of each block, row by row (K, entries).
-    columns, starts
-        Where the entries are in each block (entries,), and where its rows start (rows + 1,).
-    """
-    from scipy.sparse import csr_array
-
-    count, number = len(values), np.arange(len(values))[:, None]
-    whole = np.append((starts[:-1] + values.shape[1] * number).ravel(), values.size)
-    shape = count * (len(starts) - 1), count * width
-    return csr_array((values.ravel(), (columns + width * number).ravel(), whole), shape=shape)
-
-
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the products of vectors (..., 3)."""
-    return np.asarray(np.einsum("...i,...i->...", a, b))
+    """Return the products of vectors (3, ...)."""
+    return np.asarray(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
 
 
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the cross products of vectors (..., 3), which numpy's own function takes longer for."""
-    (a0, a1, a2), (b0, b1, b2) = np.moveaxis(a, -1, 0), np.moveaxis(b, -1, 0)
-    return np.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axis=-1)
+    """Return the cross products of vectors (3, ...)."""
+    (a0, a1, a2), (b0, b1, b2) = a, b
+    return np.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0])
 
 
 def lengths(v: np.ndarray) -> np.ndarray:
-    """Return the lengths of vectors (..., 3)."""
+    """Return the lengths of vectors (3, ...)."""
     return np.asarray(np.sqrt(np.maximum(dot(v, v), 1e-24)))

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from relax.core.segments import Segments
-from relax.preconditioner.internal.coordinates import Internals, block_diagonal
+from relax.preconditioner.internal.coordinates import Internals
+from relax.preconditioner.internal.derivatives import Derivatives
 
 __all__ = ["Curved"]
 
@@ -17,40 +18,14 @@ Operator = Callable[[np.ndarray], np.ndarray]
 ACCURACY, PRODUCTS = 1e-3, 60
 """Conjugate gradients stop at this residual, relative to the right-hand side, or after so many products."""
 
+FEWER = 0.75
+"""Derivatives at places that are solved are left out of the products once so few of the places are not."""
+
 HALVINGS = 4
 """How often a Gauss-Newton step that does not bring the coordinates nearer is halved."""
 
 ENOUGH = 1e-2
 """A retraction ends when a round gains less than this part of what is left."""
-
-
-class Derivatives:
-    """The derivatives B of M coordinates by R rows at K places.
-
-    Parameters
-    ----------
-    matrix
-        A sparse matrix (K M, K 3R).
-    count
-        Number K of places.
-    """
-
-    def __init__(self, matrix: Any, count: int) -> None:
-        self.matrix, self.transposed, self.count = matrix, matrix.T, count
-
-    def times(self, rows: np.ndarray) -> np.ndarray:
-        """Return B times ``rows`` (K, R, 3), as changes of the coordinates (K, M)."""
-        return np.asarray((self.matrix @ rows.ravel()).reshape(self.count, -1))
-
-    def back(self, q: np.ndarray) -> np.ndarray:
-        """Return the transpose of B times ``q`` (K, M), as rows (K, R, 3)."""
-        return np.asarray((self.transposed @ q.ravel()).reshape(self.count, -1, 3))
-
-    def repeated(self, count: int) -> Derivatives:
-        """Return the same derivatives at ``count`` places, in place of one."""
-        b = self.matrix
-        values = np.tile(b.data, (count, 1))
-        return Derivatives(block_diagonal(values, b.indices, b.indptr, b.shape[1]), count)
 
 
 class Curved:
@@ -68,35 +43,39 @@ class Curved:
         Returns the straight part of H times rows (K, R, 3).
     precondition
         Returns about the inverse of H times rows (K, R, 3).
+    exact
+        Returns for which structures (S,) it is the inverse.
     """
 
     def __init__(
-        self, internals: Internals, x: np.ndarray, seg: Segments, linear: Operator, precondition: Operator
+        self,
+        internals: Internals,
+        x: np.ndarray,
+        seg: Segments,
+        linear: Operator,
+        precondition: Operator,
+        exact: Callable[[], np.ndarray],
     ) -> None:
         self.internals, self.x, self.seg = internals, x, seg
-        self.linear, self.precondition = linear, precondition
-        self.q, self.b = self._at(x[None])
-
-    def _at(self, x: np.ndarray) -> tuple[np.ndarray, Derivatives]:
-        q, matrix = self.internals.at(x)
-        return q, Derivatives(matrix, len(x))
+        self.linear, self.precondition, self.exact = linear, precondition, exact
+        self.q, self.b = internals.at(x[None])
 
     @property
     def hessian(self) -> Any:
         """The part of H that is of the internal coordinates, a sparse matrix (3R, 3R)."""
         b, weighted = self.b.matrix, self.b.matrix.copy()
         weighted.data *= np.repeat(self.internals.stiffness, np.diff(b.indptr))
-        return self.b.transposed.tocsr() @ weighted
+        return (b.T @ weighted).tocsr()  # which sorts: products are rounded as in a batch of one
 
     def transport(self, x: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return places and gradients (K, R, 3) as seen from here."""
-        internals, w, here = self.internals, self.internals.stiffness, self.b.repeated(len(x))
-        q, there = self._at(x)
+        internals, w, here = self.internals, self.internals.stiffness, self.b
+        q, there = internals.at(x)
         # Torsions that have turned far are followed from place to place.
         turned = np.cumsum(internals.change(q, np.concatenate([self.q, q[:-1]])), axis=0)
         z = self._solve(there, g)
         seen = here.back(w * there.times(z)) + self.linear(z)
-        return self._solve(here, here.back(w * turned) + self.linear(x - self.x)), seen
+        return self._solve_here(here.back(w * turned) + self.linear(x - self.x)), seen
 
     def retract(self, dx: np.ndarray, rounds: int) -> np.ndarray:
         """Return the displacement (R, 3) that changes the coordinates as ``dx`` does to first order.
@@ -104,18 +83,18 @@ class Curved:
         As nearly as that is possible, in the sense of least squares weighted by the stiffness, by the method
         of Gauss and Newton.
         """
-        w, step = self.internals.stiffness, dx[None]
+        internals, w, step = self.internals, self.internals.stiffness, dx[None]
         wanted = self.b.times(step)
 
-        def left(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, Derivatives]:
-            q, b = self._at(self.x + z)
-            missing = self.internals.change(wanted, self.internals.change(q, self.q))
-            straight = self.linear(step - z)
-            return self._cost(missing) + self._dots(step - z, straight), missing, straight, b
+        def left(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            made = internals.change(internals.values(self.x + z), self.q)
+            missing, straight = internals.change(wanted, made), self.linear(step - z)
+            return self._cost(missing) + self._dots(step - z, straight), missing, straight
 
-        z, (cost, missing, straight, b) = step, left(step)
+        z, (cost, missing, straight) = step, left(step)
         going = np.ones(cost.shape, bool)
         for _ in range(rounds):
+            b = internals.derivatives(self.x + z)
             change, length = self._solve(b, b.back(w * missing) + straight), going.astype(float)
             for halving in range(HALVINGS + 1):
                 there = z + self._spread(length) * change
@@ -125,7 +104,7 @@ class Curved:
                     break
                 length[worse] *= 0.5 if halving < HALVINGS - 1 else 0.0
             going &= cost - new[0] > ENOUGH * new[0]
-            z, (cost, missing, straight, b) = there, new
+            z, (cost, missing, straight) = there, new
             if not going.any():
                 break
         return np.asarray(z[0])
@@ -143,6 +122,13 @@ class Curved:
         """Return values of the structures (K, S) on their rows (K, R, 1)."""
         return (values if values.shape[1] == 1 else values[:, self.seg.owner])[:, :, None]
 
+    def _solve_here(self, rows: np.ndarray) -> np.ndarray:
+        """Return the inverse of H here times ``rows`` (K, R, 3)."""
+        found, exact = self.precondition(rows), self.exact()
+        if exact.all():
+            return found
+        return np.where(exact[self.seg.owner][:, None], found, self._solve(self.b, rows))
+
     def _solve(self, b: Derivatives, rows: np.ndarray) -> np.ndarray:
         """Return the inverse of H where the derivatives are ``b`` times ``rows`` (K, R, 3).
 
@@ -151,12 +137,16 @@ class Curved:
         w, residual, x = self.internals.stiffness, rows, np.zeros_like(rows)
         z = self.precondition(residual)
         p, rz = z, self._dots(residual, z)
-        enough = ACCURACY**2 * rz
+        enough, places = ACCURACY**2 * rz, np.arange(len(rows))
         for _ in range(PRODUCTS):
             going = rz > enough
-            if not going.any():
+            unsolved = np.flatnonzero(going.any(axis=1))
+            if not len(unsolved):
                 break
-            hp = b.back(w * b.times(p)) + self.linear(p)
+            if len(unsolved) <= FEWER * len(places):
+                b, places = b.at(np.searchsorted(places, unsolved)), unsolved
+            hp = self.linear(p)
+            hp[places] += b.back(w * b.times(p[places]))
             php = self._dots(p, hp)
             step = self._spread(np.where(going, rz / np.where(going, php, 1.0), 0.0))
             x = x + step * p
