@@ -177,8 +177,8 @@ class Local:
             return cls(np.zeros((0, 3 * rows)), np.zeros(0), straight)
         own = model.internals.owner == s
         here = x is model.x
-        matrix = model.curved.b.matrix if here else model.internals.at(x[None])[1]
-        b = matrix[np.flatnonzero(own)][:, 3 * start : 3 * (start + rows)].toarray()
+        derivatives = model.curved.b if here else model.internals.derivatives(x[None])
+        b = derivatives.matrix[np.flatnonzero(own)][:, 3 * start : 3 * (start + rows)].toarray()
         return cls(b, model.internals.stiffness[own], straight)
 
     def times(self, other: Local) -> np.ndarray:
@@ -202,8 +202,8 @@ def curvature(model: ModelHessian, local: Local, g: np.ndarray) -> np.ndarray:
     for first in range(0, size, PLACES):
         some = steps[first : first + PLACES]
         both = np.concatenate([model.x + some, model.x - some])
-        matrix = model.internals.at(both)[1]
-        pulled.append((matrix.T @ np.tile(force, len(both))).reshape(2, len(some), size))
+        back = model.internals.derivatives(both).back(np.tile(force, (len(both), 1)))
+        pulled.append(back.reshape(2, len(some), size))
     up, down = np.concatenate(pulled, axis=1)
     found = (up - down) / (2 * STEP)
     return np.asarray((found + found.T) / 2)
