@@ -151,7 +151,7 @@ def settings_text(name: str, system: System) -> str:
     if system is System.CLUSTERS:
         return repr(rule_named(name))
     named, settings = read_settings(name)
-    kept = {k: v for k, v in settings.items() if k != "draws"}
+    kept = {k: v for k, v in settings.items() if k not in ("draws", "hessian")}
     others = [f"{k}={v!r}" for k, v in settings.items() if k not in parameters(named.rule_class)]
     if system is not System.CRYSTALS:
         made = named(Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]), logfile=None, **kept)

@@ -212,8 +212,8 @@ class BatchCoordinates(BatchRows):
         self.place.x[atoms] = self.positions[atoms]
         self.place.reference[which] = self.cells[which]
         self.place.strain[which] = 0.0
-        for s in np.flatnonzero(which):
-            self.starts[s].hessian = None  # it is of another frame, and of a cell that is far
+        for start in [start for start, far in zip(self.starts, which, strict=False) if far]:
+            start.hessian = None  # of another frame, and of a cell that is far; torch-sim has no starts
         self._refer(np.flatnonzero(which))
         self._deform()
 

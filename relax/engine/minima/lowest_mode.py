@@ -76,8 +76,8 @@ class Probe:
     direction
         The displacement (R, 3), A, to evaluate gradient and energy at next; None where no more is wanted.
     curvature
-        The lowest found, eV/A^2, not below the true one; infinite before the first, and where nothing can
-        move.
+        The lowest found, eV/A^2, but for noise not below the true one; infinite before the first, and where
+        nothing can move.
     mode
         Its direction (R, 3), of length one.
     push
