@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import faulthandler
+import os
 import resource
 import signal
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +32,8 @@ from relax.cli.app import main
 from relax.geometry.cell import periodic_plane
 
 pytestmark = pytest.mark.faults
+
+ROOT = Path(__file__).parents[1]
 
 RULES = pytest.mark.parametrize("optimizer", [CoReRelax, LBFGSRelax], ids=["core", "lbfgs"])
 CELL = pytest.mark.parametrize("cell", [False, True], ids=["positions", "cell"])
@@ -738,3 +743,59 @@ def test_a_faulty_calculator_on_the_command_line(relax, rule, cell, deed, status
     assert np.isfinite(done.positions).all()
     last = read("t.traj")
     np.testing.assert_allclose(done.positions, last.positions, rtol=0, atol=1e-7)
+
+
+SLOW = """
+import time
+from pathlib import Path
+from ase.calculators.emt import EMT
+
+class Slow(EMT):
+    def calculate(self, *args):
+        Path("began").touch()
+        while not Path("go").exists():
+            time.sleep(0.05)
+        super().calculate(*args)
+"""
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    """Start ``relax run`` in a process of its own, and wait for its first force call."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relax", "run", *words, "-c", "slow:Slow"],
+        env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    for _ in range(600):
+        if Path("began").exists():
+            return process
+        time.sleep(0.1)
+    process.kill()
+    raise AssertionError(process.communicate()[1])
+
+
+@pytest.mark.parametrize("batch", [[], ["--batch", "--resume"]], ids=["one by one", "batch"])
+def test_one_process_at_a_time_writes_an_output(relax, batch):
+    Path("slow.py").write_text(SLOW)
+    write("good.traj", copper())
+    first = started("good.traj", *batch, "-o", "out.extxyz")
+    code, err = relax("good.traj", *batch, "-o", "out.extxyz")
+    holder = f"process {first.pid} on {socket.gethostname()}"
+    says = f"relax: --output out.extxyz: {holder} is writing this file; wait for it, or give another name"
+    assert (code, err) == (2, [says])
+    Path("go").touch()
+    assert first.wait(60) == 0, first.communicate()[1]
+    first.communicate()
+    assert len(read("out.extxyz", ":")) == 1
+    assert not list(Path().glob(".*"))
+
+
+def test_a_process_that_was_killed_keeps_nobody_out(relax):
+    Path("slow.py").write_text(SLOW)
+    write("good.traj", copper())
+    first = started("good.traj", "-o", "out.extxyz")
+    first.kill()
+    first.communicate()
+    assert Path(".out.extxyz.lock").exists()
+    assert relax("good.traj", "-o", "out.extxyz") == (0, [])
+    assert not list(Path().glob(".*"))

@@ -41,14 +41,15 @@ def run_structures(
     Raises
     ------
     UsageError
-        The output file is not one to resume from, an output cannot be written, or the calculator is not
-        available.
+        The output file is not one to resume from or another process writes it, an output cannot be written,
+        or the calculator is not available.
     """
+    from relax.io.lock import output_locked
     from relax.io.progress import progress
 
     runner = Runner(options, on_result)
     try:
-        with _terminable(), progress() as runner.bar:
+        with _terminable(), output_locked(options.output), progress() as runner.bar:
             code = runner.run()
     except KeyboardInterrupt as stop:
         code = 128 + (stop.args[0] if stop.args else signal.SIGINT)
