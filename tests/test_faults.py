@@ -6,6 +6,7 @@ import contextlib
 import errno
 import faulthandler
 import os
+import re
 import resource
 import signal
 import socket
@@ -27,8 +28,11 @@ from ase.constraints import FixAtoms
 from ase.io import Trajectory, read, write
 from toys import Bonds, Pressed, ball
 
-from relax import CoReRelax, LBFGSRelax
+from relax import CoReRelax, LBFGSRelax, relax_many
+from relax import relax as relax_one
+from relax.calculators import as_potential
 from relax.cli.app import main
+from relax.core.result import Result
 from relax.geometry.cell import periodic_plane
 
 pytestmark = pytest.mark.faults
@@ -619,7 +623,7 @@ def relax(capsys, tmp_path, monkeypatch):
 
     def run(*words: object) -> tuple[int, list[str]]:
         with pytest.raises(SystemExit) as ended:
-            main(["run", *(str(word) for word in words), "-c", "emt"])
+            main(["run", "-c", "emt", *(str(word) for word in words)])
         return int(ended.value.code or 0), capsys.readouterr().err.splitlines()
 
     return run
@@ -716,6 +720,13 @@ class Faulty(EMT):
 """
 
 
+def faulty(relax: Callable[..., Any], deed: str, *words: object, at: int = 3) -> Any:
+    """Relax with a calculator that does a ``deed`` from its ``at``-th call on."""
+    name = f"faulty_{abs(hash(deed))}"
+    Path(f"{name}.py").write_text(FAULTY.replace("== 3", f">= {at}").format(deed=deed))
+    return relax(*words, "-o", "out.extxyz", "-c", f"{name}:Faulty")
+
+
 @pytest.mark.parametrize(
     ("deed", "status", "more"),
     [
@@ -799,3 +810,73 @@ def test_a_process_that_was_killed_keeps_nobody_out(relax):
     assert Path(".out.extxyz.lock").exists()
     assert relax("good.traj", "-o", "out.extxyz") == (0, [])
     assert not list(Path().glob(".*"))
+
+
+# The same answer in every mode
+
+
+class Answers(EMT):
+    """EMT with a ``deed`` done to all of its results."""
+
+    def __init__(self, deed: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__()
+        self.deed = deed
+
+    def calculate(self, *args: Any) -> None:
+        super().calculate(*args)
+        self.deed(self.results)
+
+
+class Answering:
+    """A potential of many structures at once, with a deed done to the energies."""
+
+    unit, device, batched = "atoms", "cpu", True
+
+    def __init__(self, deed: Callable[[dict[str, Any]], None]) -> None:
+        self.deed, self.inner = deed, as_potential(EMT())
+        self.admit, self.release = self.inner.admit, self.inner.release
+
+    def evaluate(self, geometry: Any, stress: bool) -> Any:
+        answer = self.inner.evaluate(geometry, stress)
+        results = {"energy": answer.energies[0], "free_energy": answer.energies[0]}
+        self.deed(results)
+        answer.energies = results["energy"]
+        return answer
+
+
+def energies(change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], None]:
+    """Return what does ``change`` to the energy and to the free energy."""
+    return lambda results: results.update({k: change(results[k]) for k in ("energy", "free_energy")})
+
+
+MODES: dict[str, Callable[[Any], Result]] = {
+    "single": lambda deed: relax_one(copper(), Answers(deed), "lbfgs"),
+    "one by one": lambda deed: next(relax_many([copper()], Answers(deed), "lbfgs")).result,
+    "draws": lambda deed: relax_one(copper(), Answers(deed), "lbfgs", draws=2),
+    "batch": lambda deed: next(relax_many([copper()], Answering(deed), "lbfgs")).result,
+}
+MODE = pytest.mark.parametrize("mode", MODES.values(), ids=list(MODES))
+
+
+@MODE
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_an_energy_of_any_shape_of_one_is_accepted(mode, shape):
+    result = mode(energies(lambda energy: np.full(shape, energy)))
+    assert result.converged
+    assert result.energy_last == pytest.approx(relax_one(copper(), EMT(), "lbfgs").energy_last)
+
+
+@MODE
+@pytest.mark.parametrize("answer", ["low", "-1.5", None, np.array([1.0, 2.0]), True])
+def test_an_energy_that_is_no_number_is_an_error_of_the_calculator(mode, answer):
+    result = mode(energies(lambda energy: answer))
+    assert (result.status, result.energy_last) == ("calculator_error", pytest.approx(NAN, nan_ok=True))
+    assert re.fullmatch(r"ValueError: the calculator gives .* for the energ(y|ies), not .*", result.reason)
+
+
+@pytest.mark.parametrize("words", [[], ["--batch"], ["--draws", "2"]], ids=["alone", "batch", "draws"])
+def test_an_energy_of_one_is_written_as_a_number(relax, words):
+    write("good.traj", copper())
+    change = "self.results.update(energy=np.array([1.0]), free_energy=np.array([1.0]))"
+    assert faulty(relax, change, "good.traj", *words, at=1)[0] == 0
+    assert read("out.extxyz").get_potential_energy() == 1.0

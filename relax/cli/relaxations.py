@@ -109,7 +109,7 @@ def relax_one_by_one(
                     else:
                         optimizer = _optimizer(options, record, log, part)
                         _show_steps(optimizer, record, bar)
-                        result, interruption = _run(options, optimizer)
+                        result, interruption = _run(options, record, optimizer)
                 except InvalidStructure as error:
                     result = error
             yield record, result
@@ -137,19 +137,26 @@ def _relax_draws(options: RunOptions, record: Record) -> Result:
     InvalidStructure
         It lacks the cell that the options need, or a batch does not support it.
     """
-    from relax.optimizers.api import relax
+    from relax.engine.api import relax_many
 
-    try:
-        return relax(
-            record.atoms, None, options.rule, draws=options.draws, fmax=options.fmax, steps=options.steps,
-            smax=options.smax, timeout=options.timeout, **options.optimizer_kwargs(record.with_cell),
-        )  # fmt: skip
-    except ValueError as error:
-        raise InvalidStructure(" ".join(str(error).split())) from error
+    (relaxed,) = relax_many(
+        [record.atoms], record.atoms.calc, options.rule, draws=options.draws, fmax=options.fmax,
+        steps=options.steps, smax=options.smax, timeout=options.timeout,
+        **options.optimizer_kwargs(record.with_cell),
+    )  # fmt: skip
+    if relaxed.result.status == "refused":
+        raise InvalidStructure(relaxed.result.reason)
+    record.atoms = relaxed.atoms
+    return relaxed.result
 
 
-def _run(options: RunOptions, optimizer: Any) -> tuple[Result, BaseException | None]:
-    """Run an optimizer; return how that ended, and what interrupted it, if anything did."""
+def _run(options: RunOptions, record: Record, optimizer: Any) -> tuple[Result, BaseException | None]:
+    """Run an optimizer; return how that ended, and what interrupted it, if anything did.
+
+    The record gets what was computed where its structure ended, which may not be what the calculator has.
+    """
+    from ase.calculators.singlepoint import SinglePointCalculator
+
     interruption: BaseException | None = None
     try:
         optimizer.run(options.fmax, options.steps, smax=options.smax, timeout=options.timeout)
@@ -157,6 +164,7 @@ def _run(options: RunOptions, optimizer: Any) -> tuple[Result, BaseException | N
         interruption = error
     result: Result = optimizer.result
     optimizer.close()
+    record.atoms.calc = SinglePointCalculator(record.atoms, **optimizer.engine.computed())
     return result, interruption
 
 

@@ -124,12 +124,8 @@ class Entry:
         at, atoms = history.last(stop[0]), coordinates.atoms(s)
         if self.minima is not None:
             self.minima.end(self.draw)
-        if np.isfinite(at.value[s]):
-            energy, forces = coordinates.energies(at.value)[s], at.forces[coordinates.slice(s)]
-            results = {"energy": float(energy), "forces": forces.copy()}
-            if np.isfinite(at.stresses[s]).all():
-                results["stress"] = at.stresses[s][[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-            atoms.calc = SinglePointCalculator(atoms, **results)
+        if known := at.results(coordinates, s):
+            atoms.calc = SinglePointCalculator(atoms, **known)
         return Relaxed(self.index, atoms, self.result(atoms, history, s, stop))
 
 
