@@ -33,6 +33,7 @@ from relax import relax as relax_one
 from relax.calculators import as_potential
 from relax.cli.app import main
 from relax.core.result import Result
+from relax.io.results_file import ResultsFile
 from relax.geometry.cell import periodic_plane
 
 pytestmark = pytest.mark.faults
@@ -880,3 +881,33 @@ def test_an_energy_of_one_is_written_as_a_number(relax, words):
     change = "self.results.update(energy=np.array([1.0]), free_energy=np.array([1.0]))"
     assert faulty(relax, change, "good.traj", *words, at=1)[0] == 0
     assert read("out.extxyz").get_potential_energy() == 1.0
+
+
+@pytest.mark.parametrize("words", [[], ["--batch"], ["--draws", "2"]], ids=["alone", "batch", "draws"])
+def test_the_file_of_a_failed_run_says_what_is_known(relax, words):
+    write("good.traj", copper())
+    deed = r"raise RuntimeError('no \"SCF\" in C:\\tmp\\ source=x = [1] \\')"
+    assert faulty(relax, deed, "good.traj", *words, "--fmax", "1e-6", at=4)[0] == 1
+    done = read("out.extxyz")
+    assert done.info["source"] == "good.traj"
+    assert done.info["relax_status"] == "calculator_error"
+    assert done.info["relax_reason"].startswith('RuntimeError: no "SCF" in C:/tmp/')
+    again = done.copy()
+    again.calc = EMT()
+    assert done.get_potential_energy() == pytest.approx(again.get_potential_energy(), abs=1e-6)
+    np.testing.assert_allclose(done.get_forces(), again.get_forces(), atol=1e-5)
+    fmax = np.linalg.norm(done.get_forces(), axis=1).max()
+    assert done.info["relax_fmax"] == pytest.approx(fmax, abs=1e-5)
+    if words == ["--batch"]:
+        again = ResultsFile("out.extxyz", done.info["relax_rule"], done.info["relax_options"])
+        assert again.already_done("good.traj")
+
+
+@pytest.mark.parametrize("words", [[], ["--batch"], ["--draws", "2"]], ids=["alone", "batch", "draws"])
+def test_the_file_of_a_run_that_failed_at_once_has_a_reason_and_no_number(relax, words):
+    write("good.traj", copper())
+    assert faulty(relax, "self.results['forces'][0] = np.nan", "good.traj", *words, at=1)[0] == 1
+    done = read("out.extxyz")
+    assert done.info["relax_reason"] == "the force on row 0 is nan"
+    assert "relax_fmax" not in done.info
+    assert done.calc is None
