@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import faulthandler
+import json
 import os
 import re
 import resource
@@ -33,8 +34,8 @@ from relax import relax as relax_one
 from relax.calculators import as_potential
 from relax.cli.app import main
 from relax.core.result import Result
-from relax.io.results_file import ResultsFile
 from relax.geometry.cell import periodic_plane
+from relax.io.results_file import ResultsFile
 
 pytestmark = pytest.mark.faults
 
@@ -721,6 +722,9 @@ class Faulty(EMT):
 """
 
 
+SMEARED = "self.results['free_energy'] = self.results['energy'] - 7.5"
+
+
 def faulty(relax: Callable[..., Any], deed: str, *words: object, at: int = 3) -> Any:
     """Relax with a calculator that does a ``deed`` from its ``at``-th call on."""
     name = f"faulty_{abs(hash(deed))}"
@@ -911,3 +915,34 @@ def test_the_file_of_a_run_that_failed_at_once_has_a_reason_and_no_number(relax,
     assert done.info["relax_reason"] == "the force on row 0 is nan"
     assert "relax_fmax" not in done.info
     assert done.calc is None
+
+
+@MODE
+@pytest.mark.parametrize("name", ["energy", "free_energy"])
+@pytest.mark.parametrize("value", [NAN, INF])
+def test_no_energy_may_be_infinite(mode, name, value):
+    if mode is MODES["batch"] and name == "free_energy":
+        pytest.skip("a potential has one energy")
+    result = mode(lambda results: results.update({name: value}))
+    assert result.status == "nonfinite"
+    assert f"the energy is {value}" in result.reason
+
+
+@pytest.mark.parametrize("words", [[], ["--batch"], ["--draws", "2"]], ids=["alone", "batch", "draws"])
+def test_table_json_and_file_have_the_energy_that_forces_are_the_slope_of(relax, words, capsys):
+    write("good.traj", copper())
+    Path("smeared.py").write_text(FAULTY.replace("if self.count == 3", "if True").format(deed=SMEARED))
+    command = ["run", "good.traj", "-c", "smeared:Faulty", *words]
+    with pytest.raises(SystemExit):
+        main([*command, "-o", "out.extxyz"])
+    table = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([*command, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    told = told if "--batch" in words else told["results"][0]
+    done = read("out.extxyz")
+    again = done.copy()
+    again.calc = EMT()
+    assert done.get_potential_energy() == pytest.approx(again.get_potential_energy() - 7.5, abs=1e-6)
+    assert told["energy_last"] == pytest.approx(done.get_potential_energy(), abs=1e-6)
+    assert f"{done.get_potential_energy():.4f}" in table

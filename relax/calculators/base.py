@@ -98,11 +98,19 @@ def stress_matrix(stress: Any) -> np.ndarray:
 def energy_of(calculator: Any, atoms: Atoms) -> np.ndarray:
     """Return the energy (1,), eV, that the forces are the slope of, once the forces have been computed.
 
+    Where a calculator has another energy beside it, as with smearing, and that is not finite, then this.
+
     Raises
     ------
     ValueError
         The calculator gives no number.
     """
+    results = getattr(calculator, "results", {})
+    plain = numbers("energy", results["energy"], (1,)) if "energy" in results else np.zeros(1)
+    return _consistent(calculator, atoms) if np.isfinite(plain[0]) else plain
+
+
+def _consistent(calculator: Any, atoms: Atoms) -> np.ndarray:
     if getattr(type(calculator), "get_potential_energy", None) is BaseCalculator.get_potential_energy:
         # What has just been computed: asking for it costs three comparisons of all atoms.
         name = "free_energy" if "free_energy" in calculator.implemented_properties else "energy"
