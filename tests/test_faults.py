@@ -34,7 +34,7 @@ from relax import relax as relax_one
 from relax.calculators import as_potential
 from relax.cli.app import main
 from relax.core.result import Result
-from relax.geometry.cell import periodic_plane
+from relax.geometry.cell import CellFreedom, periodic_plane
 from relax.io.results_file import ResultsFile
 
 pytestmark = pytest.mark.faults
@@ -946,3 +946,33 @@ def test_table_json_and_file_have_the_energy_that_forces_are_the_slope_of(relax,
     assert done.get_potential_energy() == pytest.approx(again.get_potential_energy() - 7.5, abs=1e-6)
     assert told["energy_last"] == pytest.approx(done.get_potential_energy(), abs=1e-6)
     assert f"{done.get_potential_energy():.4f}" in table
+
+
+# What is asked for
+
+
+ONE_CELL = "is not allowed; give True, False or a CellFreedom"
+
+
+@pytest.mark.parametrize("cell", ["no", "False", 1, 0, None, [True], {}, CellFreedom], ids=repr)
+def test_a_cell_relaxes_or_does_not(cell):
+    for ask in (
+        lambda: relax_one(copper(), EMT(), cell=cell),
+        lambda: relax_one(copper(), EMT(), cell=cell, draws=2),
+        lambda: relax_many([copper()], EMT(), cell=cell),
+        lambda: CoReRelax(copper(), logfile=None, cell=cell),
+    ):
+        with pytest.raises(TypeError, match=ONE_CELL):
+            ask()
+    (done,) = relax_many([copper()], EMT(), cell=lambda atoms: cell)
+    assert done.result.status == "refused"
+    assert ONE_CELL in done.result.reason
+
+
+@pytest.mark.parametrize("cell", [np.True_, np.False_, True, False])
+def test_truth_values_of_numpy_are_truth_values(cell):
+    atoms, start = copper(), copper()
+    relax_one(atoms, EMT(), cell=cell)
+    (done,) = relax_many([copper()], EMT(), cell=cell)
+    for one in (atoms, done.atoms):
+        assert np.array_equal(one.cell.array, start.cell.array) != bool(cell)

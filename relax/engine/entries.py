@@ -171,7 +171,7 @@ class Intake:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         A value is not allowed.
     """
 
@@ -186,7 +186,7 @@ class Intake:
     def __post_init__(self) -> None:
         self._minima = KnownMinima()
         check_start(self.symmetry, self.draws.largest)
-        if not callable(self.cell):
+        if not callable(self.cell) or isinstance(self.cell, type):
             cell_freedom(self.cell, self.pressure)
 
     def accept(self, index: int, given: Atoms, potential: Potential) -> Entry | Relaxed:
@@ -226,7 +226,7 @@ class Intake:
         try:
             freedom = cell_freedom(self.cell(atoms) if callable(self.cell) else self.cell, self.pressure)
             start = prepare(key, atoms, freedom, self.scale, self.symmetry == "keep", self.symprec)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise UnsupportedStructure(" ".join(str(error).split())) from error
         settle(atoms, freedom is not None)
         first = atoms.copy()
