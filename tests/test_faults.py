@@ -27,6 +27,7 @@ from ase.calculators.calculator import all_changes
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.io import Trajectory, read, write
+from ase.io.trajectory import TrajectoryWriter
 from toys import Bonds, Pressed, ball
 
 from relax import CoReRelax, LBFGSRelax, relax_many
@@ -976,3 +977,65 @@ def test_truth_values_of_numpy_are_truth_values(cell):
     (done,) = relax_many([copper()], EMT(), cell=cell)
     for one in (atoms, done.atoms):
         assert np.array_equal(one.cell.array, start.cell.array) != bool(cell)
+
+
+# A full disk under the files of the command
+
+
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+
+
+@FULL
+def test_a_full_disk_under_the_log_of_the_command(relax):
+    write("good.traj", copper())
+    code, err = relax("good.traj", "--logfile", "/dev/full", "-o", "out.extxyz")
+    assert (code, err) == (2, ["relax: --logfile /dev/full: No space left on device"])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(("which", "where"), [("--trajectory", "paths"), ("--logfile", "log")])
+def test_a_full_disk_keeps_what_is_finished(relax, which, where):
+    write("small.traj", copper())
+    write("large.traj", copper() * (2, 1, 1))
+    words = [which, where, "--rule", "core", "--fmax", "1e-9", "--steps", "60", "-o", "out.extxyz"]
+    relax("small.traj", *words)
+    (file,) = Path("paths").iterdir() if which == "--trajectory" else [Path("log")]
+    with files_of_at_most(file.stat().st_size + 300):
+        code, err = relax("small.traj", "large.traj", "small.traj", *words)
+    assert (code, err) == (2, [f"relax: {which} {where}: File too large"])
+    statuses = [frame.info["relax_status"] for frame in read("out.extxyz", ":")]
+    assert statuses == ["max_steps", "interrupted"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_trajectory_that_cannot_begin_keeps_what_is_finished(relax, number, monkeypatch):
+    for name in ("one.traj", "two.traj"):
+        write(name, copper())
+
+    def refuse(self: Any, filename: Any, mode: str) -> None:
+        if "two" in str(filename):
+            raise OSError(number, os.strerror(number))
+        begin(self, filename, mode)
+
+    begin = TrajectoryWriter._open
+    monkeypatch.setattr(TrajectoryWriter, "_open", refuse)
+    code, err = relax("one.traj", "two.traj", "--trajectory", "paths", "-o", "out.extxyz")
+    assert (code, err) == (2, [f"relax: --trajectory paths: {os.strerror(number)}"])
+    assert read("out.extxyz", ":")[0].info["relax_status"] == "converged"
+
+
+def test_a_log_on_standard_output(relax, capsys):
+    write("good.traj", copper())
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "good.traj", "-c", "emt", "--logfile", "-"])
+    out, err = capsys.readouterr()
+    assert (ended.value.code, err) == (0, "")
+    lines = [line for line in out.splitlines() if line.startswith("InternalLBFGSRelax:")]
+    assert out.startswith("# good.traj\n")
+    assert len(lines) > 1
+    assert "1 of 1 converged" in out
+    assert [path.name for path in Path().iterdir()] == ["good.traj"]
+    says = "relax: --logfile - and --json both write to standard output; name a file for the log"
+    assert relax("good.traj", "--logfile", "-", "--json") == (2, [says])
+    says = "relax: --logfile does not work with --batch; leave out one of them"
+    assert relax("good.traj", "--logfile", "-", "--batch") == (2, [says])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from relax.cli.inputs import InvalidInput, Record, checked_record, count_inputs, named_structures
 from relax.cli.options import RunOptions
-from relax.cli.relaxations import Outcome, open_log, relax_one_by_one, relax_together
+from relax.cli.relaxations import Outcome, relax_one_by_one, relax_together
 from relax.cli.summary import RunSummary
 from relax.cli.terminal import BAD_INPUT, OK, UNCONVERGED, warn
 from relax.core.errors import CalculatorError, InvalidStructure, UsageError
@@ -144,6 +144,7 @@ class Runner:
     def one_by_one(self, records: Iterator[Record]) -> tuple[WholeFile | None, Iterator[Outcome]]:
         """Return the output file and the results of structures that are relaxed one after another."""
         from relax.calculators.registry import load
+        from relax.io.log import Log
         from relax.io.results_file import WholeFile
         from relax.io.trajectories import trajectory_paths
 
@@ -153,7 +154,7 @@ class Runner:
             output.rehearse([record.atoms for record in everything])
         paths = trajectory_paths(options.trajectory, [record.source for record in everything], options.files)
         calculator = self.load(load)
-        log = open_log(options.logfile) if options.logfile else None
+        log = Log(options.logfile) if options.logfile else None
         started = zip(self.started(iter(everything)), paths, strict=True)
         return output, relax_one_by_one(options, started, calculator, log, self.bar)
 
