@@ -36,7 +36,8 @@ from relax.calculators import as_potential
 from relax.cli.app import main
 from relax.core.result import Result
 from relax.geometry.cell import CellFreedom, periodic_plane
-from relax.io.results_file import ResultsFile
+from relax.io.results_file import ResultsFile, WholeFile
+from relax.io.write import write_structures
 
 pytestmark = pytest.mark.faults
 
@@ -1039,3 +1040,52 @@ def test_a_log_on_standard_output(relax, capsys):
     assert relax("good.traj", "--logfile", "-", "--json") == (2, [says])
     says = "relax: --logfile does not work with --batch; leave out one of them"
     assert relax("good.traj", "--logfile", "-", "--batch") == (2, [says])
+
+
+# Signals
+
+
+STOPPED = """
+import signal
+from ase.calculators.emt import EMT
+
+class Stopped(EMT):
+    def calculate(self, atoms=None, *args):
+        if len(atoms) == 8:
+            signal.raise_signal({number})
+        super().calculate(atoms, *args)
+"""
+
+
+@pytest.mark.parametrize("words", [[], ["--batch", "--budget", "8"]], ids=["one by one", "batch"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_what_is_finished_when_a_signal_comes_is_written(relax, words, number, monkeypatch):
+    Path(f"stopped_{number:d}.py").write_text(STOPPED.format(number=int(number)))
+    write("good.traj", copper())
+    write("large.traj", copper() * (2, 1, 1))
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def again(*args: Any) -> None:
+        """Write while signals come."""
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.raise_signal(each)
+        write_structures(*args)
+
+    monkeypatch.setattr("relax.io.results_file.write_structures", again if not words else write_structures)
+    files = ("good.traj", "large.traj")
+    if not words:
+        monkeypatch.setattr(WholeFile, "rehearse", lambda *args: None)
+    code, err = relax(*files, *words, "-c", f"stopped_{number:d}:Stopped", "-o", "out.extxyz")
+    assert (code, err) == (128 + number, [])
+    assert read("out.extxyz", ":")[0].info["relax_status"] == "converged"
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_a_hangup_that_is_ignored_stays_so(relax):
+    Path("hung.py").write_text(STOPPED.format(number="signal.SIGHUP"))
+    write("large.traj", copper() * (2, 1, 1))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert relax("large.traj", "-c", "hung:Stopped") == (0, [])
+    finally:
+        signal.signal(signal.SIGHUP, before)

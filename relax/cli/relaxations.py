@@ -179,13 +179,9 @@ def _optimizer(options: RunOptions, record: Record, log: Log | None, trajectory:
 
     if log:
         log.write(f"# {record.source}\n")
+    files: dict[str, Any] = {"logfile": log, "trajectory": trajectory and str(trajectory)}
     try:
-        return OPTIMIZERS[options.rule](
-            record.atoms,
-            logfile=log,
-            trajectory=trajectory and str(trajectory),
-            **options.optimizer_kwargs(record.with_cell),
-        )
+        return OPTIMIZERS[options.rule](record.atoms, **files, **options.optimizer_kwargs(record.with_cell))
     except ValueError as error:
         raise InvalidStructure(" ".join(str(error).split())) from error
     except OSError as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from relax.cli.inputs import InvalidInput, Record, checked_record, count_inputs, named_structures
 from relax.cli.options import RunOptions
 from relax.cli.relaxations import Outcome, relax_one_by_one, relax_together
+from relax.cli.signals import terminable, undisturbed
 from relax.cli.summary import RunSummary
 from relax.cli.terminal import BAD_INPUT, OK, UNCONVERGED, warn
 from relax.core.errors import CalculatorError, InvalidStructure, UsageError
@@ -49,7 +50,7 @@ def run_structures(
 
     runner = Runner(options, on_result)
     try:
-        with _terminable(), output_locked(options.output), progress() as runner.bar:
+        with terminable(), output_locked(options.output), progress() as runner.bar:
             code = runner.run()
     except KeyboardInterrupt as stop:
         code = 128 + (stop.args[0] if stop.args else signal.SIGINT)
@@ -129,7 +130,7 @@ class Runner:
                     self.finish(record, result, output)
         finally:
             if output:
-                with self.write_errors_reported():
+                with undisturbed(), self.write_errors_reported():
                     output.close()
 
     def together(self, records: Iterator[Record]) -> tuple[ResultsFile | None, Iterator[Outcome]]:
@@ -221,17 +222,3 @@ class Runner:
         """Show the speed and the time left beside the progress bar."""
         left = None if self.total is None else self.total - self.n_done
         self.bar.update(len(self.active), self.summary.finished, self.summary.rate, left)
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat SIGTERM, which ends a cluster job, like Ctrl-C, so that finished structures are written."""
-
-    def stop(number: int, _: Any) -> None:
-        raise KeyboardInterrupt(number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
