@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from ase.build import bulk, molecule
 from ase.calculators.calculator import all_changes
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
+from ase.filters import FrechetCellFilter
 from ase.io import Trajectory, read, write
 from ase.io.trajectory import TrajectoryWriter
 from toys import Bonds, Pressed, ball
@@ -1089,3 +1090,71 @@ def test_a_hangup_that_is_ignored_stays_so(relax):
         assert relax("large.traj", "-c", "hung:Stopped") == (0, [])
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+# What relax.relax and relax_many are given
+
+
+@pytest.mark.parametrize(
+    ("thing", "says"),
+    [
+        ([copper(), copper()], "not a list; relax_many relaxes several structures"),
+        ((copper(),), "not a tuple; relax_many relaxes several structures"),
+        ("POSCAR", "not a str"),
+        (None, "not a NoneType"),
+        (Atoms, "not the class Atoms"),
+    ],
+)
+def test_what_is_no_structure_is_told(thing, says):
+    for ask in (
+        lambda: relax_one(thing, EMT()),
+        lambda: relax_one(thing),
+        lambda: relax_one(thing, EMT(), draws=2),
+        lambda: LBFGSRelax(thing, logfile=None),
+    ):
+        with pytest.raises(TypeError, match=f"^expected ase.Atoms or an ASE filter, {says}$"):
+            ask()
+
+
+@pytest.mark.parametrize("draws", [1, 2])
+def test_atoms_that_the_calculator_does_not_support_are_told(draws):
+    with pytest.raises(ValueError, match=r"^EMT does not know the element of atom 0, U"):
+        relax_one(bulk("U", "fcc", a=4.0), EMT(), draws=draws)
+
+
+@pytest.mark.parametrize("name", ["fmax", "steps", "energy_change", "displacement", "smax", "timeout"])
+@pytest.mark.parametrize("value", [None, "0.01", True, [0.1]], ids=repr)
+def test_a_criterion_is_a_number(name, value):
+    if value is None and name in ("smax", "timeout"):
+        pytest.skip("it may be left out")
+    says = re.escape(f"{name} = {value!r} is not allowed; give a number of 0 or more")
+    for ask in (
+        lambda: relax_one(copper(), EMT(), **{name: value}),
+        lambda: relax_many([copper()], EMT(), **{name: value}),
+    ):
+        with pytest.raises(TypeError, match=says):
+            ask()
+
+
+@pytest.mark.parametrize("number", [np.float32, np.float64, int])
+def test_any_number_is_a_criterion(number):
+    assert relax_one(copper(), EMT(), fmax=number(1)).converged
+
+
+@pytest.mark.parametrize("start", ["atoms", "filter", "draws", "many", "batch"])
+def test_forces_along_the_wrong_axis_are_an_error_of_the_calculator(start):
+    atoms = copper()
+    atoms.calc = Answers(lambda results: results.update(forces=results["forces"].T))
+    if start == "many":
+        result = next(relax_many([atoms], atoms.calc)).result
+    elif start == "batch":
+        potential = Answering(lambda results: None)
+        evaluate = potential.inner.evaluate
+        potential.inner.evaluate = lambda *args: replace(evaluate(*args), forces=evaluate(*args).forces.T)
+        result = next(relax_many([atoms], potential)).result
+    else:
+        result = relax_one(
+            FrechetCellFilter(atoms) if start == "filter" else atoms, draws=1 + (start == "draws")
+        )
+    assert result.status == "calculator_error"
+    assert "of shape (3, 4) for the forces, not float of shape (4, 3)" in result.reason
