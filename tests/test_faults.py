@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import faulthandler
+import json
+import os
+import re
 import resource
 import signal
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +26,23 @@ from ase.build import bulk, molecule
 from ase.calculators.calculator import all_changes
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
+from ase.filters import FrechetCellFilter
 from ase.io import Trajectory, read, write
+from ase.io.trajectory import TrajectoryWriter
 from toys import Bonds, Pressed, ball
 
-from relax import CoReRelax, LBFGSRelax
+from relax import CoReRelax, LBFGSRelax, relax_many
+from relax import relax as relax_one
+from relax.calculators import as_potential
 from relax.cli.app import main
-from relax.geometry.cell import periodic_plane
+from relax.core.result import Result
+from relax.geometry.cell import CellFreedom, periodic_plane
+from relax.io.results_file import ResultsFile, WholeFile
+from relax.io.write import write_structures
 
 pytestmark = pytest.mark.faults
+
+ROOT = Path(__file__).parents[1]
 
 RULES = pytest.mark.parametrize("optimizer", [CoReRelax, LBFGSRelax], ids=["core", "lbfgs"])
 CELL = pytest.mark.parametrize("cell", [False, True], ids=["positions", "cell"])
@@ -614,7 +628,7 @@ def relax(capsys, tmp_path, monkeypatch):
 
     def run(*words: object) -> tuple[int, list[str]]:
         with pytest.raises(SystemExit) as ended:
-            main(["run", *(str(word) for word in words), "-c", "emt"])
+            main(["run", "-c", "emt", *(str(word) for word in words)])
         return int(ended.value.code or 0), capsys.readouterr().err.splitlines()
 
     return run
@@ -711,6 +725,16 @@ class Faulty(EMT):
 """
 
 
+SMEARED = "self.results['free_energy'] = self.results['energy'] - 7.5"
+
+
+def faulty(relax: Callable[..., Any], deed: str, *words: object, at: int = 3) -> Any:
+    """Relax with a calculator that does a ``deed`` from its ``at``-th call on."""
+    name = f"faulty_{abs(hash(deed))}"
+    Path(f"{name}.py").write_text(FAULTY.replace("== 3", f">= {at}").format(deed=deed))
+    return relax(*words, "-o", "out.extxyz", "-c", f"{name}:Faulty")
+
+
 @pytest.mark.parametrize(
     ("deed", "status", "more"),
     [
@@ -738,3 +762,399 @@ def test_a_faulty_calculator_on_the_command_line(relax, rule, cell, deed, status
     assert np.isfinite(done.positions).all()
     last = read("t.traj")
     np.testing.assert_allclose(done.positions, last.positions, rtol=0, atol=1e-7)
+
+
+SLOW = """
+import time
+from pathlib import Path
+from ase.calculators.emt import EMT
+
+class Slow(EMT):
+    def calculate(self, *args):
+        Path("began").touch()
+        while not Path("go").exists():
+            time.sleep(0.05)
+        super().calculate(*args)
+"""
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    """Start ``relax run`` in a process of its own, and wait for its first force call."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relax", "run", *words, "-c", "slow:Slow"],
+        env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    for _ in range(600):
+        if Path("began").exists():
+            return process
+        time.sleep(0.1)
+    process.kill()
+    raise AssertionError(process.communicate()[1])
+
+
+@pytest.mark.parametrize("batch", [[], ["--batch", "--resume"]], ids=["one by one", "batch"])
+def test_one_process_at_a_time_writes_an_output(relax, batch):
+    Path("slow.py").write_text(SLOW)
+    write("good.traj", copper())
+    first = started("good.traj", *batch, "-o", "out.extxyz")
+    code, err = relax("good.traj", *batch, "-o", "out.extxyz")
+    holder = f"process {first.pid} on {socket.gethostname()}"
+    says = f"relax: --output out.extxyz: {holder} is writing this file; wait for it, or give another name"
+    assert (code, err) == (2, [says])
+    Path("go").touch()
+    assert first.wait(60) == 0, first.communicate()[1]
+    first.communicate()
+    assert len(read("out.extxyz", ":")) == 1
+    assert not list(Path().glob(".*"))
+
+
+def test_a_process_that_was_killed_keeps_nobody_out(relax):
+    Path("slow.py").write_text(SLOW)
+    write("good.traj", copper())
+    first = started("good.traj", "-o", "out.extxyz")
+    first.kill()
+    first.communicate()
+    assert Path(".out.extxyz.lock").exists()
+    assert relax("good.traj", "-o", "out.extxyz") == (0, [])
+    assert not list(Path().glob(".*"))
+
+
+# The same answer in every mode
+
+
+class Answers(EMT):
+    """EMT with a ``deed`` done to all of its results."""
+
+    def __init__(self, deed: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__()
+        self.deed = deed
+
+    def calculate(self, *args: Any) -> None:
+        super().calculate(*args)
+        self.deed(self.results)
+
+
+class Answering:
+    """A potential of many structures at once, with a deed done to the energies."""
+
+    unit, device, batched = "atoms", "cpu", True
+
+    def __init__(self, deed: Callable[[dict[str, Any]], None]) -> None:
+        self.deed, self.inner = deed, as_potential(EMT())
+        self.admit, self.release = self.inner.admit, self.inner.release
+
+    def evaluate(self, geometry: Any, stress: bool) -> Any:
+        answer = self.inner.evaluate(geometry, stress)
+        results = {"energy": answer.energies[0], "free_energy": answer.energies[0]}
+        self.deed(results)
+        answer.energies = results["energy"]
+        return answer
+
+
+def energies(change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], None]:
+    """Return what does ``change`` to the energy and to the free energy."""
+    return lambda results: results.update({k: change(results[k]) for k in ("energy", "free_energy")})
+
+
+MODES: dict[str, Callable[[Any], Result]] = {
+    "single": lambda deed: relax_one(copper(), Answers(deed), "lbfgs"),
+    "one by one": lambda deed: next(relax_many([copper()], Answers(deed), "lbfgs")).result,
+    "draws": lambda deed: relax_one(copper(), Answers(deed), "lbfgs", draws=2),
+    "batch": lambda deed: next(relax_many([copper()], Answering(deed), "lbfgs")).result,
+}
+MODE = pytest.mark.parametrize("mode", MODES.values(), ids=list(MODES))
+
+
+@MODE
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_an_energy_of_any_shape_of_one_is_accepted(mode, shape):
+    result = mode(energies(lambda energy: np.full(shape, energy)))
+    assert result.converged
+    assert result.energy_last == pytest.approx(relax_one(copper(), EMT(), "lbfgs").energy_last)
+
+
+@MODE
+@pytest.mark.parametrize("answer", ["low", "-1.5", None, np.array([1.0, 2.0]), True])
+def test_an_energy_that_is_no_number_is_an_error_of_the_calculator(mode, answer):
+    result = mode(energies(lambda energy: answer))
+    assert (result.status, result.energy_last) == ("calculator_error", pytest.approx(NAN, nan_ok=True))
+    assert re.fullmatch(r"ValueError: the calculator gives .* for the energ(y|ies), not .*", result.reason)
+
+
+@pytest.mark.parametrize("words", [[], ["--batch"], ["--draws", "2"]], ids=["alone", "batch", "draws"])
+def test_an_energy_of_one_is_written_as_a_number(relax, words):
+    write("good.traj", copper())
+    change = "self.results.update(energy=np.array([1.0]), free_energy=np.array([1.0]))"
+    assert faulty(relax, change, "good.traj", *words, at=1)[0] == 0
+    assert read("out.extxyz").get_potential_energy() == 1.0
+
+
+@pytest.mark.parametrize("words", [[], ["--batch"], ["--draws", "2"]], ids=["alone", "batch", "draws"])
+def test_the_file_of_a_failed_run_says_what_is_known(relax, words):
+    write("good.traj", copper())
+    deed = r"raise RuntimeError('no \"SCF\" in C:\\tmp\\ source=x = [1] \\')"
+    assert faulty(relax, deed, "good.traj", *words, "--fmax", "1e-6", at=4)[0] == 1
+    done = read("out.extxyz")
+    assert done.info["source"] == "good.traj"
+    assert done.info["relax_status"] == "calculator_error"
+    assert done.info["relax_reason"].startswith('RuntimeError: no "SCF" in C:/tmp/')
+    again = done.copy()
+    again.calc = EMT()
+    assert done.get_potential_energy() == pytest.approx(again.get_potential_energy(), abs=1e-6)
+    np.testing.assert_allclose(done.get_forces(), again.get_forces(), atol=1e-5)
+    fmax = np.linalg.norm(done.get_forces(), axis=1).max()
+    assert done.info["relax_fmax"] == pytest.approx(fmax, abs=1e-5)
+    if words == ["--batch"]:
+        again = ResultsFile("out.extxyz", done.info["relax_rule"], done.info["relax_options"])
+        assert again.already_done("good.traj")
+
+
+@pytest.mark.parametrize("words", [[], ["--batch"], ["--draws", "2"]], ids=["alone", "batch", "draws"])
+def test_the_file_of_a_run_that_failed_at_once_has_a_reason_and_no_number(relax, words):
+    write("good.traj", copper())
+    assert faulty(relax, "self.results['forces'][0] = np.nan", "good.traj", *words, at=1)[0] == 1
+    done = read("out.extxyz")
+    assert done.info["relax_reason"] == "the force on row 0 is nan"
+    assert "relax_fmax" not in done.info
+    assert done.calc is None
+
+
+@MODE
+@pytest.mark.parametrize("name", ["energy", "free_energy"])
+@pytest.mark.parametrize("value", [NAN, INF])
+def test_no_energy_may_be_infinite(mode, name, value):
+    if mode is MODES["batch"] and name == "free_energy":
+        pytest.skip("a potential has one energy")
+    result = mode(lambda results: results.update({name: value}))
+    assert result.status == "nonfinite"
+    assert f"the energy is {value}" in result.reason
+
+
+@pytest.mark.parametrize("words", [[], ["--batch"], ["--draws", "2"]], ids=["alone", "batch", "draws"])
+def test_table_json_and_file_have_the_energy_that_forces_are_the_slope_of(relax, words, capsys):
+    write("good.traj", copper())
+    Path("smeared.py").write_text(FAULTY.replace("if self.count == 3", "if True").format(deed=SMEARED))
+    command = ["run", "good.traj", "-c", "smeared:Faulty", *words]
+    with pytest.raises(SystemExit):
+        main([*command, "-o", "out.extxyz"])
+    table = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([*command, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    told = told if "--batch" in words else told["results"][0]
+    done = read("out.extxyz")
+    again = done.copy()
+    again.calc = EMT()
+    assert done.get_potential_energy() == pytest.approx(again.get_potential_energy() - 7.5, abs=1e-6)
+    assert told["energy_last"] == pytest.approx(done.get_potential_energy(), abs=1e-6)
+    assert f"{done.get_potential_energy():.4f}" in table
+
+
+# What is asked for
+
+
+ONE_CELL = "is not allowed; give True, False or a CellFreedom"
+
+
+@pytest.mark.parametrize("cell", ["no", "False", 1, 0, None, [True], {}, CellFreedom], ids=repr)
+def test_a_cell_relaxes_or_does_not(cell):
+    for ask in (
+        lambda: relax_one(copper(), EMT(), cell=cell),
+        lambda: relax_one(copper(), EMT(), cell=cell, draws=2),
+        lambda: relax_many([copper()], EMT(), cell=cell),
+        lambda: CoReRelax(copper(), logfile=None, cell=cell),
+    ):
+        with pytest.raises(TypeError, match=ONE_CELL):
+            ask()
+    (done,) = relax_many([copper()], EMT(), cell=lambda atoms: cell)
+    assert done.result.status == "refused"
+    assert ONE_CELL in done.result.reason
+
+
+@pytest.mark.parametrize("cell", [np.True_, np.False_, True, False])
+def test_truth_values_of_numpy_are_truth_values(cell):
+    atoms, start = copper(), copper()
+    relax_one(atoms, EMT(), cell=cell)
+    (done,) = relax_many([copper()], EMT(), cell=cell)
+    for one in (atoms, done.atoms):
+        assert np.array_equal(one.cell.array, start.cell.array) != bool(cell)
+
+
+# A full disk under the files of the command
+
+
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+
+
+@FULL
+def test_a_full_disk_under_the_log_of_the_command(relax):
+    write("good.traj", copper())
+    code, err = relax("good.traj", "--logfile", "/dev/full", "-o", "out.extxyz")
+    assert (code, err) == (2, ["relax: --logfile /dev/full: No space left on device"])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(("which", "where"), [("--trajectory", "paths"), ("--logfile", "log")])
+def test_a_full_disk_keeps_what_is_finished(relax, which, where):
+    write("small.traj", copper())
+    write("large.traj", copper() * (2, 1, 1))
+    words = [which, where, "--rule", "core", "--fmax", "1e-9", "--steps", "60", "-o", "out.extxyz"]
+    relax("small.traj", *words)
+    (file,) = Path("paths").iterdir() if which == "--trajectory" else [Path("log")]
+    with files_of_at_most(file.stat().st_size + 300):
+        code, err = relax("small.traj", "large.traj", "small.traj", *words)
+    assert (code, err) == (2, [f"relax: {which} {where}: File too large"])
+    statuses = [frame.info["relax_status"] for frame in read("out.extxyz", ":")]
+    assert statuses == ["max_steps", "interrupted"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_trajectory_that_cannot_begin_keeps_what_is_finished(relax, number, monkeypatch):
+    for name in ("one.traj", "two.traj"):
+        write(name, copper())
+
+    def refuse(self: Any, filename: Any, mode: str) -> None:
+        if "two" in str(filename):
+            raise OSError(number, os.strerror(number))
+        begin(self, filename, mode)
+
+    begin = TrajectoryWriter._open
+    monkeypatch.setattr(TrajectoryWriter, "_open", refuse)
+    code, err = relax("one.traj", "two.traj", "--trajectory", "paths", "-o", "out.extxyz")
+    assert (code, err) == (2, [f"relax: --trajectory paths: {os.strerror(number)}"])
+    assert read("out.extxyz", ":")[0].info["relax_status"] == "converged"
+
+
+def test_a_log_on_standard_output(relax, capsys):
+    write("good.traj", copper())
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "good.traj", "-c", "emt", "--logfile", "-"])
+    out, err = capsys.readouterr()
+    assert (ended.value.code, err) == (0, "")
+    lines = [line for line in out.splitlines() if line.startswith("InternalLBFGSRelax:")]
+    assert out.startswith("# good.traj\n")
+    assert len(lines) > 1
+    assert "1 of 1 converged" in out
+    assert [path.name for path in Path().iterdir()] == ["good.traj"]
+    says = "relax: --logfile - and --json both write to standard output; name a file for the log"
+    assert relax("good.traj", "--logfile", "-", "--json") == (2, [says])
+    says = "relax: --logfile does not work with --batch; leave out one of them"
+    assert relax("good.traj", "--logfile", "-", "--batch") == (2, [says])
+
+
+# Signals
+
+
+STOPPED = """
+import signal
+from ase.calculators.emt import EMT
+
+class Stopped(EMT):
+    def calculate(self, atoms=None, *args):
+        if len(atoms) == 8:
+            signal.raise_signal({number})
+        super().calculate(atoms, *args)
+"""
+
+
+@pytest.mark.parametrize("words", [[], ["--batch", "--budget", "8"]], ids=["one by one", "batch"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_what_is_finished_when_a_signal_comes_is_written(relax, words, number, monkeypatch):
+    Path(f"stopped_{number:d}.py").write_text(STOPPED.format(number=int(number)))
+    write("good.traj", copper())
+    write("large.traj", copper() * (2, 1, 1))
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def again(*args: Any) -> None:
+        """Write while signals come."""
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.raise_signal(each)
+        write_structures(*args)
+
+    monkeypatch.setattr("relax.io.results_file.write_structures", again if not words else write_structures)
+    files = ("good.traj", "large.traj")
+    if not words:
+        monkeypatch.setattr(WholeFile, "rehearse", lambda *args: None)
+    code, err = relax(*files, *words, "-c", f"stopped_{number:d}:Stopped", "-o", "out.extxyz")
+    assert (code, err) == (128 + number, [])
+    assert read("out.extxyz", ":")[0].info["relax_status"] == "converged"
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_a_hangup_that_is_ignored_stays_so(relax):
+    Path("hung.py").write_text(STOPPED.format(number="signal.SIGHUP"))
+    write("large.traj", copper() * (2, 1, 1))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert relax("large.traj", "-c", "hung:Stopped") == (0, [])
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+# What relax.relax and relax_many are given
+
+
+@pytest.mark.parametrize(
+    ("thing", "says"),
+    [
+        ([copper(), copper()], "not a list; relax_many relaxes several structures"),
+        ((copper(),), "not a tuple; relax_many relaxes several structures"),
+        ("POSCAR", "not a str"),
+        (None, "not a NoneType"),
+        (Atoms, "not the class Atoms"),
+    ],
+)
+def test_what_is_no_structure_is_told(thing, says):
+    for ask in (
+        lambda: relax_one(thing, EMT()),
+        lambda: relax_one(thing),
+        lambda: relax_one(thing, EMT(), draws=2),
+        lambda: LBFGSRelax(thing, logfile=None),
+    ):
+        with pytest.raises(TypeError, match=f"^expected ase.Atoms or an ASE filter, {says}$"):
+            ask()
+
+
+@pytest.mark.parametrize("draws", [1, 2])
+def test_atoms_that_the_calculator_does_not_support_are_told(draws):
+    with pytest.raises(ValueError, match=r"^EMT does not know the element of atom 0, U"):
+        relax_one(bulk("U", "fcc", a=4.0), EMT(), draws=draws)
+
+
+@pytest.mark.parametrize("name", ["fmax", "steps", "energy_change", "displacement", "smax", "timeout"])
+@pytest.mark.parametrize("value", [None, "0.01", True, [0.1]], ids=repr)
+def test_a_criterion_is_a_number(name, value):
+    if value is None and name in ("smax", "timeout"):
+        pytest.skip("it may be left out")
+    says = re.escape(f"{name} = {value!r} is not allowed; give a number of 0 or more")
+    for ask in (
+        lambda: relax_one(copper(), EMT(), **{name: value}),
+        lambda: relax_many([copper()], EMT(), **{name: value}),
+    ):
+        with pytest.raises(TypeError, match=says):
+            ask()
+
+
+@pytest.mark.parametrize("number", [np.float32, np.float64, int])
+def test_any_number_is_a_criterion(number):
+    assert relax_one(copper(), EMT(), fmax=number(1)).converged
+
+
+@pytest.mark.parametrize("start", ["atoms", "filter", "draws", "many", "batch"])
+def test_forces_along_the_wrong_axis_are_an_error_of_the_calculator(start):
+    atoms = copper()
+    atoms.calc = Answers(lambda results: results.update(forces=results["forces"].T))
+    if start == "many":
+        result = next(relax_many([atoms], atoms.calc)).result
+    elif start == "batch":
+        potential = Answering(lambda results: None)
+        evaluate = potential.inner.evaluate
+        potential.inner.evaluate = lambda *args: replace(evaluate(*args), forces=evaluate(*args).forces.T)
+        result = next(relax_many([atoms], potential)).result
+    else:
+        result = relax_one(
+            FrechetCellFilter(atoms) if start == "filter" else atoms, draws=1 + (start == "draws")
+        )
+    assert result.status == "calculator_error"
+    assert "of shape (3, 4) for the forces, not float of shape (4, 3)" in result.reason

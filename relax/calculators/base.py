@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 from ase.stress import voigt_6_to_full_3x3_stress
 
-__all__ = ["KEYS", "Evaluation", "Geometry", "Potential", "stress_matrix"]
+__all__ = ["KEYS", "Evaluation", "Geometry", "Potential", "energy_of", "numbers", "stress_matrix"]
 
 KEYS = itertools.count()
 """Keys for structures: no two structures of a process have the same, whatever potential evaluates them."""
@@ -92,3 +93,50 @@ def stress_matrix(stress: Any) -> np.ndarray:
     if array.shape == (6,):
         array = voigt_6_to_full_3x3_stress(array)
     return array if array.shape == (3, 3) else np.full((3, 3), np.nan)
+
+
+def energy_of(calculator: Any, atoms: Atoms) -> np.ndarray:
+    """Return the energy (1,), eV, that the forces are the slope of, once the forces have been computed.
+
+    Where a calculator has another energy beside it, as with smearing, and that is not finite, then this.
+
+    Raises
+    ------
+    ValueError
+        The calculator gives no number.
+    """
+    results = getattr(calculator, "results", {})
+    plain = numbers("energy", results["energy"], (1,)) if "energy" in results else np.zeros(1)
+    return _consistent(calculator, atoms) if np.isfinite(plain[0]) else plain
+
+
+def _consistent(calculator: Any, atoms: Atoms) -> np.ndarray:
+    if getattr(type(calculator), "get_potential_energy", None) is BaseCalculator.get_potential_energy:
+        # What has just been computed: asking for it costs three comparisons of all atoms.
+        name = "free_energy" if "free_energy" in calculator.implemented_properties else "energy"
+        if name in calculator.results:
+            return numbers("energy", calculator.results[name], (1,))
+    try:
+        energy = calculator.get_potential_energy(atoms, force_consistent=True)
+    except PropertyNotImplementedError:
+        energy = calculator.get_potential_energy(atoms)
+    return numbers("energy", energy, (1,))
+
+
+def numbers(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return what a calculator gives for ``what`` as floats, if it is numbers of this ``shape``.
+
+    Where ``shape`` has one axis, any array of as many numbers will do.
+
+    Raises
+    ------
+    ValueError
+        It is not.
+    """
+    found = np.asarray(given)
+    of_shape = found.size == np.prod(shape) if len(shape) == 1 else found.shape == shape
+    if found.dtype.kind in "iuf" and of_shape:
+        return found.astype(float).reshape(shape)
+    kind = repr(given) if given is None or isinstance(given, str) else f"{found.dtype} of shape {found.shape}"
+    wanted = "a number" if shape == (1,) else f"float of shape {shape}"
+    raise ValueError(f"the calculator gives {kind} for the {what}, not {wanted}")

@@ -64,7 +64,9 @@ class Record:
             "relax_rule": options.rule_text,
             "relax_options": options.options_text,
             "relax_status": result.status,
+            "relax_reason": result.reason.replace("\\", "/"),  # ASE writes none that can be read
             "relax_force_calls": result.force_calls,
+            "relax_fmax": result.fmax,
             "relax_smax": result.smax,
             "relax_volume_ratio": result.volume_ratio,
             "relax_spacegroup_first": result.spacegroup_first,

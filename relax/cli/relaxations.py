@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from relax.cli.inputs import Record
 from relax.cli.options import RunOptions
@@ -16,9 +16,10 @@ from relax.core.errors import InvalidStructure, UsageError
 
 if TYPE_CHECKING:
     from relax.core.result import Result
+    from relax.io.log import Log
     from relax.io.progress import Bar
 
-__all__ = ["Outcome", "open_log", "relax_one_by_one", "relax_together"]
+__all__ = ["Outcome", "relax_one_by_one", "relax_together"]
 
 Outcome: TypeAlias = "tuple[Record, Result | InvalidStructure]"
 """A structure with its result, or with the reason why it cannot be relaxed."""
@@ -56,30 +57,17 @@ def relax_together(
         yield record, InvalidStructure(result.reason) if result.status == "refused" else result
 
 
-def open_log(path: str) -> IO[str]:
-    """Open a log file for writing, line by line.
-
-    Raises
-    ------
-    UsageError
-        It cannot be opened.
-    """
-    try:
-        return open(path, "w", buffering=1)
-    except OSError as error:
-        raise UsageError(f"--logfile {path}: {error.strerror}") from None
-
-
 def relax_one_by_one(
     options: RunOptions,
     records: Iterator[tuple[Record, Path | None]],
     calculator: Any,
-    log: IO[str] | None,
+    log: Log | None,
     bar: Bar,
 ) -> Iterator[Outcome]:
     """Relax structures one after another with the ASE optimizer of the rule, and yield each.
 
-    A structure that is interrupted is yielded too, before the interruption goes on.
+    A structure that is interrupted is yielded too, before the interruption goes on; a trajectory or a log
+    that cannot be written is one.
 
     Parameters
     ----------
@@ -93,6 +81,11 @@ def relax_one_by_one(
         The log file; it is closed at the end.
     bar
         The progress bar.
+
+    Raises
+    ------
+    UsageError
+        A trajectory or the log cannot be written.
     """
     from relax.io.trajectories import trajectory_file
 
@@ -109,7 +102,7 @@ def relax_one_by_one(
                     else:
                         optimizer = _optimizer(options, record, log, part)
                         _show_steps(optimizer, record, bar)
-                        result, interruption = _run(options, optimizer)
+                        result, interruption = _run(options, record, optimizer)
                 except InvalidStructure as error:
                     result = error
             yield record, result
@@ -137,50 +130,67 @@ def _relax_draws(options: RunOptions, record: Record) -> Result:
     InvalidStructure
         It lacks the cell that the options need, or a batch does not support it.
     """
-    from relax.optimizers.api import relax
+    from relax.engine.api import relax_many
 
-    try:
-        return relax(
-            record.atoms, None, options.rule, draws=options.draws, fmax=options.fmax, steps=options.steps,
-            smax=options.smax, timeout=options.timeout, **options.optimizer_kwargs(record.with_cell),
-        )  # fmt: skip
-    except ValueError as error:
-        raise InvalidStructure(" ".join(str(error).split())) from error
+    (relaxed,) = relax_many(
+        [record.atoms], record.atoms.calc, options.rule, draws=options.draws, fmax=options.fmax,
+        steps=options.steps, smax=options.smax, timeout=options.timeout,
+        **options.optimizer_kwargs(record.with_cell),
+    )  # fmt: skip
+    if relaxed.result.status == "refused":
+        raise InvalidStructure(relaxed.result.reason)
+    record.atoms = relaxed.atoms
+    return relaxed.result
 
 
-def _run(options: RunOptions, optimizer: Any) -> tuple[Result, BaseException | None]:
-    """Run an optimizer; return how that ended, and what interrupted it, if anything did."""
+def _run(options: RunOptions, record: Record, optimizer: Any) -> tuple[Result, BaseException | None]:
+    """Run an optimizer; return how that ended, and what interrupted it, if anything did.
+
+    The record gets what was computed where its structure ended, which may not be what the calculator has.
+    """
+    from ase.calculators.singlepoint import SinglePointCalculator
+
     interruption: BaseException | None = None
     try:
         optimizer.run(options.fmax, options.steps, smax=options.smax, timeout=options.timeout)
+        optimizer.close()
+    except OSError as error:  # those of the calculator are in the result
+        interruption = _unwritable(options, error)
     except BaseException as error:
         interruption = error
+    with contextlib.suppress(OSError):
+        optimizer.close()
     result: Result = optimizer.result
-    optimizer.close()
+    record.atoms.calc = SinglePointCalculator(record.atoms, **optimizer.engine.computed())
     return result, interruption
 
 
-def _optimizer(options: RunOptions, record: Record, log: IO[str] | None, trajectory: Path | None) -> Any:
+def _optimizer(options: RunOptions, record: Record, log: Log | None, trajectory: Path | None) -> Any:
     """Return the optimizer of a structure.
 
     Raises
     ------
     InvalidStructure
         It lacks the cell or the symmetry that the options need.
+    UsageError
+        The trajectory or the log cannot be written.
     """
     from relax.optimizers import OPTIMIZERS
 
     if log:
         log.write(f"# {record.source}\n")
+    files: dict[str, Any] = {"logfile": log, "trajectory": trajectory and str(trajectory)}
     try:
-        return OPTIMIZERS[options.rule](
-            record.atoms,
-            logfile=log,
-            trajectory=trajectory and str(trajectory),
-            **options.optimizer_kwargs(record.with_cell),
-        )
+        return OPTIMIZERS[options.rule](record.atoms, **files, **options.optimizer_kwargs(record.with_cell))
     except ValueError as error:
         raise InvalidStructure(" ".join(str(error).split())) from error
+    except OSError as error:
+        raise _unwritable(options, error) from error
+
+
+def _unwritable(options: RunOptions, error: OSError) -> UsageError:
+    """Return that the trajectory cannot be written; the log says so itself."""
+    return UsageError(f"--trajectory {options.trajectory}: {error.strerror or error}")
 
 
 def _show_steps(optimizer: Any, record: Record, bar: Bar) -> None:

@@ -33,8 +33,9 @@ def run(**values: Any) -> None:
     continue it. The table is left out above 50 structures. --json prints one line per structure, with its
     name as "source".
 
-    Exit code: 0 if all structures converged, 1 if some did not, 2 for wrong options or invalid structures
-    (the other structures are relaxed), 130 after Ctrl-C.
+    Exit code: 0 if all structures converged, 1 if some did not, 2 for wrong options, invalid structures
+    (the others are relaxed) or an output that cannot be written, 128 and its number after a signal, so 130
+    after Ctrl-C. What is finished then is written.
     """
     options = RunOptions(**values)
     options.validate()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from relax.cli.inputs import InvalidInput, Record, checked_record, count_inputs, named_structures
 from relax.cli.options import RunOptions
-from relax.cli.relaxations import Outcome, open_log, relax_one_by_one, relax_together
+from relax.cli.relaxations import Outcome, relax_one_by_one, relax_together
+from relax.cli.signals import terminable, undisturbed
 from relax.cli.summary import RunSummary
 from relax.cli.terminal import BAD_INPUT, OK, UNCONVERGED, warn
 from relax.core.errors import CalculatorError, InvalidStructure, UsageError
@@ -41,14 +42,15 @@ def run_structures(
     Raises
     ------
     UsageError
-        The output file is not one to resume from, an output cannot be written, or the calculator is not
-        available.
+        The output file is not one to resume from or another process writes it, an output cannot be written,
+        or the calculator is not available.
     """
+    from relax.io.lock import output_locked
     from relax.io.progress import progress
 
     runner = Runner(options, on_result)
     try:
-        with _terminable(), progress() as runner.bar:
+        with terminable(), output_locked(options.output), progress() as runner.bar:
             code = runner.run()
     except KeyboardInterrupt as stop:
         code = 128 + (stop.args[0] if stop.args else signal.SIGINT)
@@ -128,7 +130,7 @@ class Runner:
                     self.finish(record, result, output)
         finally:
             if output:
-                with self.write_errors_reported():
+                with undisturbed(), self.write_errors_reported():
                     output.close()
 
     def together(self, records: Iterator[Record]) -> tuple[ResultsFile | None, Iterator[Outcome]]:
@@ -143,6 +145,7 @@ class Runner:
     def one_by_one(self, records: Iterator[Record]) -> tuple[WholeFile | None, Iterator[Outcome]]:
         """Return the output file and the results of structures that are relaxed one after another."""
         from relax.calculators.registry import load
+        from relax.io.log import Log
         from relax.io.results_file import WholeFile
         from relax.io.trajectories import trajectory_paths
 
@@ -152,7 +155,7 @@ class Runner:
             output.rehearse([record.atoms for record in everything])
         paths = trajectory_paths(options.trajectory, [record.source for record in everything], options.files)
         calculator = self.load(load)
-        log = open_log(options.logfile) if options.logfile else None
+        log = Log(options.logfile) if options.logfile else None
         started = zip(self.started(iter(everything)), paths, strict=True)
         return output, relax_one_by_one(options, started, calculator, log, self.bar)
 
@@ -219,17 +222,3 @@ class Runner:
         """Show the speed and the time left beside the progress bar."""
         left = None if self.total is None else self.total - self.n_done
         self.bar.update(len(self.active), self.summary.finished, self.summary.rate, left)
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat SIGTERM, which ends a cluster job, like Ctrl-C, so that finished structures are written."""
-
-    def stop(number: int, _: Any) -> None:
-        raise KeyboardInterrupt(number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -100,7 +100,8 @@ class Result:
         Residual stress, GPa: its largest component, with the pressure added and held components left out.
         NaN if no stress was computed.
     energy_first, energy_last
-        Energy of the first and of the final structure, eV; under pressure, the enthalpy.
+        Energy of the first and of the final structure, eV; under pressure, the enthalpy.  Where a calculator
+        has two energies, as with smearing, it is the one that the forces are the slope of.
     volume_ratio
         Final volume of the cell over the first; NaN without a cell.
     shortest

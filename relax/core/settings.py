@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 __all__ = [
     "ABOVE_START",
@@ -62,6 +63,8 @@ class Criteria:
 
     Raises
     ------
+    TypeError
+        A criterion is no number.
     ValueError
         A criterion is negative or NaN.
     """
@@ -77,8 +80,13 @@ class Criteria:
     def __post_init__(self) -> None:
         for name in ("fmax", "steps", "smax", "energy_change", "displacement", "timeout", "fnorm"):
             value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ValueError(f"{name} = {value!r} is not allowed; give a number of 0 or more")
+            if value is None and name in ("smax", "timeout"):
+                continue
+            words = f"{name} = {value!r} is not allowed; give a number of 0 or more"
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise TypeError(words)
+            if not float(value) >= 0:
+                raise ValueError(words)
 
 
 def check_start(symmetry: str, rattle: float) -> None:

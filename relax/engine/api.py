@@ -97,7 +97,7 @@ def relax_many(
     Raises
     ------
     TypeError
-        ``potential`` or ``rule`` is of the wrong type, or a structure is not an ``Atoms``.
+        ``potential``, ``rule`` or ``cell`` is of the wrong type, or a structure is not an ``Atoms``.
     ValueError
         The rule is unknown, a parameter is out of its bounds, or ``hessian`` is not one for each structure.
     """

@@ -7,6 +7,7 @@ The coordinates of a structure whose cell relaxes are those of ASE's ``FrechetCe
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 
 import numpy as np
 from ase import Atoms
@@ -212,8 +213,8 @@ class BatchCoordinates(BatchRows):
         self.place.x[atoms] = self.positions[atoms]
         self.place.reference[which] = self.cells[which]
         self.place.strain[which] = 0.0
-        for start in [start for start, far in zip(self.starts, which, strict=False) if far]:
-            start.hessian = None  # of another frame, and of a cell that is far; torch-sim has no starts
+        for start in compress(self.starts, which):  # states of torch-sim have none
+            start.hessian = None  # it is of another frame, and of a cell that is far
         self._refer(np.flatnonzero(which))
         self._deform()
 

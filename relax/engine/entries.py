@@ -124,12 +124,8 @@ class Entry:
         at, atoms = history.last(stop[0]), coordinates.atoms(s)
         if self.minima is not None:
             self.minima.end(self.draw)
-        if np.isfinite(at.value[s]):
-            energy, forces = coordinates.energies(at.value)[s], at.forces[coordinates.slice(s)]
-            results = {"energy": float(energy), "forces": forces.copy()}
-            if np.isfinite(at.stresses[s]).all():
-                results["stress"] = at.stresses[s][[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-            atoms.calc = SinglePointCalculator(atoms, **results)
+        if known := at.results(coordinates, s):
+            atoms.calc = SinglePointCalculator(atoms, **known)
         return Relaxed(self.index, atoms, self.result(atoms, history, s, stop))
 
 
@@ -175,7 +171,7 @@ class Intake:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         A value is not allowed.
     """
 
@@ -190,7 +186,7 @@ class Intake:
     def __post_init__(self) -> None:
         self._minima = KnownMinima()
         check_start(self.symmetry, self.draws.largest)
-        if not callable(self.cell):
+        if not callable(self.cell) or isinstance(self.cell, type):
             cell_freedom(self.cell, self.pressure)
 
     def accept(self, index: int, given: Atoms, potential: Potential) -> Entry | Relaxed:
@@ -230,7 +226,7 @@ class Intake:
         try:
             freedom = cell_freedom(self.cell(atoms) if callable(self.cell) else self.cell, self.pressure)
             start = prepare(key, atoms, freedom, self.scale, self.symmetry == "keep", self.symprec)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise UnsupportedStructure(" ".join(str(error).split())) from error
         settle(atoms, freedom is not None)
         first = atoms.copy()

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 
-from relax.calculators.base import Evaluation, Geometry, Potential, stress_matrix
+from relax.calculators.base import Evaluation, Geometry, Potential, energy_of, numbers, stress_matrix
 from relax.calculators.batch_size import Budget
 from relax.calculators.splitting import chosen, unknown
 from relax.core.errors import OutOfMemory, RelaxationStopped, one_line
@@ -152,7 +151,7 @@ class BatchCalls:
         size, began, evaluation = float(sizes[places].sum()), time.perf_counter(), self.evaluation
         try:
             some, atoms = chosen(geometry, np.isin(np.arange(len(geometry.keys)), places))
-            found = self.potential.evaluate(some, stress)
+            found = checked(self.potential.evaluate(some, stress), some)
         except OutOfMemory as error:
             self.budget.shrink(size)
             fault = " ".join(str(error).split()) or "out of memory"
@@ -175,6 +174,24 @@ class BatchCalls:
         self._ask(geometry, places[half:], stress, sizes)
 
 
+def checked(found: Evaluation, geometry: Geometry) -> Evaluation:
+    """Return what a potential has ``found``, as arrays of the shapes that they should have.
+
+    Raises
+    ------
+    ValueError
+        It is not the numbers it should be.
+    """
+    count = len(geometry.keys)
+    return Evaluation(
+        numbers("energies", found.energies, (count,)),
+        numbers("forces", found.forces, (len(geometry.positions), 3)),
+        numbers("stresses", found.stresses, (count, 3, 3)),
+        found.faults,
+        found.timeouts,
+    )
+
+
 def evaluated(atoms: Atoms, cell_relaxes: bool) -> Evaluation:
     """Return energy, forces and stress of ``atoms``, constraints left aside.
 
@@ -188,34 +205,7 @@ def evaluated(atoms: Atoms, cell_relaxes: bool) -> Evaluation:
         # The stress first: what can compute it gives the forces with it.
         stress = numbers("stress", atoms.get_stress(voigt=False, apply_constraint=False), (3, 3))
     forces = numbers("forces", atoms.get_forces(apply_constraint=False), (len(atoms), 3))
-    energy = energy_of(atoms)
+    energy = energy_of(atoms.calc, atoms)
     if stress is None:
         stress = stress_matrix(getattr(atoms.calc, "results", {}).get("stress"))
-    return Evaluation(numbers("energy", energy, (1,)), forces, stress[None])
-
-
-def energy_of(atoms: Atoms) -> Any:
-    """Return the energy that the forces are the slope of, once the forces have been computed."""
-    calculator = atoms.calc
-    if getattr(type(calculator), "get_potential_energy", None) is BaseCalculator.get_potential_energy:
-        # What has just been computed: asking for it costs three comparisons of all atoms.
-        name = "free_energy" if "free_energy" in calculator.implemented_properties else "energy"
-        if name in calculator.results:
-            return calculator.results[name]
-    try:
-        return atoms.get_potential_energy(force_consistent=True, apply_constraint=False)
-    except PropertyNotImplementedError:
-        return atoms.get_potential_energy(apply_constraint=False)
-
-
-def numbers(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Return what a calculator gives for ``what``, if that is numbers of the ``shape`` they should have."""
-    found = np.asarray(given)
-    if (
-        found.dtype.kind not in "iuf"
-        or found.size != np.prod(shape)
-        or (len(shape) > 1 and found.shape != shape)
-    ):
-        kind = f"{found.dtype} of shape {found.shape}"
-        raise ValueError(f"the calculator gives {kind} for the {what}, not float of shape {shape}")
-    return found.astype(float).reshape(shape)
+    return Evaluation(energy, forces, stress[None])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -92,6 +92,21 @@ class Snapshot(RaggedArrays):
             fmax=unknown.copy(),
             smax=unknown.copy(),
         )
+
+    def results(self, coordinates: BatchCoordinates, s: int) -> dict[str, Any]:
+        """Return what is known of structure ``s``, as an ASE calculator has it.
+
+        That is energy (eV), forces (n, 3), eV/A, and, where there is one, stress (6,), eV/A^3.
+        """
+        if not np.isfinite(self.value[s]):
+            return {}
+        known = {
+            "energy": float(coordinates.energies(self.value)[s]),
+            "forces": self.forces[coordinates.slice(s)].copy(),
+        }
+        if np.isfinite(self.stresses[s]).all():
+            known["stress"] = self.stresses[s][[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        return known
 
 
 @dataclass

@@ -216,14 +216,18 @@ def periodic_plane(cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:
     return np.asarray(along.T @ along)
 
 
-def cell_freedom(cell: bool | CellFreedom, pressure: float) -> CellFreedom | None:
+def cell_freedom(cell: object, pressure: float = 0.0) -> CellFreedom | None:
     """Return the freedom that the options ``cell=`` and ``pressure=`` (GPa) mean; None for a fixed cell.
 
     Raises
     ------
+    TypeError
+        ``cell`` is neither a bool nor a ``CellFreedom``.
     ValueError
         A pressure is given twice, or with a fixed cell.
     """
+    if not isinstance(cell, bool | np.bool | CellFreedom):
+        raise TypeError(f"cell = {cell!r} is not allowed; give True, False or a CellFreedom")
     if isinstance(cell, CellFreedom):
         if pressure:
             raise ValueError("give the pressure once: CellFreedom(pressure=...) or pressure=")

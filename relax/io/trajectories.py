@@ -59,7 +59,13 @@ def trajectory_paths(target: str | None, sources: Sequence[str], files: Sequence
 
 @contextlib.contextmanager
 def trajectory_file(path: Path | None) -> Iterator[Path | None]:
-    """Yield the name of a temporary file, which is renamed to ``path`` at the end if it holds a frame."""
+    """Yield the name of a temporary file, which is renamed to ``path`` at the end if it holds a frame.
+
+    Raises
+    ------
+    UsageError
+        It cannot be renamed.
+    """
     if path is None:
         yield None
         return
@@ -72,7 +78,10 @@ def trajectory_file(path: Path | None) -> Iterator[Path | None]:
         frames = 0
         with contextlib.suppress(Exception), Trajectory(part) as written:
             frames = len(written)
-        if frames:
-            os.replace(part, path)
-        else:
-            part.unlink(missing_ok=True)
+        try:
+            if frames:
+                os.replace(part, path)
+            else:
+                part.unlink(missing_ok=True)
+        except OSError as error:
+            raise UsageError(f"--trajectory {path}: {error.strerror}") from error

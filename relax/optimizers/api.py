@@ -58,21 +58,25 @@ def relax(
     Raises
     ------
     ValueError
-        An unknown rule, a parameter out of its bounds, no atoms, or several draws of what a batch refuses or
-        of an object that is no ``Atoms``.
+        An unknown rule, a parameter out of its bounds, no atoms, atoms that the calculator does not support,
+        or several draws of what a batch refuses or of an object that is no ``Atoms``.
     TypeError
-        A parameter is unknown.
+        A parameter is unknown, or ``atoms`` is nothing that can be relaxed.
     RuntimeError
         The atoms have no calculator.
     """
     from relax.calculators.potentials import batched_calculator
-    from relax.calculators.registry import load
+    from relax.calculators.registry import load, unsupported
     from relax.optimizers.named import OPTIMIZERS
+    from relax.optimizers.structure import check_relaxable
 
+    check_relaxable(atoms)
     if rule not in OPTIMIZERS:
         raise ValueError(f"unknown rule {rule!r} (there are: {', '.join(OPTIMIZERS)})")
     if calculator is not None:
         atoms.calc = load(calculator) if isinstance(calculator, str) else calculator
+    if isinstance(atoms, Atoms) and (why := unsupported(atoms.calc, atoms)):
+        raise ValueError(why)
     criteria = {
         "smax": smax, "energy_change": energy_change, "displacement": displacement, "timeout": timeout,
     }  # fmt: skip

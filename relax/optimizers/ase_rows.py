@@ -13,7 +13,7 @@ from ase.mep.dimer import DimerOptimizable
 from ase.mep.neb import NEBOptimizable
 from ase.utils.abc import Optimizable
 
-from relax.calculators.base import Evaluation, stress_matrix
+from relax.calculators.base import Evaluation, numbers, stress_matrix
 from relax.core.result import Stop
 from relax.core.segments import Segments
 from relax.engine.arrays import Gradients, Place
@@ -125,10 +125,10 @@ class AseRows:
     def natoms(self) -> np.ndarray:
         return np.array([max(len(first_of(self.images)), 1)])
 
-    def in_rows(self, numbers: np.ndarray) -> np.ndarray:
-        """Return ``numbers`` of the object, one for each degree of freedom, as rows (R, 3)."""
+    def in_rows(self, values: np.ndarray) -> np.ndarray:
+        """Return ``values`` of the object, one for each degree of freedom, as rows (R, 3)."""
         rows = np.zeros(3 * self.seg.rows)
-        rows[: self.ndofs] = np.ravel(numbers)
+        rows[: self.ndofs] = np.ravel(values)
         return rows.reshape(-1, 3)
 
     def of_rows(self, rows: np.ndarray) -> np.ndarray:
@@ -160,18 +160,21 @@ class AseRows:
         ValueError
             The forces or the energy are not the numbers they should be.
         """
-        g = np.asarray(self.optimizable.get_gradient())
-        energy = np.asarray(self.optimizable.get_value())
-        if g.dtype.kind not in "iuf" or energy.dtype.kind not in "iuf":
-            raise TypeError(f"the calculator gives {g.dtype} and {energy.dtype}, not numbers")
-        if g.size != self.ndofs:
-            raise ValueError(f"{g.size} numbers for the forces, not {self.ndofs}")
-        if energy.size != 1:
-            raise ValueError(f"{energy.size} numbers for the energy")
+        try:
+            g = numbers("forces", self.optimizable.get_gradient(), (self.ndofs,))
+        finally:
+            self._check_forces()
+        energy = numbers("energy", self.optimizable.get_value(), (1,))
         stress = getattr(self.target, "stress", None)
         if stress is None:
             stress = getattr(first_of(self.images).calc, "results", {}).get("stress")
-        return Evaluation(np.array([float(energy.item())]), self.in_rows(-g), stress_matrix(stress)[None])
+        return Evaluation(energy, self.in_rows(-g), stress_matrix(stress)[None])
+
+    def _check_forces(self) -> None:
+        """Raise ValueError for forces of a wrong shape, which filters may hide."""
+        for atoms in self.images:
+            if (given := getattr(atoms.calc, "results", {}).get("forces")) is not None:
+                numbers("forces", given, (len(atoms), 3))
 
     def values(self, evaluation: Evaluation) -> np.ndarray:
         return evaluation.energies
@@ -200,8 +203,9 @@ class AseRows:
             return np.eye(3) * (-float(rows.trace()) / 3)  # of a logarithm
         now = target.deform_grad()
         there = now + rows / target.cell_factor
-        ratio = np.linalg.det(now) / np.linalg.det(there)
-        return np.asarray(target.cell_factor * (np.cbrt(ratio) - 1) * there)
+        return np.asarray(
+            target.cell_factor * (np.cbrt(np.linalg.det(now) / np.linalg.det(there)) - 1) * there
+        )
 
     def move(self, step: np.ndarray) -> None:
         self.optimizable.set_x(self.of_rows(self.x + step))

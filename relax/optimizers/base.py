@@ -89,6 +89,8 @@ class RuleOptimizer(AseProtocol):
     ------
     RestartError
         The restart file is none.
+    TypeError
+        ``cell`` is neither a bool nor a ``CellFreedom``.
     ValueError
         There are no atoms; the restart file is of another rule or another structure; a cell or a
         symmetry is asked for that the structure does not have; the Hessian is not one of these atoms, or the

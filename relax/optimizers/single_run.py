@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -97,6 +98,12 @@ class SingleRun:
             return replace(self.entry.unknown(image, self.stop), steps=steps, wall_time=wall)
         result = self.entry.result(image, self._relaxation.history, 0, self.stop)
         return replace(result, steps=steps, energy_first=self._energy_first, wall_time=wall)
+
+    def computed(self) -> dict[str, Any]:
+        """Return energy, forces and stress of plain atoms where the run ended, as far as they are known."""
+        if self._relaxation is None or not isinstance(self.structure, AtomsStructure):
+            return {}
+        return self._relaxation.history.last(self.stop[0]).results(self.structure.coordinates, 0)
 
     def begin(self, criteria: Criteria, timeout: float | None, steps: int) -> None:
         """Begin a run after ``steps`` steps; it evaluates anew, for the calculator may have changed."""

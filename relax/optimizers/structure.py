@@ -19,7 +19,7 @@ from relax.geometry.sanity import Integrity
 from relax.optimizers.ase_rows import AseRows, ImageSanity, images_of
 from relax.preconditioner.known_hessian import KnownHessian
 
-__all__ = ["AseStructure", "AtomsStructure", "in_place"]
+__all__ = ["AseStructure", "AtomsStructure", "check_relaxable", "in_place"]
 
 
 class AtomsStructure:
@@ -197,6 +197,14 @@ class AseStructure:
         return [(atoms.positions.copy(), atoms.cell.array.copy()) for atoms in self.images]
 
 
+def check_relaxable(thing: Any) -> None:
+    """Raise TypeError if ``thing`` is neither ``Atoms`` nor another ASE object that can be relaxed."""
+    if isinstance(thing, type) or not hasattr(thing, "__ase_optimizable__"):
+        kind = f"the class {thing.__name__}" if isinstance(thing, type) else f"a {type(thing).__name__}"
+        several = "; relax_many relaxes several structures" if isinstance(thing, list | tuple) else ""
+        raise TypeError(f"expected ase.Atoms or an ASE filter, not {kind}{several}")
+
+
 def in_place(
     atoms: Any, freedom: CellFreedom | None, scale: StepScale, keep_symmetry: bool, symprec: float
 ) -> AtomsStructure | AseStructure:
@@ -204,9 +212,12 @@ def in_place(
 
     Raises
     ------
+    TypeError
+        ``atoms`` is nothing that can be relaxed.
     ValueError
         There are no atoms; a cell or a symmetry is asked for that the structure does not have.
     """
+    check_relaxable(atoms)
     plain = isinstance(atoms, Atoms)
     if not plain and (freedom is not None or keep_symmetry):
         kind = type(atoms).__name__

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from relax.calculators.base import Evaluation, Geometry, stress_matrix
+from relax.calculators.base import Evaluation, Geometry, energy_of, numbers, stress_matrix
 from relax.calculators.registry import unsupported
 from relax.calculators.splitting import finite, parts, unknown
 from relax.core.errors import UnsupportedStructure, one_line
@@ -71,35 +71,22 @@ class SequentialCalculator:
         # Otherwise a structure that equals the last one would get old results, and the call would not count.
         if hasattr(calculator, "reset"):
             calculator.reset()
-        forces = _checked_array("forces", calculator.get_forces(atoms), (len(atoms), 3))
-        energy = _checked_array("energy", self._energy(atoms), ())
+        forces = numbers("forces", calculator.get_forces(atoms), (len(atoms), 3))
+        energy = float(energy_of(calculator, atoms)[0])
         if stress:
-            return float(energy), forces, self._stress(atoms)
+            return energy, forces, self._stress(atoms)
         # Some calculators compute it with the forces: what costs nothing is reported.
         known = getattr(calculator, "results", {}).get("stress") if atoms.pbc.any() else None
-        return float(energy), forces, stress_matrix(known)
-
-    def _energy(self, atoms: Atoms) -> Any:
-        try:  # the energy whose derivatives are the forces, if the calculator has several
-            return self.calculator.get_potential_energy(atoms, force_consistent=True)
-        except PropertyNotImplementedError:
-            return self.calculator.get_potential_energy(atoms)
+        return energy, forces, stress_matrix(known)
 
     def _stress(self, atoms: Atoms) -> np.ndarray:
         try:
-            stress = np.array(self.calculator.get_stress(atoms), float)
+            stress = np.asarray(self.calculator.get_stress(atoms))
         except PropertyNotImplementedError:
             # A structure without volume has no stress; for any other the missing stress is an error.
             if atoms.pbc.any() and atoms.cell.rank == 3:
                 raise
             return np.full((3, 3), np.nan)
-        tensor = voigt_6_to_full_3x3_stress(stress) if stress.shape == (6,) else stress
-        return _checked_array("stress", tensor, (3, 3))
-
-
-def _checked_array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Return ``value`` as an array; raise ValueError if it does not have this ``shape``."""
-    array = np.array(value, float)
-    if array.shape != shape:
-        raise ValueError(f"the calculator's {name} has shape {array.shape}, not {shape}")
-    return array
+        if stress.shape == (6,):
+            stress = voigt_6_to_full_3x3_stress(numbers("stress", stress, (6,)))
+        return numbers("stress", stress, (3, 3))

@@ -42,6 +42,8 @@ def _check_conflicts(options: RunOptions) -> None:
     if options.draws > 1 and (options.logfile or options.trajectory):
         flag = "--logfile" if options.logfile else "--trajectory"
         raise UsageError(f"{flag} does not work with --draws; leave out one of them")
+    if options.logfile == "-" and options.as_json:
+        raise UsageError("--logfile - and --json both write to standard output; name a file for the log")
     if options.hydrostatic and options.constant_volume:
         raise UsageError("--hydrostatic and --constant-volume together fix the cell; give one of them")
     if options.pressure and options.constant_volume:
@@ -50,8 +52,8 @@ def _check_conflicts(options: RunOptions) -> None:
 
 def _check_batch(options: RunOptions) -> None:
     """Check what is different with ``--batch``."""
-    for flag in ("--trajectory", "--logfile"):
-        if flag in dict(options.output_files()):
+    for flag, path in (("--trajectory", options.trajectory), ("--logfile", options.logfile)):
+        if path is not None:
             raise UsageError(f"{flag} does not work with --batch; leave out one of them")
     if options.resume and options.output is None:
         raise UsageError("--resume needs --output: the file to continue")

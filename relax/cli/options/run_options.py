@@ -151,7 +151,9 @@ class RunOptions:
         metavar="PATH",
         role="files",
     )
-    logfile: str | None = option(None, "Write one line per step to this file.", metavar="FILE", role="files")
+    logfile: str | None = option(
+        None, "Write one line per step to this file; - is standard output.", metavar="FILE", role="files"
+    )
     as_json: bool = option(
         False,
         "Print JSON instead of a table; with --batch, one line per finished structure.",
@@ -226,6 +228,7 @@ class RunOptions:
         return {"cell": freedom if with_cell else False, **given, **self.settings}
 
     def output_files(self) -> Iterator[tuple[str, str]]:
-        """Yield the flag and the path of each output that is asked for."""
-        outputs = {"--output": self.output, "--trajectory": self.trajectory, "--logfile": self.logfile}
+        """Yield the flag and the path of each output that is asked for, standard output left aside."""
+        log = None if self.logfile == "-" else self.logfile
+        outputs = {"--output": self.output, "--trajectory": self.trajectory, "--logfile": log}
         yield from ((flag, path) for flag, path in outputs.items() if path is not None)

@@ -29,7 +29,7 @@ from torch_sim import SimState
 from relax.calculators.base import Evaluation
 from relax.core.rule import Point, Rule
 from relax.engine.termination import remove_nonfinite
-from relax.geometry.cell import CellFreedom
+from relax.geometry.cell import CellFreedom, cell_freedom
 from relax.optimizers.torch_sim.coordinates import StateCoordinates
 from relax.optimizers.torch_sim.state import CellRuleState, PackedRule, RuleState, base_fields, to_numpy
 from relax.rules.wrappers import innermost
@@ -66,11 +66,13 @@ def for_torch_sim(rule: Rule, *, cell: bool | CellFreedom = False) -> Optimizer:
 
     Raises
     ------
+    TypeError
+        ``cell`` is neither of these.
     ValueError
         With ``cell``, when the returned functions are called: the model computes no stress, or the structures
         are not periodic.
     """
-    freedom = CellFreedom() if cell is True else cell or None
+    freedom = cell_freedom(cell)
 
     def optimizer(model: Any) -> tuple[Callable[[SimState], RuleState], Callable[[RuleState], RuleState]]:
         steps = Steps(rule, model, freedom)
