@@ -127,9 +127,8 @@ class AseRows:
 
     def in_rows(self, values: np.ndarray) -> np.ndarray:
         """Return ``values`` of the object, one for each degree of freedom, as rows (R, 3)."""
-        rows = np.zeros(3 * self.seg.rows)
-        rows[: self.ndofs] = np.ravel(values)
-        return rows.reshape(-1, 3)
+        missing = 3 * self.seg.rows - self.ndofs
+        return np.pad(np.ravel(values), (0, missing)).reshape(-1, 3)
 
     def of_rows(self, rows: np.ndarray) -> np.ndarray:
         """Return the numbers that :meth:`in_rows` made rows of."""
@@ -165,10 +164,9 @@ class AseRows:
         finally:
             self._check_forces()
         energy = numbers("energy", self.optimizable.get_value(), (1,))
-        stress = getattr(self.target, "stress", None)
-        if stress is None:
-            stress = getattr(first_of(self.images).calc, "results", {}).get("stress")
-        return Evaluation(energy, self.in_rows(-g), stress_matrix(stress)[None])
+        known, own = getattr(first_of(self.images).calc, "results", {}), getattr(self.target, "stress", None)
+        stress = stress_matrix(known.get("stress") if own is None else own)
+        return Evaluation(energy, self.in_rows(-g), stress[None])
 
     def _check_forces(self) -> None:
         """Raise ValueError for forces of a wrong shape, which filters may hide."""
