@@ -730,7 +730,7 @@ SMEARED = "self.results['free_energy'] = self.results['energy'] - 7.5"
 
 def faulty(relax: Callable[..., Any], deed: str, *words: object, at: int = 3) -> Any:
     """Relax with a calculator that does a ``deed`` from its ``at``-th call on."""
-    name = f"faulty_{abs(hash(deed))}"
+    name = f"faulty_{abs(hash((deed, at)))}"
     Path(f"{name}.py").write_text(FAULTY.replace("== 3", f">= {at}").format(deed=deed))
     return relax(*words, "-o", "out.extxyz", "-c", f"{name}:Faulty")
 

@@ -235,7 +235,7 @@ def test_an_exception_is_a_fault_of_one_structure():
     told = admitted(potential, structures)
     answer = potential.evaluate(told, False)
     assert answer.faults[1] == "RuntimeError: no iron please"
-    assert "shape (1, 3), not (4, 3)" in answer.faults[2]
+    assert "of shape (1, 3) for the forces, not float of shape (4, 3)" in answer.faults[2]
     assert "low" in answer.faults[3]
     assert list(answer.faults) == [1, 2, 3]
     np.testing.assert_array_equal(answer.energies[[0, 5]], 1.0)

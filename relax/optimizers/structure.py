@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from relax.calculators.base import Evaluation
+from relax.calculators.base import Evaluation, numbers
 from relax.core.hessian import GivenHessian, hessian_array
 from relax.engine.arrays import Start, prepare
 from relax.engine.coordinates import BatchCoordinates
@@ -155,9 +155,26 @@ class AseStructure:
         """Do nothing: nothing is known of the Hessian of the rows."""
 
     def evaluate(self) -> Evaluation:
-        evaluation = self.coordinates.evaluate()
+        """Return energy, forces and stress of the rows.
+
+        Raises
+        ------
+        ValueError
+            They are not the numbers they should be.
+        """
+        try:
+            evaluation = self.coordinates.evaluate()
+        finally:
+            self._check_forces()
         self._note()  # a band may turn its images when it is asked for forces
         return evaluation
+
+    def _check_forces(self) -> None:
+        """Raise ValueError for forces of a wrong shape, which filters flatten, or stumble over."""
+        for atoms in self.images:
+            given = getattr(getattr(atoms, "calc", None), "results", {}).get("forces")
+            if given is not None:
+                numbers("forces", given, (len(atoms), 3))
 
     def again(self, good: Snapshot) -> Evaluation:
         """Return what was computed for the place where this still is."""
