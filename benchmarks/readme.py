@@ -274,7 +274,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "single_cost": single_cost,
 } | {f"tune_{name}": partial(tuned, name) for name in ("frankenstein", "core", "fire", "lbfgs")}
 TABLES |= {
-    f"crystals_{name}": partial(crystals, f"crystals_{name}") for name in ("chgnet", "mace_mini", "metric")
+    f"crystals_{name}": partial(crystals, f"crystals_{name}")
+    for name in ("chgnet", "draws", "mace_mini", "metric")
 }
 TABLES |= {
     f"throughput_{name}": partial(throughput, name) for name in ("mini", "larger", "profile", "stream", "gpu")
