@@ -782,6 +782,7 @@ def test_ctrl_c_keeps_what_is_finished(relax, good, full, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_finished_structures_are_written_after_a_signal(tmp_path, good, number):
     (tmp_path / "mine.py").write_text(

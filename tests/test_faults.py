@@ -1058,6 +1058,7 @@ class Stopped(EMT):
 """
 
 
+@pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize("words", [[], ["--batch", "--budget", "8"]], ids=["one by one", "batch"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
 def test_what_is_finished_when_a_signal_comes_is_written(relax, words, number, monkeypatch):
