@@ -185,11 +185,8 @@ class Case:
     def tolerance(self) -> float:
         """How far paths may be apart: rounding may cost an iterative solver one iteration more or less.
 
-        A rule that divides by its gradients amplifies the rounding of a metric.  So does the way down from a
-        saddle point of a free structure, whose path is another one with each kernel of a BLAS library.
+        A rule that divides by its gradients amplifies the rounding of a metric.
         """
-        if self.rule == "internal-lbfgs" and self.options.get("escape") and not self.options.get("cell"):
-            return 1e-4
         in_metric = self.rule == "internal-lbfgs" or OPTIMIZERS[self.rule].rule_class.default_metric
         return 1e-6 if in_metric else 1e-9
 

@@ -98,7 +98,7 @@ def relax_one_by_one(
                     _check_calculator(calculator, record)
                     if options.draws > 1:
                         bar.status(record.formula)
-                        result = _relax_draws(options, record)
+                        ((_, result),) = relax_together(options, iter([record]), {0: record}, calculator)
                     else:
                         optimizer = _optimizer(options, record, log, part)
                         _show_steps(optimizer, record, bar)
@@ -120,27 +120,6 @@ def _check_calculator(calculator: Any, record: Record) -> None:
     if hasattr(calculator, "reset"):
         calculator.reset()
     record.atoms.calc = calculator
-
-
-def _relax_draws(options: RunOptions, record: Record) -> Result:
-    """Relax several draws of a structure, and return how the lowest ended.
-
-    Raises
-    ------
-    InvalidStructure
-        It lacks the cell that the options need, or a batch does not support it.
-    """
-    from relax.engine.api import relax_many
-
-    (relaxed,) = relax_many(
-        [record.atoms], record.atoms.calc, options.rule, draws=options.draws, fmax=options.fmax,
-        steps=options.steps, smax=options.smax, timeout=options.timeout,
-        **options.optimizer_kwargs(record.with_cell),
-    )  # fmt: skip
-    if relaxed.result.status == "refused":
-        raise InvalidStructure(relaxed.result.reason)
-    record.atoms = relaxed.atoms
-    return relaxed.result
 
 
 def _run(options: RunOptions, record: Record, optimizer: Any) -> tuple[Result, BaseException | None]:

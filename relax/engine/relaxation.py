@@ -172,19 +172,18 @@ class Relaxation(Generic[E]):
             c.rebase(far)
             self.gradients = c.gradients(self.evaluation.forces, self.evaluation.stresses)
             self.restart_rule(far)
-        g, values = self.gradients.g, self.values[seg.owner][:, None]
+        x, g, values = c.x, self.gradients.g, self.values[seg.owner][:, None]
         metric = None if (model := self.rule.stiffness) is None else c.metric(model, g=g)
-        dx, self.state = self.rule.update(self.state, Point(c.x, g, values, seg, metric))
+        dx, self.state = self.rule.update(self.state, Point(x, g, values, seg, metric))
         if "by_forces" in self.state:
             record.by_forces |= ~self.steps.which & (self.state["by_forces"][seg.starts, 0] > 0)
         dx = np.where(self.steps.which[seg.owner][:, None], 0.0, dx)
         astray = self._without_nonfinite_steps(dx)
         dx = np.where(astray[seg.owner][:, None], 0.0, dx)
         dx = record.step_scale[seg.owner][:, None] * c.limit(dx) + self.steps.dx
-        before = c.x
         c.move(dx)
         ended = np.isin(np.arange(len(c)), list(self.stops))
-        self.history.note_step(c, dx, c.x - before, self.values, ended, astray | self.steps.which)
+        self.history.note_step(c, dx, c.x - x, self.values, ended, astray | self.steps.which)
         if self.steps.pushed.any():
             self.restart_rule(self.steps.pushed)
         return self.stops

@@ -16,7 +16,7 @@ __all__ = ["LEVELS", "MinimumCheck", "parse_minimum_check", "tightened"]
 class MinimumCheck:
     """How it is made sure that a point where the forces vanish is a minimum."""
 
-    calls: int = param(20, "[1, inf)", "", "most force calls of one look")
+    calls: int = param(20, "[1, inf)", "", "most directions; trials of saddles may take as many calls again")
     reach: float = param(0.015, "(0, inf)", "A", "displacement at which gradients are compared")
     assumed: float = param(
         0.04, "(0, inf)", "", "stiffness beyond what was looked along, over the mean there"
