@@ -645,7 +645,7 @@ def test_timeout_per_structure(relax, good):
 
 def test_json_options_are_those_of_the_run(relax, good):
     said = json.loads(relax("run", "--json", "-c", "emt", good)[1])["options"]
-    assert RunOptions([good], calculator="emt").json_options() == said
+    assert RunOptions(files=[good], calculator="emt").json_options() == said
     assert said["symprec"] == SYMPREC
 
 

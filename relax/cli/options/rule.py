@@ -1,0 +1,47 @@
+"""The update rule and its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from relax.cli.options.declaration import option
+from relax.cli.options.rule_settings import RULE_NAMES, read_settings
+
+__all__ = ["RuleOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleOptions:
+    """The update rule and its settings."""
+
+    rule: str = option(
+        RULE_NAMES[0],
+        f"Update rule of the optimizer: {' '.join(RULE_NAMES)}.",
+        *("--rule", "-r"),
+        metavar="RULE",
+        role="run",
+    )
+    set_words: list[str] | None = option(  # noqa: RUF009 - it returns a field
+        None,
+        "Set a parameter of the rule; may be repeated. 'relax rules' lists the parameters.",
+        *("--set", "-s"),
+        metavar="NAME=VALUE",
+        role="files",
+    )
+    metric: bool | None = option(
+        None,
+        "Precondition the rule with a model Hessian, as core is anyway; the default rule has its own.",
+        "--metric/--no-metric",
+    )
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The parameters of the rule that are set."""
+        return read_settings(self.rule, self.set_words or [])
+
+    @property
+    def rule_text(self) -> str:
+        """The rule and its settings, for the output file."""
+        return " ".join([self.rule, *(f"{k}={v}" for k, v in self.settings.items())])
