@@ -18,8 +18,8 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.io import write
 
 from relax import CoReRelax
-from relax.calculators import mace_loading
 from relax.calculators import registry as calculators
+from relax.calculators.named import mace as mace_loading
 from relax.cli.app import main
 from relax.core.errors import CalculatorError
 

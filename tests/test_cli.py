@@ -233,7 +233,10 @@ def test_defaults_are_those_of_the_library():
             ["--cell", "--pressure", "1", "--constant-volume"],
             "--pressure has no effect with --constant-volume",
         ),
-        (["--device", "cuda"], "a device can be chosen for chgnet and mace models, not for emt"),
+        (
+            ["--device", "cuda"],
+            "a device can be chosen for chgnet, mace, sevennet, orb, mattersim and uma models, not for emt",
+        ),
         (["--dtype", "float32"], "a dtype can be chosen for mace models, not for emt"),
         (["--head", "pbe"], "a head can be chosen for mace models, not for emt"),
         (["--calculator", "chgnet", "--device", "gpu"], "unknown device 'gpu'; give cpu or cuda"),

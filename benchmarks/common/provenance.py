@@ -56,7 +56,12 @@ def published_path(path: Path) -> str:
 def calculator_packages(calculator: str) -> list[str]:
     """Return the packages that decide the numbers of a calculator, ASE excepted."""
     kind = calculator.partition(":")[0]
-    packages = {"chgnet": ["chgnet", "torch"], "mace": ["mace-torch", "torch"], "xtb": ["tblite"]}
+    packages = {
+        "chgnet": ["chgnet", "torch"], "mace": ["mace-torch", "torch"], "sevennet": ["sevenn", "torch"],
+        "orb": ["orb-models", "torch"], "mattersim": ["mattersim", "torch"],
+        "uma": ["fairchem-core", "torch"], "grace": ["tensorpotential", "tensorflow"], "gfnff": ["pygfnff"],
+        "xtb": ["tblite"], "gfn1": ["tblite"], "gfn2": ["tblite"],
+    }  # fmt: skip
     return packages.get(kind, [])
 
 

@@ -16,7 +16,7 @@ from ase import Atoms
 from benchmarks.common.call_counter import silenced
 from benchmarks.common.structures import rattled
 from benchmarks.molecules.sets import SETS
-from relax.calculators.optional import extra
+from relax.calculators import registry
 from relax.calculators.registry import unsupported
 
 CALCULATORS = {"xtb": "GFN2-xTB", "emt": "EMT"}
@@ -52,13 +52,7 @@ def check_calculator(calculator: str) -> None:
 def load(calculator: str) -> Any:
     """Return a calculator of :data:`CALCULATORS`.  Raises ValueError for any other name."""
     check_calculator(calculator)
-    if calculator == "emt":
-        from ase.calculators.emt import EMT
-
-        return EMT()
-    with extra("xtb", "tblite"):
-        from tblite.ase import TBLite
-    return TBLite(method=CALCULATORS[calculator], verbosity=0)
+    return registry.load("gfn2" if calculator == "xtb" else calculator)
 
 
 def molecules(

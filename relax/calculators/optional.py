@@ -16,20 +16,30 @@ from relax.core.errors import CalculatorError, one_line
 
 __all__ = ["environment_restored", "extra", "silence_output", "silence_warnings"]
 
-NOISY = r"(chgnet|e3nn|mace|pymatgen|torch)(\.|$)"
+NOISY = (
+    r"(chgnet|e3nn|fairchem|mace|mattersim|orb_models|pymatgen|sevenn|tensorflow|tensorpotential|torch"
+    r"|torch_geometric)(\.|$)"
+)
 """Packages whose warnings do not help a user who relaxes a structure."""
+
+INSTALL = {
+    "gfn1": "relax[xtb]", "gfn2": "relax[xtb]", "gfnff": "pygfnff", "grace": "tensorpotential",
+    "mattersim": "mattersim", "orb": "orb-models", "sevennet": "sevenn", "uma": "fairchem-core",
+}  # fmt: skip
+"""What pip installs for a calculator that is not an extra of the same name."""
 
 
 @contextlib.contextmanager
 def extra(name: str, *modules: str) -> Iterator[None]:
-    """Raise CalculatorError if an import fails; if one of ``modules`` is missing, it names the extra."""
+    """Raise CalculatorError if an import fails; if one of ``modules`` is missing, it says what to install."""
     try:
         yield
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
         if package in modules:
+            wheel = INSTALL.get(name, f"relax[{name}]")
             raise CalculatorError(
-                f'{package} is not installed, which {name} needs: pip install "relax[{name}]"'
+                f'{package} is not installed, which {name} needs: pip install "{wheel}"'
             ) from error
         raise CalculatorError(f"{name} does not import: {one_line(error)}") from error
     except Exception as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,11 @@ __all__ = ["as_potential", "batched_calculator"]
 
 
 def as_potential(
-    thing: Any, device: str = "cpu", dtype: str | None = None, head: str | None = None
+    thing: Any,
+    device: str = "cpu",
+    dtype: str | None = None,
+    head: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Potential:
     """Return ``thing`` as a potential, batched if possible.
 
@@ -31,7 +35,7 @@ def as_potential(
     thing
         A potential, which is returned unchanged; the name of a calculator, see
         :mod:`relax.calculators.registry`; an ASE calculator; or a torch-sim model.
-    device, dtype, head
+    device, dtype, head, settings
         Options for a calculator that is given by name, see :func:`relax.calculators.registry.load`.
 
     Raises
@@ -44,7 +48,7 @@ def as_potential(
     if isinstance(thing, str):
         from relax.calculators.registry import load
 
-        return _of_calculator(load(thing, device, dtype, head))
+        return _of_calculator(load(thing, device, dtype, head, settings))
     if isinstance(thing, type):
         raise TypeError(f"{thing.__name__} is a class; give an instance of it: {thing.__name__}(...)")
     if isinstance(thing, Potential):

@@ -164,7 +164,9 @@ class Runner:
         options = self.options
         self.bar.status(f"loading {options.calculator}")
         try:
-            return loader(options.calculator, options.device, options.dtype, options.head)
+            return loader(
+                options.calculator, options.device, options.dtype, options.head, options.calculator_settings
+            )
         except CalculatorError as error:
             raise UsageError(str(error)) from error
 

@@ -10,8 +10,8 @@ import numpy as np
 from ase import Atoms
 
 from relax.calculators.base import Evaluation, Geometry
-from relax.calculators.mace_loading import LOCAL
 from relax.calculators.memory import keep_memory, memory_watched
+from relax.calculators.named.mace import LOCAL
 from relax.calculators.neighbor_lists import NeighborLists, Pairs
 from relax.calculators.optional import NOISY
 from relax.calculators.registry import unsupported
@@ -48,7 +48,7 @@ class MACE:
     Parameters
     ----------
     calculator
-        A MACECalculator with one model, as :func:`relax.calculators.mace_loading.load_model` returns it.
+        A MACECalculator with one model, as :func:`relax.calculators.named.mace.load_model` returns it.
         The parameters of its model are frozen.
     skin
         Distance beyond the cutoff up to which pairs are kept as candidates, A, see

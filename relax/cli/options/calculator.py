@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from relax.cli.options.declaration import option
 
@@ -15,12 +17,38 @@ class CalculatorOptions:
 
     calculator: str = option(
         "chgnet",
-        "Calculator of energies and forces: chgnet, emt, lj, mace:NAME_OR_PATH or module:callable.",
+        "Calculator of energies and forces: chgnet, emt, lj (reduced units: sigma 1 A, epsilon 1 eV), gfn1, "
+        "gfn2, gfnff, mace:NAME_OR_PATH, sevennet:NAME_OR_PATH, orb:NAME, mattersim:NAME_OR_PATH, "
+        "uma:NAME_OR_PATH, grace:NAME_OR_PATH, ase:NAME for any that ASE knows, or module:object.",
         *("--calculator", "-c"),
         metavar="NAME",
     )
-    device: str = option("cpu", "Device of chgnet and mace models.", metavar="cpu|cuda", role="run")
+    device: str = option("cpu", "Device of chgnet, mace and other models.", metavar="cpu|cuda", role="run")
     head: str | None = option(None, "Head of a mace model that has several.", metavar="NAME")
     dtype: str | None = option(
         None, "Precision of mace models; float64 if not given.", metavar="float64|float32"
     )
+    calc_set: list[str] | None = option(  # noqa: RUF009 - it returns a field
+        None,
+        "Set a keyword argument of the calculator, in its own units, such as sigma=2.5; may be repeated.",
+        metavar="KEY=VALUE",
+        role="run",
+    )
+
+    @cached_property
+    def calculator_settings(self) -> dict[str, Any]:
+        """The keyword arguments of the calculator that are set."""
+        from relax.calculators.named.settings import read_settings
+        from relax.core.errors import CalculatorError, UsageError
+
+        try:
+            return read_settings(self.calc_set or [])
+        except CalculatorError as error:
+            raise UsageError(str(error)) from None
+
+    @property
+    def calculator_text(self) -> str:
+        """The keyword arguments of the calculator, for the output file."""
+        from relax.calculators.named.settings import settings_text
+
+        return settings_text(self.calculator_settings)

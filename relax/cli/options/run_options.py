@@ -29,7 +29,7 @@ class RunOptions(
 
     def validate(self) -> None:
         """Raise UsageError for what is wrong with the options, whatever the input files contain."""
-        self.settings  # noqa: B018 - reading them checks them
+        self.settings, self.calculator_settings  # noqa: B018 - reading them checks them
         check_values(self)
         check_together(self)
 
@@ -42,9 +42,8 @@ class RunOptions(
             for f, declared in declarations(self)
             if declared.role == "result"
         ]
-        return " ".join(
-            f"{name}={value}" for name, value, default in given if name in always or value != default
-        )
+        words = [f"{name}={value}" for name, value, default in given if name in always or value != default]
+        return " ".join([*words, *self.calculator_text.split()])
 
     def json_options(self) -> dict[str, Any]:
         """Return the options for JSON: all but the files."""

@@ -1,8 +1,7 @@
 """Loading of MACE models, and a correction of MACE for structures with fewer than three periodic directions.
 
-A word with a path separator, or with a suffix from :data:`SUFFIXES`, is the path of a file.  Any other word
-is the name of a foundation model, and is never taken for a file.  The names are those of mace-torch's
-trainer (``mace_run_train --foundation_model``):
+:mod:`relax.calculators.named.files` says which words are paths.  Any other word is the name of a foundation
+model.  The names are those of mace-torch's trainer (``mace_run_train --foundation_model``):
 
 - those of ``mace_mp``, such as ``small``, ``medium-mpa-0`` and ``mh-1``;
 - ``small_off``, ``medium_off`` and ``large_off`` of ``mace_off``;
@@ -18,9 +17,12 @@ from __future__ import annotations
 import difflib
 import functools
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relax.calculators.named.files import check_file, path_of
+from relax.calculators.named.settings import check_settings, parameters_of
 from relax.calculators.optional import environment_restored, extra, silence_output, silence_warnings
 from relax.core.errors import CalculatorError, one_line
 from relax.geometry.neighbors import pairs
@@ -28,35 +30,18 @@ from relax.geometry.neighbors import pairs
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["DTYPES", "boxed", "check_model", "load_model", "sees_no_neighbours"]
+__all__ = ["boxed", "load_model", "sees_no_neighbours"]
 
-SUFFIXES = (".model", ".pt", ".pth")
-
-DTYPES = ("float64", "float32")
-"""Precisions; the first one is the default."""
+OURS = ("model_paths", "models", "device", "default_dtype", "model_type")
+"""Keyword arguments of MACECalculator that are given to it anyway."""
 
 LOCAL = ("MACE", "ScaleShiftMACE")
 """Model classes without interactions beyond the cutoff."""
 
 
-def path_of(model: str) -> Path | None:
-    """Return the path of a model file, or None if ``model`` is the name of a foundation model."""
-    separators = [separator for separator in (os.sep, os.altsep) if separator]
-    if model.endswith(SUFFIXES) or any(separator in model for separator in separators):
-        return Path(model).expanduser()
-    return None
-
-
-def check_model(model: str) -> None:
-    """Raise CalculatorError if ``model`` is the path of a missing file; imports nothing."""
-    path = path_of(model)
-    if path is not None and not path.exists():
-        raise CalculatorError(f"mace:{model}: there is no such file")
-    if path is not None and not path.is_file():
-        raise CalculatorError(f"mace:{model} is not a file")
-
-
-def load_model(model: str, device: str, dtype: str, head: str | None = None) -> Any:
+def load_model(
+    model: str, device: str, dtype: str, head: str | None = None, settings: Mapping[str, Any] | None = None
+) -> Any:
     """Return the ASE calculator of a MACE model.
 
     A model in another precision than ``dtype`` is converted.
@@ -71,18 +56,22 @@ def load_model(model: str, device: str, dtype: str, head: str | None = None) -> 
         ``"float64"`` or ``"float32"``.
     head
         The head to use; needed if the model has several and none is called default.
+    settings
+        Further keyword arguments of MACECalculator.
 
     Raises
     ------
     CalculatorError
         mace-torch is not installed, the model does not exist, cannot be loaded or is not a MACE model with
-        energies, or the head is unknown or missing.
+        energies, or the head is unknown or missing, or a setting is unknown.
     """
-    check_model(model)
+    check_file("mace", model)
     with extra("mace", "mace", "torch"), environment_restored(), silence_output():
         import mace  # noqa: F401  (before e3nn, which fails to import without what this sets up)
         from mace.calculators import MACECalculator
 
+    settings = settings or {}
+    check_settings(f"mace:{model}", settings, parameters_of(MACECalculator, without=OURS))
     path = path_of(model)
     network = _from_foundation(model, device, dtype) if path is None else _from_file(model, path, device)
     kind = str(getattr(network, "original_name", type(network).__name__))
@@ -94,6 +83,7 @@ def load_model(model: str, device: str, dtype: str, head: str | None = None) -> 
             default_dtype=dtype,
             head=_head(model, network, head),
             model_type="PolarMACE" if kind == "PolarMACE" else "MACE",
+            **settings,
         )
     return silence_warnings(_fix_partial_pbc(calculator, local=kind in LOCAL))
 

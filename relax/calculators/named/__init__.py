@@ -1,0 +1,1 @@
+"""What loads calculators by name, a file for each family; see :mod:`relax.calculators.registry`."""
