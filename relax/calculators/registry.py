@@ -104,11 +104,14 @@ def _check_form(name: str) -> None:
         raise CalculatorError(
             f"calculator {kind!r} needs a {what}: {forms}, such as {kind}:{FAMILIES[kind].example}"
         )
-    near = [kind] if kind in PLAIN else difflib.get_close_matches(kind, (*PLAIN, *FAMILIES), 1, cutoff=0.5)
-    if not near:
-        from relax.calculators.named.ase_names import ase_name
+    from relax.calculators.named.ase_names import ase_name
 
-        near = [f"ase:{found}" for found in (ase_name(name),) if found]
+    if kind in PLAIN:
+        near = [kind]
+    elif of_ase := ase_name(name):
+        near = [f"ase:{of_ase}"]
+    else:
+        near = difflib.get_close_matches(kind, (*PLAIN, *FAMILIES), n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise CalculatorError(f"unknown calculator {name!r}; {hint}(there are: {', '.join(NAMES)})")
 
