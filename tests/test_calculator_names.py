@@ -170,6 +170,14 @@ def test_a_setting_that_is_none_is_one_line(name, settings, says):
     assert says in refused(name, settings=settings)
 
 
+def test_mace_and_chgnet_take_settings(mace_file):
+    assert load(f"mace:{mace_file}", settings={"charges_key": "q"}).charges_key == "q"
+    assert "did you mean 'charges_key'" in refused(f"mace:{mace_file}", settings={"charge_key": "q"})
+    assert "has no setting 'device'" in refused(f"mace:{mace_file}", settings={"device": "cuda"})
+    half = load("chgnet", settings={"stress_weight": 0.5}).stress_weight
+    assert half == 0.5 != load("chgnet").stress_weight
+
+
 # Lennard-Jones and ASE's own
 
 

@@ -7,7 +7,6 @@ import inspect
 from typing import Any
 
 from relax.calculators.named.settings import check_settings, parameters_of
-from relax.calculators.optional import extra
 from relax.core.errors import CalculatorError, one_line
 
 __all__ = ["ase_name", "check_ase_name", "load_ase", "load_emt", "load_lennard_jones"]
@@ -83,5 +82,4 @@ def load_lennard_jones(settings: dict[str, Any]) -> Any:
     check_settings("lj", settings, LennardJones.default_parameters | {"rc": 10.0, "ro": 6.6})
     sigma = settings.get("sigma", 1.0)
     cutoff = {} if {"rc", "ro"} & settings.keys() else {"rc": 10.0 * sigma, "ro": 6.6 * sigma}
-    with extra("lj"):
-        return LennardJones(**{"sigma": 1.0, "epsilon": 1.0, "smooth": True} | cutoff | settings)
+    return LennardJones(**{"sigma": 1.0, "epsilon": 1.0, "smooth": True} | cutoff | settings)
