@@ -24,10 +24,10 @@ from ase.units import GPa
 
 from relax import __version__
 from relax.cli.inputs import Record
+from relax.cli.listing.rules_command import rule_text
 from relax.cli.options import RunOptions
 from relax.cli.options.declaration import declarations
 from relax.cli.options.rule_settings import RULE_NAMES, common_settings
-from relax.cli.rules_command import rule_text
 from relax.cli.summary import RunSummary
 from relax.cli.tables import run_table
 from relax.core.errors import InvalidStructure
@@ -66,7 +66,9 @@ def shell(*words: str, **options) -> subprocess.CompletedProcess[str]:
 # What is imported
 
 
-@pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("rules", "--help"), ("--version",), ()])
+@pytest.mark.parametrize(
+    "words", [("--help",), ("run", "--help"), ("rules", "--help"), ("show", "--help"), ("--version",), ()]
+)
 def test_help_imports_nothing_heavy(words):
     code = f"""
 import sys
