@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 __all__ = ["STANDARD_INPUT", "expanded", "is_among", "missing", "pick", "split_slice"]
 
 T = TypeVar("T")
+Identities: TypeAlias = frozenset[tuple[int, int]]
 
 STANDARD_INPUT = "-"
 """The name of standard input."""
@@ -37,20 +39,18 @@ def expanded(names: Iterable[str], recursive: bool = False, leave_out: Iterable[
     recursive
         Take the files in the folders of a folder too.
     leave_out
-        Existing files that are not taken from a folder or by a pattern, such as an output file.
+        Files and folders that are not taken from a folder or by a pattern: what a run writes there.
     """
-    others = _identities(leave_out)
+    leave_out = list(leave_out)
     for name in names:
-        plain, index = split_slice(name)
-        several = _several(plain, recursive)
-        if several is None:
-            yield name
-            continue
+        plain, _ = split_slice(name)
+        # What is written meanwhile may exist only now.
+        several = _several(plain, recursive, _identities(leave_out))
         found = False
-        for path in several:
-            if (os.path.isdir(plain) and not _known(path)) or (others and _identities([path]) & others):
+        for path in several or ():
+            if os.path.isdir(plain) and not _known(path):
                 continue
-            yield path if index is None else f"{path}@{name.rpartition('@')[2]}"
+            yield path + name.removeprefix(plain)
             found = True
         if not found:
             yield name
@@ -65,7 +65,7 @@ def is_among(path: str, names: Iterable[str], recursive: bool = False) -> bool:
         if several is None:
             found = name != STANDARD_INPUT and os.path.realpath(plain) == real
         else:
-            found = any(_identities([each]) & identity for each in several) if identity else False
+            found = bool(identity) and any(_identities([each]) & identity for each in several)
             found = found and (_known(path) or not os.path.isdir(plain))
         if found:
             return True
@@ -86,16 +86,17 @@ def split_slice(name: str) -> tuple[str, slice | None]:
     return plain, slice(*(int(part) if part else None for part in index.split(":")))
 
 
-def missing(name: str, recursive: bool = False) -> str:
+def missing(name: str) -> str:
     """Return why no file is found under ``name``; empty if there is one."""
     if name == STANDARD_INPUT:
         return ""
     plain, _ = split_slice(name)
     if os.path.exists(plain) and not os.access(plain, os.R_OK):
         return "no permission to read it"
-    if os.path.isdir(plain) and _several(plain, recursive) is not None:
-        more = "" if recursive else "; --recursive looks into its folders"
-        return f"no file in this folder has a format that ASE knows{more}"
+    if os.path.isdir(plain) and _several(plain, False) is not None:
+        return (
+            "no file in this folder has a format that ASE knows (--recursive also takes those in its folders)"
+        )
     if os.path.exists(plain):
         return ""
     return "no file matches this pattern" if glob.has_magic(plain) else "there is no such file"
@@ -119,26 +120,33 @@ def pick(items: Iterable[T], wanted: range | None) -> Iterator[tuple[int, T]]:
                 break
 
 
-def _several(name: str, recursive: bool) -> Iterator[str] | None:
+def _several(name: str, recursive: bool, leave_out: Identities = frozenset()) -> Iterator[str] | None:
     """Return the files that a folder or a pattern stands for; None if ``name`` is that of one file."""
     if os.path.isdir(name):
-        return None if os.path.exists(os.path.join(name, BUNDLE)) else _listed(name, recursive)
+        is_file = os.path.exists(os.path.join(name, BUNDLE))
+        return None if is_file else _listed(name, recursive, leave_out)
     if os.path.exists(name) or not glob.has_magic(name):
         return None
-    return (path for path in sorted(glob.iglob(name, recursive=True)) if not os.path.isdir(path))
+    found = (path for path in sorted(glob.iglob(name, recursive=True)) if not os.path.isdir(path))
+    return (path for path in found if not (leave_out and _identities([path]) & leave_out))
 
 
-def _listed(folder: str, recursive: bool) -> Iterator[str]:
-    """Yield the files of a folder, sorted, then those of its folders."""
+def _listed(folder: str, recursive: bool, leave_out: Identities) -> Iterator[str]:
+    """Return the files of a folder, sorted, then those of its folders."""
     try:
         with os.scandir(folder) as entries:
-            shown = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
+            shown = [
+                (entry.name, entry.is_dir())
+                for entry in entries
+                if not entry.name.startswith(".")
+                and not (leave_out and _identities([entry.path]) & leave_out)
+            ]
     except OSError:  # whoever opens it learns why
         return iter([folder])
     shown.sort()
     files = (os.path.join(folder, name) for name, is_folder in shown if not is_folder)
     inner = (os.path.join(folder, name) for name, is_folder in shown if is_folder and recursive)
-    return chain(files, chain.from_iterable(_listed(name, recursive) for name in inner))
+    return chain(files, chain.from_iterable(_listed(name, recursive, leave_out) for name in inner))
 
 
 def _known(path: str) -> bool:
@@ -152,13 +160,11 @@ def _known(path: str) -> bool:
     return kind in ioformats and ioformats[kind].can_read
 
 
-def _identities(paths: Iterable[str]) -> set[tuple[int, int]]:
+def _identities(paths: Iterable[str]) -> Identities:
     """Return what tells files apart, whatever they are called; nothing of those that do not exist."""
     found = set()
     for path in paths:
-        try:
+        with contextlib.suppress(OSError):
             status = os.stat(path)
-        except OSError:
-            continue
-        found.add((status.st_dev, status.st_ino))
-    return found
+            found.add((status.st_dev, status.st_ino))
+    return frozenset(found)

@@ -139,7 +139,10 @@ def _frames(path: str, kind: str | None, wanted: range | None) -> Generator[tupl
                     yield number, atoms
     elif kind == "traj" and wanted is not None:
         with Trajectory(path) as trajectory:
-            yield from ((number, trajectory[number]) for number in wanted if number < len(trajectory))
+            for number in wanted:
+                if number >= len(trajectory):
+                    break
+                yield number, trajectory[number]
     else:
         yield from pick(iread(path, index=":", format=kind, do_not_split_by_at_sign=True), wanted)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from relax.cli.options.checks import check_format
 from relax.cli.options.declaration import check_values, option, positive
 from relax.cli.options.inputs import InputOptions
 from relax.core.errors import UsageError
@@ -28,6 +29,7 @@ class ShowOptions(InputOptions):
     def validate(self) -> None:
         """Raise UsageError for what is wrong with the options."""
         check_values(self)
+        check_format(self.format)
         if self.failed and self.status:
             raise UsageError("--failed and --status both choose what is shown; give one of them")
         if self.statuses:
