@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-@takes_options(RunOptions)
+@takes_options(RunOptions, config="run")
 def run(**values: Any) -> None:
     """Relax structures and print the result of each.
 

@@ -6,8 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from inspect import Parameter, Signature
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal
 
 import typer
 from typer.models import ParameterInfo
@@ -20,18 +19,18 @@ __all__ = [
     "check_values",
     "declarations",
     "finite",
+    "flag_of",
+    "key_of",
     "not_negative",
     "one_of",
     "option",
     "positive",
-    "takes_options",
 ]
 
 Check = Callable[[str, Any], None]
 """Raises UsageError, naming the flag, for a value that is not allowed."""
 
 Role = Literal["result", "run", "files"]
-Command = TypeVar("Command", bound=Callable[..., None])
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,9 @@ class Option:
     ----------
     parameter
         The flags, the metavar and the help text, for typer.
+    key
+        The name of the option in a file, which is its long flag without the hyphens; empty where that is the
+        name of the field, and None for input files.
     check
         Raises UsageError for a value that is not allowed; it is not called with None.
     needs
@@ -52,6 +54,7 @@ class Option:
     """
 
     parameter: ParameterInfo
+    key: str | None = ""
     check: Check | None = None
     needs: str = ""
     role: Role = "result"
@@ -68,12 +71,15 @@ def option(
 ) -> Any:
     """Declare an option; without ``flags``, its flag is the name of the field."""
     parameter = typer.Option(*flags, metavar=metavar, help=help)
-    return field(default=default, metadata={"option": Option(parameter, check, needs, role)})
+    long = next((flag for flag in flags if flag.startswith("--")), "")
+    key = long.partition("/")[0].removeprefix("--")
+    return field(default=default, metadata={"option": Option(parameter, key, check, needs, role)})
 
 
 def argument(help: str, metavar: str) -> Any:
     """Declare the input files."""
-    return field(metadata={"option": Option(typer.Argument(metavar=metavar, help=help), role="files")})
+    parameter = typer.Argument(metavar=metavar, help=help)
+    return field(metadata={"option": Option(parameter, key=None, role="files")})
 
 
 def declarations(options: Any) -> Iterator[tuple[dataclasses.Field[Any], Option]]:
@@ -87,36 +93,21 @@ def check_values(options: Any) -> None:
     for each, declared in declarations(options):
         value = getattr(options, each.name)
         if declared.check and value is not None:
-            declared.check(_flag(each.name), value)
+            declared.check(flag_of(each.name), value)
     for each, declared in declarations(options):
         needed = declared.needs.partition(" ")[0].removeprefix("--")
         if needed and getattr(options, each.name) != each.default and not getattr(options, needed):
-            raise UsageError(f"{_flag(each.name)} needs {declared.needs}; add it")
+            raise UsageError(f"{flag_of(each.name)} needs {declared.needs}; add it")
 
 
-def _flag(name: str) -> str:
+def flag_of(name: str) -> str:
+    """Return the flag of a field that does not declare another one."""
     return f"--{name.replace('_', '-')}"
 
 
-def takes_options(options: type[Any]) -> Callable[[Command], Command]:
-    """Return a decorator for ``command(**values)`` that declares the fields of ``options`` to typer."""
-
-    def with_signature(command: Command) -> Command:
-        types = get_type_hints(options)
-        parameters = [
-            Parameter(
-                each.name,
-                Parameter.KEYWORD_ONLY,
-                default=Parameter.empty if each.default is dataclasses.MISSING else each.default,
-                annotation=Annotated[types[each.name], declared.parameter],
-            )
-            for each, declared in declarations(options)
-        ]
-        command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-        command.__annotations__ = {each.name: each.annotation for each in parameters}
-        return command
-
-    return with_signature
+def key_of(name: str, declared: Option) -> str | None:
+    """Return what the option of a field is called in a file; None for the input files."""
+    return flag_of(name).removeprefix("--") if declared.key == "" else declared.key
 
 
 def positive(flag: str, value: float) -> None:
