@@ -21,9 +21,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import logging
 import operator
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from relax.calculators.mace_loading import DTYPES, check_model, load_model, sees_no_neighbours
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 __all__ = ["NAMES", "CalculatorError", "check_name", "load", "unsupported"]
+
+LOG = logging.getLogger(__name__)
 
 NAMES = ("chgnet", "emt", "lj", "mace:NAME_OR_PATH", "module:callable")
 
@@ -92,6 +96,14 @@ def load(name: str, device: str = "cpu", dtype: str | None = None, head: str | N
         attribute; or loading failed.
     """
     check_name(name, device, dtype, head)
+    start = time.monotonic()
+    calculator = _loaded(name, device, dtype, head)
+    LOG.info("%s was loaded in %.1f s", name, time.monotonic() - start)
+    return calculator
+
+
+def _loaded(name: str, device: str, dtype: str | None, head: str | None) -> Any:
+    """Return the calculator of a name that has been checked."""
     kind, _, rest = name.partition(":")
     if device != "cpu":
         _check_cuda(device, "chgnet" if kind == "chgnet" else "mace")

@@ -22,7 +22,6 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     help="Relax atomistic structures with preconditioned L-BFGS, CoRe, Frankenstein and other rules.",
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

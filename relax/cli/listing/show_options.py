@@ -13,13 +13,19 @@ from relax.core.errors import UsageError
 __all__ = ["ShowOptions"]
 
 
+def _statuses() -> tuple[str, ...]:
+    from relax.core.result import STATUSES
+
+    return STATUSES
+
+
 @dataclass(frozen=True, kw_only=True)
 class ShowOptions(InputOptions):
     """The options of ``relax show``."""
 
     failed: bool = option(False, "Show only structures whose run did not converge.", "--failed")
     status: str | None = option(
-        None, "Show only structures with one of these statuses.", metavar="STATUS,..."
+        None, "Show only structures with one of these statuses.", metavar="STATUS,...", words=_statuses
     )
     limit: int | None = option(
         None, "Show at most so many structures; all are counted.", metavar="N", check=positive
@@ -32,11 +38,11 @@ class ShowOptions(InputOptions):
         check_format(self.format)
         if self.failed and self.status:
             raise UsageError("--failed and --status both choose what is shown; give one of them")
-        if self.statuses:
-            from relax.core.result import STATUSES
         for status in self.statuses:
-            if status not in STATUSES:
-                raise UsageError(f"--status: there is no status {status!r} (there are: {' '.join(STATUSES)})")
+            if status not in _statuses():
+                raise UsageError(
+                    f"--status: there is no status {status!r} (there are: {' '.join(_statuses())})"
+                )
 
     @cached_property
     def statuses(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ __all__ = [
     "Option",
     "argument",
     "check_values",
+    "completes",
     "declarations",
     "finite",
     "flag_of",
@@ -68,12 +69,37 @@ def option(
     check: Check | None = None,
     needs: str = "",
     role: Role = "result",
+    count: bool = False,
+    words: Callable[[], Iterable[str]] | None = None,
 ) -> Any:
-    """Declare an option; without ``flags``, its flag is the name of the field."""
-    parameter = typer.Option(*flags, metavar=metavar, help=help)
+    """Declare an option; without ``flags``, its flag is the name of the field.
+
+    Parameters
+    ----------
+    default, help, flags, metavar, check, needs, role
+        As in :class:`Option`.
+    count
+        Whether the value is how often the flag is given.
+    words
+        Returns the values that a shell completes.
+    """
+    complete = None if words is None else completes(words)
+    parameter = typer.Option(
+        *flags, metavar=metavar, help=help, count=count, show_default=not count, autocompletion=complete
+    )
     long = next((flag for flag in flags if flag.startswith("--")), "")
     key = long.partition("/")[0].removeprefix("--")
     return field(default=default, metadata={"option": Option(parameter, key, check, needs, role)})
+
+
+def completes(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """Return what completes a word in a shell, or the last one of a list with commas, from ``words()``."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        return [f"{before}{comma}{word}" for word in words() if word.startswith(last)]
+
+    return complete
 
 
 def argument(help: str, metavar: str) -> Any:
