@@ -132,7 +132,7 @@ def test_rules_are_listed_in_short(relax):
     assert out.count("The default.") == 1
     assert "``" not in out
     assert ":class:" not in out
-    assert "relax rules RULE" in lines[-2]
+    assert "relax rules RULE" in lines[-1]
     assert "arXiv:2503.02147" in next(line for line in lines if line.startswith("frankenstein"))
 
 

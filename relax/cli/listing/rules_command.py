@@ -107,7 +107,7 @@ def _overview(rules: Mapping[str, type[Rule]]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=True)
     table.add_column("rule", no_wrap=True, style="bold green")
     table.add_column("what it does", ratio=2)
     table.add_column("source", ratio=1)
@@ -119,7 +119,7 @@ def _overview(rules: Mapping[str, type[Rule]]) -> RenderableType:
         source = re.sub(r"^(?:equation|section|Algorithm).* of ", "", source)
         summary = re.sub(r", see :class:.*", ".", text.summary)
         table.add_row(name, Text(summary + default), Text(source))
-    more = "relax rules RULE shows a rule with its equations and parameters, relax rules --all all of them."
+    more = "See one in full with relax rules RULE, all of them with relax rules --all."
     return Group(table, Text(), Text(more))
 
 
