@@ -7,11 +7,15 @@ command line starts at once.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from relax.core.lazy import lazy_names
 
 __version__ = "0.1.0"
+
+# Nothing is printed unless the user asks for the messages of the logger "relax".
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from relax.core.errors import RelaxationStopped

@@ -30,7 +30,7 @@ from relax.core.errors import InvalidStructure
 from relax.core.result import Result
 from relax.io import progress, results_file
 from relax.io.extxyz import complete, split_frames
-from relax.io.read import read_structures
+from relax.io.read import read_numbered
 from relax.io.results_file import ResultsFile
 
 ROOT = Path(__file__).parents[1]
@@ -207,14 +207,14 @@ def test_output_grows_during_the_run(relax, metals):
 def test_structures_are_read_when_there_is_room(relax, metals, monkeypatch):
     ahead, most = [], []
 
-    def counted(path):
-        for atoms in read_structures(path):
-            ahead.append(atoms)
+    def counted(*words):
+        for found in read_numbered(*words):
+            ahead.append(found)
             most.append(len(ahead))
-            yield atoms
+            yield found
 
     finish = Runner.finish
-    monkeypatch.setattr("relax.io.read.read_structures", counted)
+    monkeypatch.setattr("relax.io.read.read_numbered", counted)
     monkeypatch.setattr(Runner, "finish", lambda *args: (ahead.pop(), finish(*args)))
     assert relax("run", "-c", "emt", "--batch", metals, "--budget", 1)[0] == 0
     assert (ahead, len(most)) == ([], 10)

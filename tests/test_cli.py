@@ -24,10 +24,10 @@ from ase.units import GPa
 
 from relax import __version__
 from relax.cli.inputs import Record
+from relax.cli.listing.rules_command import rule_text
 from relax.cli.options import RunOptions
 from relax.cli.options.declaration import declarations
 from relax.cli.options.rule_settings import RULE_NAMES, common_settings
-from relax.cli.rules_command import rule_text
 from relax.cli.summary import RunSummary
 from relax.cli.tables import run_table
 from relax.core.errors import InvalidStructure
@@ -66,7 +66,9 @@ def shell(*words: str, **options) -> subprocess.CompletedProcess[str]:
 # What is imported
 
 
-@pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("rules", "--help"), ("--version",), ()])
+@pytest.mark.parametrize(
+    "words", [("--help",), ("run", "--help"), ("rules", "--help"), ("show", "--help"), ("--version",), ()]
+)
 def test_help_imports_nothing_heavy(words):
     code = f"""
 import sys
@@ -117,8 +119,25 @@ def test_common_settings_are_those_of_for_atoms():
     assert set(common_settings()) == set(for_atoms.__kwdefaults__) - {"schedule", "metric"}
 
 
-def test_every_rule_is_listed_with_everything(relax):
+def test_rules_are_listed_in_short(relax):
     code, out, err = relax("rules")
+    assert (code, err) == (0, [])
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 50
+    assert [line.split()[0] for line in lines if line[0:1].strip()][1 : len(RULE_NAMES) + 1] == list(
+        RULE_NAMES
+    )
+    assert lines[1].startswith(DEFAULT_RULE)
+    assert out.count("The default.") == 1
+    assert "``" not in out
+    assert ":class:" not in out
+    assert "relax rules RULE" in lines[-1]
+    assert "arXiv:2503.02147" in next(line for line in lines if line.startswith("frankenstein"))
+
+
+def test_every_rule_is_listed_with_everything(relax):
+    code, out, err = relax("rules", "--all")
     assert (code, err) == (0, [])
     assert max(map(len, out.splitlines())) <= 80
     assert out.startswith(DEFAULT_RULE)
@@ -130,7 +149,9 @@ def test_every_rule_is_listed_with_everything(relax):
         assert text.recurrence
         default = ", the default" if name == DEFAULT_RULE else ""
         head = f"{name} (in Python {rule.__name__}Relax{default})"
-        assert f"{head} {text.summary} Source: {text.source}." in flat
+        summary = text.summary.replace(":class:", "").replace("`", "")
+        assert f"{head} {summary} Defaults: maxstep=" in flat
+        assert f"Source: {text.source}." in flat.replace("``", "")
         for parameter, declared in parameters(rule).items():
             assert f"{parameter} " in flat
             assert declared.allowed.split(" | ")[0] in flat
@@ -159,6 +180,29 @@ def test_an_unknown_rule_of_rules(relax):
     assert relax("rules", "adamm") == (2, "", [
         f"relax: unknown rule 'adamm'; did you mean 'adam'? (available: {' '.join(RULE_NAMES)})"
     ])  # fmt: skip
+
+
+# Completion in a shell
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("rules fr", ["frankenstein"]),
+        ("run --rule pair", ["pair-lbfgs"]),
+        ("run -c ch", ["chgnet"]),
+        ("run -c mac", ["mace:"]),
+        ("show --status sadd", ["saddle"]),
+        ("show --status converged,time", ["converged,timeout"]),
+        ("sh", ["show"]),
+    ],
+)
+def test_names_are_completed(relax, monkeypatch, words, completed):
+    monkeypatch.setenv("_RELAX_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"relax {words}")
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
+    code, out, err = relax()
+    assert (code, out.split(), err) == (0, completed, [])
 
 
 # Options

@@ -95,6 +95,18 @@ def test_a_fault_in_the_middle_costs_no_frame_before_it(tmp_path):
     assert count_structures(path) is None
 
 
+def test_what_follows_a_blank_line_is_not_left_out(tmp_path):
+    path = tmp_path / "many.extxyz"
+    ase_write(path, [copper()] * 2)
+    whole = path.read_text()
+    path.write_text(whole + "\n \n")
+    assert len(list(read_structures(path))) == count_structures(path) == 2
+    path.write_text(whole + "\n \n" + whole)
+    with pytest.raises(InvalidStructure, match=r"^frame 2 cannot be read: ValueError: a blank line ends the"):
+        list(read_structures(path))
+    assert count_structures(path) is None
+
+
 def test_reading_is_lazy(tmp_path):
     path = tmp_path / "many.extxyz"
     ase_write(path, [copper()] * 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Hashable, Iterator
 from weakref import WeakKeyDictionary
@@ -11,6 +12,8 @@ import numpy as np
 from relax.calculators.base import Potential
 
 __all__ = ["PROBED", "Budget", "gpu_memory"]
+
+LOG = logging.getLogger(__name__)
 
 SHARE = 0.8
 """Fraction of the free memory of a GPU that is used."""
@@ -124,6 +127,7 @@ class Budget:
             self._per_unit = max(self._per_unit, used / size)
             if self._per_unit:
                 self.limit = min(self.upper_limit, SHARE * free / self._per_unit)
+                LOG.debug("a call may have %.0f %s, by the free memory", self.limit, self.potential.unit)
         elif self.to_probe:
             self._last = seconds
             self._costs[count] = min(seconds / size, self._costs.get(count, math.inf))
@@ -137,9 +141,11 @@ class Budget:
         if count == max(self._costs) and self._costs[count] < (1 - LOSS) * half < math.inf:
             size *= 2  # the largest number was still faster than half of it, so more may be faster yet
         self.to_probe, self.limit = False, min(size, self.upper_limit)
+        LOG.info("calls of up to %.0f %s are the fastest", self.limit, self.potential.unit)
         if isinstance(self.potential, Hashable):
             FOUND[self.potential] = self.limit
 
     def shrink(self, size: float) -> None:
         """Lower the limit after a call of this ``size`` ran out of memory."""
         self.limit = self.upper_limit = min(self.limit, self.upper_limit, size / 2)
+        LOG.info("out of memory; from now on, calls of up to %.0f %s", self.limit, self.potential.unit)

@@ -27,6 +27,8 @@ Only files that the user names and models from the lists of their packages are l
 from __future__ import annotations
 
 import difflib
+import logging
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -36,6 +38,8 @@ from relax.calculators.optional import extra
 from relax.core.errors import CalculatorError
 
 __all__ = ["NAMES", "CalculatorError", "check_name", "load", "unsupported"]
+
+LOG = logging.getLogger(__name__)
 
 PLAIN = ("chgnet", "emt", "lj", "gfn1", "gfn2", "gfnff")
 
@@ -146,8 +150,15 @@ def load(
         no such attribute; or loading failed.
     """
     check_name(name, device, dtype, head)
+    start = time.monotonic()
+    calculator = _loaded(name, device, dtype, head, dict(settings or {}))
+    LOG.info("%s was loaded in %.1f s", name, time.monotonic() - start)
+    return calculator
+
+
+def _loaded(name: str, device: str, dtype: str | None, head: str | None, given: dict[str, Any]) -> Any:
+    """Return the calculator of a name that has been checked."""
     kind, _, model = name.partition(":")
-    given = dict(settings or {})
     if device != "cpu":
         _check_cuda(device, kind)
     if kind == "mace":

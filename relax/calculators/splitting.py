@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,8 @@ from relax.core.errors import OutOfMemory, one_line
 from relax.geometry.neighbors import FAR
 
 __all__ = ["chosen", "finite", "parts", "unknown", "volumes", "with_fault_isolation"]
+
+LOG = logging.getLogger(__name__)
 
 
 def unknown(geometry: Geometry) -> Evaluation:
@@ -88,6 +91,7 @@ def _fill(
         if len(indices) == 1:
             evaluation.faults[indices[0]] = one_line(error)
             return
+        LOG.info("a call of %d structures failed, so each is tried alone: %s", len(indices), one_line(error))
         for index in indices:
             _fill(evaluation, evaluate, geometry, np.arange(len(mask)) == index)
         return

@@ -5,13 +5,15 @@ Numpy, rich, ASE and torch are imported where they are used, so that the command
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Annotated
 
 import typer
 
-from relax.cli.rules_command import rules
+from relax.cli.listing.rules_command import rules
+from relax.cli.listing.show_command import show
 from relax.cli.run_command import run
 from relax.cli.terminal import BAD_INPUT, OK, warn
 from relax.core.errors import UsageError
@@ -20,12 +22,12 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     help="Relax atomistic structures with preconditioned L-BFGS, CoRe, Frankenstein and other rules.",
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command()(run)
+app.command()(show)
 app.command()(rules)
 
 
@@ -39,6 +41,10 @@ def main(args: list[str] | None = None) -> None:
     """
     try:
         code = app(args, prog_name="relax", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe has seen enough, as in: relax show FILE | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        code = 128 + signal.SIGPIPE
     except typer.Abort:
         code = 128 + signal.SIGINT
     except Exception as error:

@@ -6,7 +6,7 @@ Modules are imported where they are used: the command imports this one to show i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relax.cli.options import RunOptions
     from relax.core.result import Result
 
-__all__ = ["InvalidInput", "Record", "checked_record", "count_inputs", "named_structures"]
+__all__ = ["InvalidInput", "Record", "checked_record", "count_inputs", "input_files", "named_structures"]
 
 
 @dataclass
@@ -87,25 +87,47 @@ class InvalidInput:
     reason: str
 
 
-def named_structures(file: str) -> Iterator[tuple[str, int, Atoms]]:
+def input_files(options: RunOptions) -> Iterator[str]:
+    """Yield the files that the options name, those in folders and of patterns too; not what it writes.
+
+    Where a name stands for no file, it is yielded itself, and :func:`named_structures` says what is wrong.
+    """
+    from relax.io.named_files import expanded
+
+    return expanded(options.files, options.recursive, [path for _, path in options.output_files()])
+
+
+def named_structures(file: str, file_format: str | None = None) -> Iterator[tuple[str, int, Atoms]]:
     """Yield the name, the frame and the atoms of each structure in a file.
+
+    Parameters
+    ----------
+    file
+        A file, ``FILE@SLICE`` as in ASE, or ``-`` for standard input.
+    file_format
+        ASE's name of the format; by default, what ASE recognises, and extended XYZ for standard input.
 
     Raises
     ------
     InvalidStructure
         As :func:`relax.io.read.read_structures`, after the structures before the fault.
     """
-    from relax.io.read import read_structures
+    from relax.io.named_files import missing, split_slice
+    from relax.io.read import read_numbered
 
-    frames = read_structures(file)
+    if reason := missing(file):
+        raise InvalidStructure(reason)
+    path, index = split_slice(file)
+    frames = read_numbered(file, file_format)
     first = [next(frames)]
     fault = None
     try:
-        first += [atoms for _, atoms in zip(range(1), frames, strict=False)]
+        first += [found for _, found in zip(range(1), frames, strict=False)]
     except InvalidStructure as error:
         fault = error
-    for frame, atoms in enumerate(chain(first, frames)):
-        yield f"{file}#{frame}" if len(first) > 1 else file, frame, atoms
+    alone = len(first) == 1 and index is None
+    for frame, atoms in chain(first, frames):
+        yield path if alone else f"{path}#{frame}", frame, atoms
     if fault:
         raise fault
 
@@ -119,8 +141,10 @@ def checked_record(options: RunOptions, file: str, frame: int, source: str, atom
         It cannot.
     """
     from relax.io.check import check_structure
+    from relax.io.named_files import split_slice
 
     check_structure(atoms)
+    file, _ = split_slice(file)
     return Record(file, frame, source, atoms, options.cell and _cell_relaxes(options, source, atoms))
 
 
@@ -137,14 +161,16 @@ def _cell_relaxes(options: RunOptions, source: str, atoms: Atoms) -> bool:
     return True
 
 
-def count_inputs(files: list[str]) -> int | None:
+def count_inputs(files: Iterable[str], file_format: str | None = None) -> int | None:
     """Return the number of structures in ``files``, or None where only reading them would tell."""
+    from relax.io.named_files import STANDARD_INPUT, split_slice
     from relax.io.read import count_structures
 
     total = 0
     for file in files:
-        frames = count_structures(file)
+        path, index = split_slice(file)
+        frames = None if file == STANDARD_INPUT else count_structures(path, file_format)
         if frames is None:
             return None
-        total += frames
+        total += frames if index is None else len(range(frames)[index])
     return total

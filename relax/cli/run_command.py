@@ -12,7 +12,7 @@ import typer
 from relax.cli.options import RunOptions
 from relax.cli.options.declaration import takes_options
 from relax.cli.runner import run_structures
-from relax.cli.terminal import print_json, print_table, warn
+from relax.cli.terminal import messages_shown, print_json, print_table, warn
 
 if TYPE_CHECKING:
     from relax.cli.inputs import Record
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-@takes_options(RunOptions)
+@takes_options(RunOptions, config="run")
 def run(**values: Any) -> None:
     """Relax structures and print the result of each.
 
@@ -42,7 +42,8 @@ def run(**values: Any) -> None:
     if options.output is None and sys.stderr.isatty():
         warn("the relaxed structures will not be written; add --output to write them")
     by_line = options.batch and options.as_json
-    summary, code = run_structures(options, partial(_print_line, options) if by_line else None)
+    with messages_shown(options.verbose):
+        summary, code = run_structures(options, partial(_print_line, options) if by_line else None)
     if by_line:
         warn(", ".join(summary.lines(options.output)))
     elif options.as_json:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from relax.cli.inputs import InvalidInput, Record, checked_record, count_inputs, named_structures
+from relax.cli.inputs import InvalidInput, Record, checked_record, count_inputs, input_files, named_structures
 from relax.cli.options import RunOptions
 from relax.cli.relaxations import Outcome, relax_one_by_one, relax_together
 from relax.cli.signals import terminable, undisturbed
@@ -94,7 +94,7 @@ class Runner:
             records, self.total = iter(everything), self.n_done + len(everything)
         elif self.bar.visible:
             self.bar.status("counting structures")
-            self.total = count_inputs(options.files)
+            self.total = count_inputs(input_files(options), options.format)
         self.bar.start(self.total)
         first = next(records, None)
         if first is not None:  # otherwise no model is loaded, and no file is made
@@ -105,9 +105,9 @@ class Runner:
 
     def read(self) -> Iterator[Record]:
         """Yield the structures that are to be relaxed, as they are read; report those that are invalid."""
-        for file in self.options.files:
+        for file in input_files(self.options):
             try:
-                found = named_structures(file)
+                found = named_structures(file, self.options.format)
                 for source, frame, atoms in found if self.options.batch else list(found):
                     if self.resumed and self.resumed.already_done(source):
                         self.advance()
@@ -153,7 +153,8 @@ class Runner:
         if options.output:
             output = WholeFile(options.output)
             output.rehearse([record.atoms for record in everything])
-        paths = trajectory_paths(options.trajectory, [record.source for record in everything], options.files)
+        names = [record.source for record in everything]
+        paths = trajectory_paths(options.trajectory, names, [record.file for record in everything])
         calculator = self.load(load)
         log = Log(options.logfile) if options.logfile else None
         started = zip(self.started(iter(everything)), paths, strict=True)

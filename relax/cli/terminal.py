@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["BAD_INPUT", "OK", "UNCONVERGED", "print_json", "print_table", "warn"]
+__all__ = ["BAD_INPUT", "OK", "UNCONVERGED", "messages_shown", "print_json", "print_table", "warn"]
 
 OK, UNCONVERGED, BAD_INPUT = 0, 1, 2
 """Exit codes: all structures converged; some did not; wrong options, or invalid structures or files."""
@@ -20,6 +22,36 @@ OK, UNCONVERGED, BAD_INPUT = 0, 1, 2
 def warn(message: str) -> None:
     """Print one line on standard error."""
     print(f"relax: {message}", file=sys.stderr)
+
+
+class _Messages(logging.Handler):
+    """Writes each message of the library as one line, above the progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(" ".join(record.getMessage().split()))
+
+
+@contextlib.contextmanager
+def messages_shown(verbosity: int) -> Iterator[None]:
+    """Print what the library reports on standard error within the block.
+
+    Parameters
+    ----------
+    verbosity
+        0: nothing; 1: what a user may want to know, such as the size of batches; 2: details too.
+    """
+    logger, handler = logging.getLogger("relax"), _Messages()
+    before = logger.level, logger.propagate
+    if verbosity > 0:
+        logger.setLevel(logging.INFO if verbosity == 1 else logging.DEBUG)
+        logger.propagate = False  # packages that configure logging would print it again
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
 
 
 def print_json(value: Any, indent: int | None = None) -> None:

@@ -11,6 +11,7 @@ It calls no calculator.  Whoever drives it evaluates the structures where they a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -33,6 +34,8 @@ from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.rules.wrappers import innermost, is_ascent
 
 __all__ = ["Policy", "Relaxation"]
+
+LOG = logging.getLogger(__name__)
 
 E = TypeVar("E", bound=Drawn)
 
@@ -215,6 +218,7 @@ class Relaxation(Generic[E]):
             record.step_scale[s] *= 0.5
             record.n_small_steps[s], record.moved[s] = 0, np.nan
             self.went_back[s] = status, reason
+            LOG.info("a structure goes back, and on with half steps: %s: %s", status, reason)
             del stops[s]
             if record.steps[s] >= self.criteria.steps:
                 stops[s] = self.checks.max_steps(s, last)
@@ -226,6 +230,7 @@ class Relaxation(Generic[E]):
     def restart_rule(self, which: np.ndarray) -> None:
         """Let the rule forget the structures in the mask ``which`` (S,), but for contradictory energies."""
         if self.state is not None:
+            LOG.debug("the rule forgets what it knows of %d structures", which.sum())
             kept = {name: self.state[name] for name in ("by_forces",) if name in self.state}
             blank = self.rule.init(self.coordinates.x) | kept
             self.state = states.where(which[self.coordinates.seg.owner][:, None], blank, self.state)

@@ -2,39 +2,87 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import IO
 
-__all__ = ["comment_fields", "complete", "split_frames"]
+from relax.io.named_files import STANDARD_INPUT
 
-FIELD = re.compile(r'(?:^|\s)([^\s="]+)=("(?:\\.|[^"\\])*"|\S+)')
+__all__ = ["comment_fields", "complete", "opened", "split_frames"]
+
+FIELD = re.compile(r'(?:^|\s)([^\s="]+)=("[^"\\]*(?:\\.[^"\\]*)*"|\S+)')
 """A key and its value in a comment line."""
 
 
-def split_frames(file: IO[str]) -> Iterator[list[str]]:
+@contextlib.contextmanager
+def opened(name: str, errors: str = "strict") -> Iterator[IO[str]]:
+    """Open a text file, compressed or not, or standard input.
+
+    Parameters
+    ----------
+    name
+        The file, or :data:`relax.io.named_files.STANDARD_INPUT`.
+    errors
+        What becomes of bytes that are no UTF-8, as in :func:`open`.
+    """
+    if name == STANDARD_INPUT:
+        text = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors=errors)
+        try:
+            yield text
+        finally:
+            text.detach()  # standard input stays open
+        return
+    if os.path.splitext(name)[1] not in (".gz", ".bz2", ".xz"):
+        with open(name, encoding="utf-8", errors=errors) as text:
+            yield text
+        return
+    from ase.io.formats import open_with_compression  # which takes a second
+
+    with open_with_compression(name, "rb") as file:
+        yield io.TextIOWrapper(file, encoding="utf-8", errors=errors)
+
+
+def split_frames(lines: Iterable[str]) -> Iterator[list[str]]:
     """Yield the lines of each frame: number of atoms, comment, atoms, and cell vectors if present.
 
     The last frame may be incomplete.  As in ASE, a blank line in place of a number of atoms ends the file.
 
+    Parameters
+    ----------
+    lines
+        The lines of the file, or the open file.
+
     Raises
     ------
     ValueError
-        A frame does not begin with its number of atoms.
+        A frame does not begin with its number of atoms, or something follows the blank line that ends the
+        file.
     """
-    head = file.readline()
+    lines = iter(lines)
+    head = next(lines, "")
     while head.strip():
         try:
             natoms = int(head)
         except ValueError:
-            raise ValueError(f"expected a number of atoms, found {head.strip()[:40]!r}") from None
-        lines = [head, *islice(file, max(natoms, 0) + 1)]
-        head = file.readline()
+            raise ValueError(f"expected a number of atoms, found {_shown(head)}") from None
+        frame = [head, *islice(lines, max(natoms, 0) + 1)]
+        head = next(lines, "")
         while head.lstrip().startswith("VEC"):
-            lines.append(head)
-            head = file.readline()
-        yield lines
+            frame.append(head)
+            head = next(lines, "")
+        yield frame
+    # ASE would leave out all that follows without a word.
+    if rest := next((line for line in lines if line.strip()), ""):
+        raise ValueError(f"a blank line ends the file, but {_shown(rest)} follows; delete the blank line")
+
+
+def _shown(line: str) -> str:
+    return repr(line.strip()[:40])
 
 
 def complete(lines: list[str]) -> bool:

@@ -11,6 +11,14 @@ from relax.cli.options.declaration import option
 __all__ = ["CalculatorOptions"]
 
 
+def _names() -> list[str]:
+    """Return the names of calculators, as far as they are the same for everyone."""
+    from relax.calculators.registry import NAMES
+
+    heads = [name.partition(":") for name in NAMES]
+    return [kind + colon for kind, colon, _ in heads if kind != "module"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class CalculatorOptions:
     """What computes energies and forces."""
@@ -22,6 +30,7 @@ class CalculatorOptions:
         "uma:NAME_OR_PATH, grace:NAME_OR_PATH, ase:NAME for any that ASE knows, or module:object.",
         *("--calculator", "-c"),
         metavar="NAME",
+        words=_names,
     )
     device: str = option("cpu", "Device of chgnet, mace and other models.", metavar="cpu|cuda", role="run")
     head: str | None = option(None, "Head of a mace model that has several.", metavar="NAME")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from relax.core.errors import UsageError
 if TYPE_CHECKING:
     from relax.cli.options.run_options import RunOptions
 
-__all__ = ["check_together"]
+__all__ = ["check_format", "check_together"]
 
 
 def check_together(options: RunOptions) -> None:
@@ -26,7 +27,21 @@ def check_together(options: RunOptions) -> None:
         check_name(options.calculator, options.device, options.dtype, options.head)
     except CalculatorError as error:
         raise UsageError(str(error)) from None
+    check_format(options.format)
     _check_paths(options)
+
+
+def check_format(name: str | None) -> None:
+    """Raise UsageError if ASE reads no format called ``name``."""
+    if name is None:
+        return
+    from ase.io.formats import ioformats
+
+    known = [each for each, described in ioformats.items() if described.can_read]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "ase info --formats lists them"
+        raise UsageError(f"--format: ASE has no format {name!r}; {hint}")
 
 
 def _check_conflicts(options: RunOptions) -> None:
@@ -67,11 +82,17 @@ def _check_batch(options: RunOptions) -> None:
 
 def _check_paths(options: RunOptions) -> None:
     """Check that the outputs can be written and overwrite nothing."""
-    inputs = {os.path.realpath(file) for file in options.files}
+    from relax.io.named_files import is_among, split_slice
+
+    inputs = {os.path.realpath(split_slice(file)[0]) for file in options.files}
     flags: dict[str, str] = {}
     for flag, path in options.output_files():
         real = os.path.realpath(path)
-        if real in inputs:
+        if flag == "--trajectory" and os.path.isdir(path):  # trajectory_paths looks at the files in it
+            continue
+        # The output of a run that resumes may lie in a folder of inputs, where it is none.
+        grows = flag == "--output" and options.resume
+        if real in inputs or (not grows and is_among(path, options.files, options.recursive)):
             raise UsageError(f"{flag} {path} would overwrite an input file; give another name")
         if real in flags:
             raise UsageError(f"{flags[real]} and {flag} are the same file, {path}; give two names")

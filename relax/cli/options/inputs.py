@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relax.cli.options.declaration import argument
+from relax.cli.options.declaration import argument, option
 
 __all__ = ["InputOptions"]
 
@@ -14,5 +14,16 @@ class InputOptions:
     """The structures that a command is about."""
 
     files: list[str] = argument(  # noqa: RUF009 - it returns a field
-        "Structure files in any format that ASE reads.", metavar="FILE"
+        "Structure files in any format that ASE reads, FILE@SLICE as in ASE, folders, patterns in quotes "
+        "such as 'runs/**/*.cif', or - for standard input.",
+        metavar="FILE",
+    )
+    recursive: bool = option(
+        False, "Take the files in the folders of a folder too.", "--recursive", role="files"
+    )
+    format: str | None = option(
+        None,
+        "Format of all files, by ASE's name of it; recognised if not given, and extxyz for -.",
+        metavar="NAME",
+        role="files",
     )

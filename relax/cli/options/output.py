@@ -58,6 +58,14 @@ class OutputOptions:
         role="run",
     )
 
+    verbose: int = option(
+        0,
+        "Print messages on standard error, such as the size of batches; -vv prints more of them.",
+        *("--verbose", "-v"),
+        count=True,
+        role="files",
+    )
+
     def output_files(self) -> Iterator[tuple[str, str]]:
         """Yield the flag and the path of each output that is asked for, standard output left aside."""
         log = None if self.logfile == "-" else self.logfile

@@ -21,6 +21,7 @@ class RuleOptions:
         f"Update rule of the optimizer: {' '.join(RULE_NAMES)}.",
         *("--rule", "-r"),
         metavar="RULE",
+        words=lambda: RULE_NAMES,
         role="run",
     )
     set_words: list[str] | None = option(  # noqa: RUF009 - it returns a field

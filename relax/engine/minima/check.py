@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from relax.engine.termination import Stops
 from relax.preconditioner.pair_stiffness import PairStiffness
 
 __all__ = ["MinimumChecks", "MinimumSearch", "ProbeSteps"]
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -125,6 +128,7 @@ class MinimumChecks:
                 steps.which[s] = steps.pushed[s] = True
                 steps.dx[rows] = search.probe.push
                 self.words = search.probe.words
+                LOG.info("a structure leaves a saddle point: %s", self.words)
                 entry.search, entry.escapes = None, entry.escapes + 1
                 del stops[s]
             else:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from inspect import Parameter, Signature
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal
 
 import typer
 from typer.models import ParameterInfo
@@ -18,20 +17,21 @@ __all__ = [
     "Option",
     "argument",
     "check_values",
+    "completes",
     "declarations",
     "finite",
+    "flag_of",
+    "key_of",
     "not_negative",
     "one_of",
     "option",
     "positive",
-    "takes_options",
 ]
 
 Check = Callable[[str, Any], None]
 """Raises UsageError, naming the flag, for a value that is not allowed."""
 
 Role = Literal["result", "run", "files"]
-Command = TypeVar("Command", bound=Callable[..., None])
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,9 @@ class Option:
     ----------
     parameter
         The flags, the metavar and the help text, for typer.
+    key
+        The name of the option in a file, which is its long flag without the hyphens; empty where that is the
+        name of the field, and None for input files.
     check
         Raises UsageError for a value that is not allowed; it is not called with None.
     needs
@@ -52,6 +55,7 @@ class Option:
     """
 
     parameter: ParameterInfo
+    key: str | None = ""
     check: Check | None = None
     needs: str = ""
     role: Role = "result"
@@ -65,15 +69,43 @@ def option(
     check: Check | None = None,
     needs: str = "",
     role: Role = "result",
+    count: bool = False,
+    words: Callable[[], Iterable[str]] | None = None,
 ) -> Any:
-    """Declare an option; without ``flags``, its flag is the name of the field."""
-    parameter = typer.Option(*flags, metavar=metavar, help=help)
-    return field(default=default, metadata={"option": Option(parameter, check, needs, role)})
+    """Declare an option; without ``flags``, its flag is the name of the field.
+
+    Parameters
+    ----------
+    default, help, flags, metavar, check, needs, role
+        As in :class:`Option`.
+    count
+        Whether the value is how often the flag is given.
+    words
+        Returns the values that a shell completes.
+    """
+    complete = None if words is None else completes(words)
+    parameter = typer.Option(
+        *flags, metavar=metavar, help=help, count=count, show_default=not count, autocompletion=complete
+    )
+    long = next((flag for flag in flags if flag.startswith("--")), "")
+    key = long.partition("/")[0].removeprefix("--")
+    return field(default=default, metadata={"option": Option(parameter, key, check, needs, role)})
+
+
+def completes(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """Return what completes a word in a shell, or the last one of a list with commas, from ``words()``."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        return [f"{before}{comma}{word}" for word in words() if word.startswith(last)]
+
+    return complete
 
 
 def argument(help: str, metavar: str) -> Any:
     """Declare the input files."""
-    return field(metadata={"option": Option(typer.Argument(metavar=metavar, help=help), role="files")})
+    parameter = typer.Argument(metavar=metavar, help=help)
+    return field(metadata={"option": Option(parameter, key=None, role="files")})
 
 
 def declarations(options: Any) -> Iterator[tuple[dataclasses.Field[Any], Option]]:
@@ -87,36 +119,21 @@ def check_values(options: Any) -> None:
     for each, declared in declarations(options):
         value = getattr(options, each.name)
         if declared.check and value is not None:
-            declared.check(_flag(each.name), value)
+            declared.check(flag_of(each.name), value)
     for each, declared in declarations(options):
         needed = declared.needs.partition(" ")[0].removeprefix("--")
         if needed and getattr(options, each.name) != each.default and not getattr(options, needed):
-            raise UsageError(f"{_flag(each.name)} needs {declared.needs}; add it")
+            raise UsageError(f"{flag_of(each.name)} needs {declared.needs}; add it")
 
 
-def _flag(name: str) -> str:
+def flag_of(name: str) -> str:
+    """Return the flag of a field that does not declare another one."""
     return f"--{name.replace('_', '-')}"
 
 
-def takes_options(options: type[Any]) -> Callable[[Command], Command]:
-    """Return a decorator for ``command(**values)`` that declares the fields of ``options`` to typer."""
-
-    def with_signature(command: Command) -> Command:
-        types = get_type_hints(options)
-        parameters = [
-            Parameter(
-                each.name,
-                Parameter.KEYWORD_ONLY,
-                default=Parameter.empty if each.default is dataclasses.MISSING else each.default,
-                annotation=Annotated[types[each.name], declared.parameter],
-            )
-            for each, declared in declarations(options)
-        ]
-        command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-        command.__annotations__ = {each.name: each.annotation for each in parameters}
-        return command
-
-    return with_signature
+def key_of(name: str, declared: Option) -> str | None:
+    """Return what the option of a field is called in a file; None for the input files."""
+    return flag_of(name).removeprefix("--") if declared.key == "" else declared.key
 
 
 def positive(flag: str, value: float) -> None:

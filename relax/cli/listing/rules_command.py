@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from relax.cli.options.declaration import completes
 from relax.cli.options.rule_settings import RULE_NAMES, check_rule, common_settings
 from relax.cli.terminal import print_json
 
@@ -22,15 +23,21 @@ __all__ = ["RuleText", "rule_text", "rules"]
 
 
 def rules(
-    name: Annotated[str | None, typer.Argument(metavar="RULE", help="Show only this rule, in full.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RULE",
+            help="Show only this rule, in full.",
+            autocompletion=completes(lambda: RULE_NAMES),
+        ),
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Show every rule in full.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the update rules and their parameters.
+    """List the update rules.
 
-    The default rule comes first. For each rule, the list has the source and the parameters with their
-    defaults, allowed values and units. With the name of a rule, or with --all, the equations and the
-    description are shown too.
+    The default rule comes first. With the name of a rule, or of all with --all, the equations, the
+    description and the parameters with their defaults, allowed values and units are shown.
     """
     if name is not None:
         check_rule(name)
@@ -43,8 +50,11 @@ def rules(
     from rich.console import Console
 
     console = Console(highlight=False)
+    if not (every or name):
+        console.print(_overview(chosen))
+        return
     for each, rule in chosen.items():
-        console.print(_rule_page(each, rule, full=every or name is not None))
+        console.print(_rule_page(each, rule))
     console.print(_common_page())
 
 
@@ -91,8 +101,30 @@ def _json_fields(name: str, rule: type[Rule]) -> dict[str, Any]:
     }
 
 
-def _rule_page(name: str, rule: type[Rule], full: bool) -> RenderableType:
-    """Return the names, the source and the parameters of a rule, in ``full`` with its whole docstring."""
+def _overview(rules: Mapping[str, type[Rule]]) -> RenderableType:
+    """Return the rules in one line each, the default first."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=True)
+    table.add_column("rule", no_wrap=True, style="bold green")
+    table.add_column("what it does", ratio=2)
+    table.add_column("source", ratio=1)
+    for name, rule in rules.items():
+        text = rule_text(rule)
+        default = " The default." if name == RULE_NAMES[0] else ""
+        # The first source, without what was taken from it.
+        source = re.split(r"; |, (?:and|as|for|in) | \((?=[A-Z])", text.source)[0]
+        source = re.sub(r"^(?:equation|section|Algorithm).* of ", "", source)
+        summary = re.sub(r", see :class:.*", ".", text.summary)
+        table.add_row(name, Text(summary + default), Text(source))
+    more = "See one in full with relax rules RULE, all of them with relax rules --all."
+    return Group(table, Text(), Text(more))
+
+
+def _rule_page(name: str, rule: type[Rule]) -> RenderableType:
+    """Return the names, the whole docstring and the parameters of a rule."""
     from rich.console import Group
     from rich.text import Text
 
@@ -104,13 +136,16 @@ def _rule_page(name: str, rule: type[Rule], full: bool) -> RenderableType:
     defaults += [f"force_floor={rule.default_force_floor:g} eV/A"] if rule.default_force_floor else []
     default = ", the default" if name == RULE_NAMES[0] else ""
     head = Text.assemble((name, "bold green"), f"  (in Python {rule.__name__}Relax{default})")
-    parts: list[RenderableType] = [head, Text(text.summary)]
-    if not full:  # the docstring names the source itself
-        parts.append(Text(f"Source: {text.source}."))
-    parts.append(Text(f"Defaults: {', '.join(defaults)}."))
-    if full:
-        parts += [Text(), Text(_unwrapped(text.text))]
-    return Group(*parts, Text(), _parameter_table(parameters(rule)), Text())
+    return Group(
+        head,
+        Text(_unwrapped(text.summary)),
+        Text(f"Defaults: {', '.join(defaults)}."),
+        Text(),
+        Text(_unwrapped(text.text)),
+        Text(),
+        _parameter_table(parameters(rule)),
+        Text(),
+    )
 
 
 def _common_page() -> RenderableType:

@@ -1,0 +1,1 @@
+"""Commands that relax nothing, and list what there is."""

@@ -1,0 +1,1 @@
+"""What a file says about its structures, without more reading than that needs."""
