@@ -17,12 +17,12 @@ from ase.utils.abc import Optimizable
 from helpers import cluster, morse
 from toys import CountedEMT, Pressed, Toy, ball, copper, fmax_of
 
+from relax.calculators.base import CallCounter
 from relax.core.errors import RelaxationStopped
 from relax.core.result import STATUSES, Result
 from relax.core.rule import Point, Rule
 from relax.core.segments import Array
 from relax.core.state import State
-from relax.engine.evaluation import CallCounter
 from relax.geometry.sanity import Integrity, Shape
 from relax.optimizers.named import OPTIMIZERS, FIRERelax, RuleOptimizer, SGDRelax
 

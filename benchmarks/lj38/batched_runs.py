@@ -11,7 +11,7 @@ from benchmarks.lj38.clusters import lennard_jones
 from relax.calculators import Evaluation, Geometry
 from relax.core.rule import Rule
 from relax.core.settings import Criteria
-from relax.engine.api import BatchRun
+from relax.engine.batch.run import BatchRun
 from relax.engine.entries import Intake
 from relax.engine.relaxation import Policy
 from relax.rules.wrappers import innermost

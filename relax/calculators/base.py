@@ -8,6 +8,8 @@ It evaluates any selection of the admitted structures.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -16,7 +18,16 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 from ase.stress import voigt_6_to_full_3x3_stress
 
-__all__ = ["KEYS", "Evaluation", "Geometry", "Potential", "energy_of", "numbers", "stress_matrix"]
+__all__ = [
+    "KEYS",
+    "CallCounter",
+    "Evaluation",
+    "Geometry",
+    "Potential",
+    "energy_of",
+    "numbers",
+    "stress_matrix",
+]
 
 KEYS = itertools.count()
 """Keys for structures: no two structures of a process have the same, whatever potential evaluates them."""
@@ -45,6 +56,9 @@ class Evaluation:
 
     timeouts: dict[int, str] = field(default_factory=dict)
     """Structures whose time was up within the call, and that in one line."""
+
+    calls: dict[int, int] = field(default_factory=dict)
+    """Force calls of structures for which it was not one, by their index among the S."""
 
 
 @runtime_checkable
@@ -140,3 +154,33 @@ def numbers(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
     kind = repr(given) if given is None or isinstance(given, str) else f"{found.dtype} of shape {found.shape}"
     wanted = "a number" if shape == (1,) else f"float of shape {shape}"
     raise ValueError(f"the calculator gives {kind} for the {what}, not {wanted}")
+
+
+class CallCounter:
+    """Counts the evaluations of ASE calculators, at the calculator."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    @contextmanager
+    def watching(self, calculators: list[Any]) -> Iterator[None]:
+        """Count every ``calculate`` of ``calculators`` within the block."""
+        watched = {id(c): c for c in calculators if hasattr(c, "calculate")}.values()
+        before = [(c, vars(c).get("calculate")) for c in watched]
+        for calculator in watched:
+            calculator.calculate = self._counted(calculator.calculate)
+        try:
+            yield
+        finally:
+            for calculator, own in before:
+                if own is None:
+                    del calculator.calculate
+                else:
+                    calculator.calculate = own
+
+    def _counted(self, calculate: Any) -> Any:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.calls += 1
+            return calculate(*args, **kwargs)
+
+        return counted

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from relax.calculators.base import Evaluation, Geometry
-from relax.core.errors import OutOfMemory, one_line
+from relax.core.errors import OutOfMemory, RelaxationStopped, one_line
 from relax.geometry.neighbors import FAR
 
 __all__ = ["chosen", "finite", "parts", "unknown", "volumes", "with_fault_isolation"]
@@ -85,7 +85,7 @@ def _fill(
     some, rows = chosen(geometry, mask)
     try:
         part = evaluate(some)
-    except OutOfMemory:
+    except (OutOfMemory, RelaxationStopped):
         raise
     except Exception as error:
         if len(indices) == 1:

@@ -14,6 +14,7 @@ __all__ = [
     "STALL",
     "UPHILL",
     "Criteria",
+    "check_batch_size",
     "check_on_bad",
     "check_start",
 ]
@@ -104,3 +105,9 @@ def check_on_bad(on_bad: str, allowed: tuple[str, ...] = ("stop", "backtrack", "
     if on_bad not in allowed:
         words = ", ".join(repr(word) for word in allowed[:-1]) + f" or {allowed[-1]!r}"
         raise ValueError(f"on_bad = {on_bad!r} is not allowed; give {words}")
+
+
+def check_batch_size(batch_size: int | None) -> None:
+    """Raise ValueError if ``batch_size`` is neither None nor a whole number of 1 or more."""
+    if batch_size is not None and not (isinstance(batch_size, int) and batch_size >= 1):
+        raise ValueError(f"batch_size = {batch_size!r} is not allowed; give a whole number of 1 or more")

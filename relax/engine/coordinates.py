@@ -15,7 +15,7 @@ from ase import Atoms
 from relax.calculators.base import Evaluation, Geometry
 from relax.core.segments import row_times
 from relax.engine.arrays import Gradients, Place
-from relax.engine.batch_rows import BatchRows
+from relax.engine.batch.rows import BatchRows
 from relax.engine.projection import FreeRows, gradients_of, limited
 from relax.geometry.cell import logarithm
 from relax.geometry.constraints import (

@@ -75,6 +75,8 @@ class Entry:
         What is known of the curvature where it is now.
     escapes
         Times that it left a saddle point.
+    told
+        The number of steps at which it was last followed.
     draw, minima
         Its number among the draws of a structure, and the minima that they have found.
     """
@@ -87,6 +89,7 @@ class Entry:
     size: float = 1.0
     search: MinimumSearch | None = None
     escapes: int = 0
+    told: int = -1
     draw: int = 0
     minima: KnownMinima | None = None
 

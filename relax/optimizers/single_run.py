@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from relax.calculators.base import Evaluation
+from relax.calculators.base import CallCounter, Evaluation
 from relax.core.result import Result, Stop
 from relax.core.rule import Rule
 from relax.core.settings import Criteria
 from relax.core.state import State
 from relax.engine.entries import Entry
-from relax.engine.evaluation import CallCounter, alarm, guarded
+from relax.engine.evaluation import alarm, guarded
 from relax.engine.relaxation import Policy, Relaxation
 from relax.optimizers.ase_rows import check_images, first_of
 from relax.optimizers.replay import Replay

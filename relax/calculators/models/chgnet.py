@@ -13,7 +13,7 @@ from relax.calculators.memory import keep_memory, memory_watched
 from relax.calculators.optional import NOISY
 from relax.calculators.registry import unsupported
 from relax.calculators.splitting import parts, unknown, with_fault_isolation
-from relax.core.errors import UnsupportedStructure, one_line
+from relax.core.errors import RelaxationStopped, UnsupportedStructure, one_line
 
 __all__ = ["CHGNet"]
 
@@ -62,6 +62,8 @@ class CHGNet:
         for s, key in enumerate(geometry.keys):
             try:
                 graphs[s] = self._graph(key, geometry.positions[rows[s]], geometry.cells[s])
+            except RelaxationStopped:
+                raise
             except Exception as error:  # mostly an atom without neighbours
                 evaluation.faults[s] = one_line(error)
         if not graphs:

@@ -9,10 +9,10 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from relax.calculators.base import Evaluation, Geometry, energy_of, numbers, stress_matrix
+from relax.calculators.base import CallCounter, Evaluation, Geometry, energy_of, numbers, stress_matrix
 from relax.calculators.registry import unsupported
 from relax.calculators.splitting import finite, parts, unknown
-from relax.core.errors import UnsupportedStructure, one_line
+from relax.core.errors import RelaxationStopped, UnsupportedStructure, one_line
 
 __all__ = ["SequentialCalculator"]
 
@@ -56,13 +56,18 @@ class SequentialCalculator:
             atoms = self._kept[geometry.keys[s]]
             atoms.set_cell(geometry.cells[s])
             atoms.positions[:] = geometry.positions[rows]
+            counter = CallCounter()
             try:
-                energy, forces, tensor = self._calculate(atoms, stress)
+                with counter.watching([self.calculator]):
+                    energy, forces, tensor = self._calculate(atoms, stress)
+            except RelaxationStopped:
+                raise
             except Exception as error:
                 evaluation.faults[s] = one_line(error)
             else:
                 evaluation.energies[s], evaluation.forces[rows] = energy, forces
                 evaluation.stresses[s] = tensor
+            evaluation.calls[s] = counter.calls or 1  # some have no calculate to count
         return evaluation
 
     def _calculate(self, atoms: Atoms, stress: bool) -> tuple[float, np.ndarray, np.ndarray]:

@@ -1,0 +1,1 @@
+"""Many structures at once: their rows, their force calls, and the loop around them."""
