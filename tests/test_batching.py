@@ -23,15 +23,15 @@ from ase.constraints import FixAtoms, FixBondLength
 from ase.io import read, write
 
 from relax.cli.inputs import Record, count_inputs, named_structures
-from relax.cli.runner import Runner
-from relax.cli.summary import MOST_REASONS, MOST_ROWS, RunSummary
-from relax.cli.tables import run_table
+from relax.cli.running.runner import Runner
+from relax.cli.running.summary import MOST_REASONS, MOST_ROWS, RunSummary
+from relax.cli.running.tables import run_table
 from relax.core.errors import InvalidStructure
 from relax.core.result import Result
 from relax.io import progress, results_file
 from relax.io.extxyz import complete, split_frames
 from relax.io.read import read_numbered
-from relax.io.results_file import ResultsFile
+from relax.io.outputs.results_file import ResultsFile
 
 ROOT = Path(__file__).parents[1]
 

@@ -28,8 +28,8 @@ from relax.cli.listing.rules_command import rule_text
 from relax.cli.options import RunOptions
 from relax.cli.options.declaration import declarations
 from relax.cli.options.rule_settings import RULE_NAMES, common_settings
-from relax.cli.summary import RunSummary
-from relax.cli.tables import run_table
+from relax.cli.running.summary import RunSummary
+from relax.cli.running.tables import run_table
 from relax.core.errors import InvalidStructure
 from relax.core.parameters import parameters
 from relax.core.result import STATUSES, Result
@@ -784,7 +784,7 @@ def no_room(path, frames, rehearse=False):
 
 
 def test_failed_write_still_prints_the_results(relax, good, monkeypatch):
-    monkeypatch.setattr("relax.io.results_file.write_structures", no_room)
+    monkeypatch.setattr("relax.io.outputs.results_file.write_structures", no_room)
     code, out, err = relax("run", "-c", "emt", good, "-o", "out.extxyz")
     assert (code, err) == (2, ["relax: --output out.extxyz: the disk is full"])
     assert "1 of 1 converged" in out
@@ -816,7 +816,7 @@ def test_ctrl_c_keeps_what_is_finished(relax, good, full, monkeypatch):
     )
     write("long.traj", copper() * (2, 1, 1))
     if full:
-        monkeypatch.setattr("relax.io.results_file.write_structures", no_room)
+        monkeypatch.setattr("relax.io.outputs.results_file.write_structures", no_room)
     words = ("run", "-c", "stopped:Stopped", good, "long.traj", good, "-o", "out.extxyz", "--trajectory", "t")
     code, out, err = relax(*words)
     assert (code, err) == (130, ["relax: --output out.extxyz: the disk is full"] if full else [])

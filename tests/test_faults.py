@@ -37,7 +37,7 @@ from relax.calculators import as_potential
 from relax.cli.app import main
 from relax.core.result import Result
 from relax.geometry.cell import CellFreedom, periodic_plane
-from relax.io.results_file import ResultsFile, WholeFile
+from relax.io.outputs.results_file import ResultsFile, WholeFile
 from relax.io.write import write_structures
 
 pytestmark = pytest.mark.faults
@@ -1073,7 +1073,7 @@ def test_what_is_finished_when_a_signal_comes_is_written(relax, words, number, m
             signal.raise_signal(each)
         write_structures(*args)
 
-    monkeypatch.setattr("relax.io.results_file.write_structures", again if not words else write_structures)
+    monkeypatch.setattr("relax.io.outputs.results_file.write_structures", again if not words else write_structures)
     files = ("good.traj", "large.traj")
     if not words:
         monkeypatch.setattr(WholeFile, "rehearse", lambda *args: None)

@@ -14,7 +14,7 @@ import typer
 
 from relax.cli.listing.rules_command import rules
 from relax.cli.listing.show_command import show
-from relax.cli.run_command import run
+from relax.cli.running.run_command import run
 from relax.cli.terminal import BAD_INPUT, OK, warn
 from relax.core.errors import UsageError
 

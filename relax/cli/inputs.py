@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relax.cli.options import RunOptions
     from relax.core.result import Result
 
-__all__ = ["InvalidInput", "Record", "checked_record", "count_inputs", "input_files", "named_structures"]
+__all__ = ["Record", "checked_record", "count_inputs", "input_files", "named_structures"]
 
 
 @dataclass
@@ -35,10 +35,12 @@ class Record:
         The name of the structure: the file, with the frame if there are several.
     atoms
         The structure; later the relaxed one.
+    digest
+        What tells it from other structures, see :func:`relax.io.check.digest`.
     with_cell
         Whether its cell relaxes.
     place
-        Its number among the structures that are relaxed.
+        Its number among all structures of the run.
     result
         How it ended.
     """
@@ -47,8 +49,9 @@ class Record:
     frame: int
     source: str
     atoms: Atoms
+    digest: str = ""
     with_cell: bool = False
-    place: int = field(default=0, init=False)
+    place: int = 0
     result: Result = field(init=False, repr=False)
 
     @property
@@ -61,6 +64,8 @@ class Record:
         result = self.result
         info = {
             "source": self.source,
+            "relax_place": self.place,
+            "relax_input": self.digest,
             "relax_rule": options.rule_text,
             "relax_options": options.options_text,
             "relax_status": result.status,
@@ -76,15 +81,6 @@ class Record:
             info |= {"relax_curvature": result.curvature, "relax_frequency": result.frequency}
             info |= {"relax_escapes": result.escapes}
         return {k: v for k, v in info.items() if v != "" and not (isinstance(v, float) and math.isnan(v))}
-
-
-@dataclass(frozen=True)
-class InvalidInput:
-    """A file, or a structure in it, that cannot be relaxed, and why."""
-
-    file: str
-    frame: int | None
-    reason: str
 
 
 def input_files(options: RunOptions) -> Iterator[str]:
@@ -132,8 +128,8 @@ def named_structures(file: str, file_format: str | None = None) -> Iterator[tupl
         raise fault
 
 
-def checked_record(options: RunOptions, file: str, frame: int, source: str, atoms: Atoms) -> Record:
-    """Return the record of a structure that can be relaxed.
+def checked_record(record: Record, options: RunOptions) -> Record:
+    """Return a record, with whether the cell relaxes, if its structure can be relaxed.
 
     Raises
     ------
@@ -143,9 +139,10 @@ def checked_record(options: RunOptions, file: str, frame: int, source: str, atom
     from relax.io.check import check_structure
     from relax.io.named_files import split_slice
 
-    check_structure(atoms)
-    file, _ = split_slice(file)
-    return Record(file, frame, source, atoms, options.cell and _cell_relaxes(options, source, atoms))
+    check_structure(record.atoms)
+    record.file, _ = split_slice(record.file)
+    record.with_cell = options.cell and _cell_relaxes(options, record.source, record.atoms)
+    return record
 
 
 def _cell_relaxes(options: RunOptions, source: str, atoms: Atoms) -> bool:

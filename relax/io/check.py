@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixScaled
@@ -9,13 +12,29 @@ from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixSc
 from relax.core.errors import InvalidStructure
 from relax.geometry.neighbors import pairs, vectors
 
-__all__ = ["check_structure"]
+__all__ = ["check_structure", "digest"]
 
 OVERLAP = 0.1
 """Distance (A) below which two atoms overlap."""
 
 PAIR_CUTOFF = 1.5
 """Distance (A) of the pairs that are searched: neighbour lists are slow for cutoffs far below this."""
+
+
+def digest(atoms: Atoms) -> str:
+    """Return 16 digits that tell a structure from others: elements, positions, cell, constraints, charges.
+
+    Positions and cell count to 1e-8 A.
+    """
+    lengths = np.round(np.vstack([atoms.cell.array, atoms.positions]), 8) + 0.0  # no negative zeros
+    parts = [atoms.numbers.astype("<i8"), lengths.astype("<f8"), atoms.pbc]
+    parts += [atoms.get_initial_charges(), atoms.get_initial_magnetic_moments()]
+    found = hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts))
+    for constraint in atoms.constraints:
+        found.update(
+            json.dumps(constraint.todict(), default=lambda value: np.asarray(value).tolist()).encode()
+        )
+    return found.hexdigest()[:16]
 
 
 def check_structure(atoms: Atoms) -> None:

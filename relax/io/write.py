@@ -81,11 +81,32 @@ def write_structures(path: str | Path, frames: Sequence[Atoms], rehearse: bool =
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".relax-") as folder, _drop_unwritable():
             part = Path(folder, path.name)
-            ase_write(part, list(frames), format=file_format)
+            if file_format in ("db", "json"):
+                _write_database(part, file_format, frames)
+            else:
+                ase_write(part, list(frames), format=file_format)
             if not rehearse:
                 os.replace(part, path)
     except Exception as error:
         raise InvalidStructure(f"cannot be written: {one_line(error)}") from error
+
+
+def _write_database(path: Path, kind: str, frames: Sequence[Atoms]) -> None:
+    """Write a database of ASE, whose rows have the ``info`` of the structures as keys where they allow it."""
+    from ase.db import connect
+    from ase.db.core import check
+
+    with connect(path, type=kind, append=False) as database:
+        for frame in frames:
+            keys: dict[str, Any] = {}
+            others: dict[str, Any] = {}
+            for name, value in frame.info.items():
+                try:
+                    check({name: value})
+                    keys[name] = value
+                except (ValueError, TypeError):
+                    others[name] = value
+            database.write(frame, key_value_pairs=keys, data=others)
 
 
 def extxyz_text(frame: Atoms) -> str:

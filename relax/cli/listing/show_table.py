@@ -12,7 +12,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from relax.cli.tables import COLOURS
+from relax.cli.running.tables import COLOURS
 from relax.io.overview.summary import Summary
 
 __all__ = ["print_summaries"]

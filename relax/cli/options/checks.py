@@ -21,8 +21,7 @@ def check_together(options: RunOptions) -> None:
     from relax.core.errors import CalculatorError
 
     _check_conflicts(options)
-    if options.batch:
-        _check_batch(options)
+    _check_patterns(options)
     try:
         check_name(options.calculator, options.device, options.dtype, options.head)
     except CalculatorError as error:
@@ -65,19 +64,13 @@ def _check_conflicts(options: RunOptions) -> None:
         raise UsageError("--pressure has no effect with --constant-volume; give one of them")
 
 
-def _check_batch(options: RunOptions) -> None:
-    """Check what is different with ``--batch``."""
-    for flag, path in (("--trajectory", options.trajectory), ("--logfile", options.logfile)):
-        if path is not None:
-            raise UsageError(f"{flag} does not work with --batch; leave out one of them")
-    if options.resume and options.output is None:
-        raise UsageError("--resume needs --output: the file to continue")
-    if options.output is None:
-        return
-    if Path(options.output).suffix not in (".extxyz", ".xyz"):
-        raise UsageError(
-            f"--output {options.output}: --batch writes extended XYZ only; give a name in .extxyz or .xyz"
-        )
+def _check_patterns(options: RunOptions) -> None:
+    """Check the names of files that each structure has."""
+    from relax.io.outputs.patterns import check_pattern, is_pattern
+
+    for flag, target in (("--trajectory", options.trajectory), ("--logfile", options.logfile)):
+        if target and is_pattern(target):
+            check_pattern(flag, target)
 
 
 def _check_paths(options: RunOptions) -> None:
@@ -91,7 +84,7 @@ def _check_paths(options: RunOptions) -> None:
         if flag == "--trajectory" and os.path.isdir(path):  # trajectory_paths looks at the files in it
             continue
         # The output of a run that resumes may lie in a folder of inputs, where it is none.
-        grows = flag == "--output" and options.resume
+        grows = flag == "--output" and (options.resume or options.force)
         if real in inputs or (not grows and is_among(path, options.files, options.recursive)):
             raise UsageError(f"{flag} {path} would overwrite an input file; give another name")
         if real in flags:
@@ -102,7 +95,11 @@ def _check_paths(options: RunOptions) -> None:
             raise UsageError(f"{flag} {path}: there is no folder {folder}; create it first")
         if not os.access(folder, os.W_OK):
             raise UsageError(f"{flag} {path}: no permission to write in {folder}; give another folder")
-    if options.batch and not options.resume and options.output and os.path.exists(options.output):
-        raise UsageError(
-            f"--output {options.output} exists; add --resume to continue it, or give another name"
-        )
+    if options.resume and options.force:
+        raise UsageError("--resume continues --output and --force replaces it; give one of them")
+    for flag, path in options.output_files():
+        if flag == "--output" and os.path.lexists(path) and not (options.resume or options.force):
+            raise UsageError(
+                f"--output {path} exists; add --resume to continue it or --force to replace it, "
+                "or give another name"
+            )

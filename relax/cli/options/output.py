@@ -16,48 +16,52 @@ class OutputOptions:
 
     output: str | None = option(
         None,
-        "Write the relaxed structures to this file, such as relaxed.extxyz.",
+        "Write the relaxed structures to this file, such as relaxed.extxyz, each when it is finished. In a "
+        "format that cannot grow, such as .cif, it is written at the end, and FILE.extxyz grows beside it.",
         *("--output", "-o"),
         metavar="FILE",
         role="files",
     )
+    resume: bool = option(
+        False,
+        "Continue --output: skip the structures that are in it, but for those that were interrupted.",
+        "--resume",
+        needs="--output",
+        role="files",
+    )
+    force: bool = option(False, "Replace --output if it exists.", "--force", needs="--output", role="files")
     trajectory: str | None = option(
         None,
-        "Write all steps of each structure: a folder, or a .traj file for one structure.",
+        "Write all steps of each structure: a folder, a pattern such as 'paths/{name}.traj', with {name}, "
+        "{place} and {formula}, or a .traj file for one structure.",
         metavar="PATH",
         role="files",
     )
     logfile: str | None = option(
-        None, "Write one line per step to this file; - is standard output.", metavar="FILE", role="files"
+        None,
+        "Write one line per step to this file, to one for each structure by a pattern as for --trajectory, or "
+        "to standard output, which is -.",
+        metavar="FILE",
+        role="files",
     )
     as_json: bool = option(
-        False,
-        "Print JSON instead of a table; with --batch, one line per finished structure.",
-        "--json",
-        role="files",
+        False, "Print a line of JSON for each finished structure, instead of a table.", "--json", role="files"
     )
-    batch: bool = option(
-        False,
-        "Relax many structures at once, and write each to --output when it is finished.",
-        "--batch",
+    batch_size: int | None = option(
+        None,
+        "Relax at most so many structures at a time. If not given, as many as the calculator is fastest with: "
+        "one, but for chgnet, mace, lj and torch-sim models.",
+        metavar="N",
+        check=positive,
         role="run",
-    )
-    resume: bool = option(
-        False,
-        "With --batch: continue --output, and skip the structures that are in it.",
-        "--resume",
-        needs="--batch",
-        role="files",
     )
     budget: float | None = option(
         None,
-        "With --batch: atoms (mace: edges) per call of the calculator; chosen automatically if not given.",
+        "Atoms (mace: edges) per call of the calculator; chosen automatically if not given.",
         metavar="N",
         check=positive,
-        needs="--batch",
         role="run",
     )
-
     verbose: int = option(
         0,
         "Print messages on standard error, such as the size of batches; -vv prints more of them.",
@@ -67,7 +71,14 @@ class OutputOptions:
     )
 
     def output_files(self) -> Iterator[tuple[str, str]]:
-        """Yield the flag and the path of each output that is asked for, standard output left aside."""
+        """Yield the flag and the path of each file or folder that is written, as far as its name is known."""
+        from relax.io.outputs.growing import results_path
+
         log = None if self.logfile == "-" else self.logfile
-        outputs = {"--output": self.output, "--trajectory": self.trajectory, "--logfile": log}
-        yield from ((flag, path) for flag, path in outputs.items() if path is not None)
+        if self.output is not None:
+            yield from (
+                ("--output", path) for path in dict.fromkeys([self.output, results_path(self.output)])
+            )
+        for flag, path in (("--trajectory", self.trajectory), ("--logfile", log)):
+            if path is not None and "{" not in path:
+                yield flag, path

@@ -45,13 +45,10 @@ class RunOptions(
         words = [f"{name}={value}" for name, value, default in given if name in always or value != default]
         return " ".join([*words, *self.calculator_text.split()])
 
-    def json_options(self) -> dict[str, Any]:
-        """Return the options for JSON: all but the files."""
-        names = [each.name for each, declared in declarations(self) if declared.role != "files"]
-        return {name: getattr(self, name) for name in names} | {"settings": self.settings}
-
-    def optimizer_kwargs(self, with_cell: bool) -> dict[str, Any]:
-        """Return the keyword arguments of the optimizer of a structure, whose cell relaxes or not."""
-        names = ("symmetry", "symprec", "rattle", "seed", "on_bad", "check", "escape", "metric")
-        given = {name: getattr(self, name) for name in names}
-        return {"cell": self.freedom() if with_cell else False, **given, **self.settings}
+    def relaxation_kwargs(self) -> dict[str, Any]:
+        """Return the keyword arguments of :func:`relax.engine.api.relax_many`, but for the cell."""
+        names = (
+            *("rule", "fmax", "steps", "smax", "timeout", "budget", "batch_size", "draws", "on_bad"),
+            *("symmetry", "symprec", "rattle", "seed", "check", "escape", "metric"),
+        )
+        return {name: getattr(self, name) for name in names} | self.settings

@@ -58,8 +58,8 @@ class Monitor:
     def interruptible(self) -> contextlib.AbstractContextManager[None]:
         """Return the context of a force call, and of reading structures: both may take long.
 
-        Where KeyboardInterrupt is raised within it, the structures that are being relaxed end as
-        ``interrupted``, and are yielded before it goes on.
+        Where KeyboardInterrupt or UsageError is raised within it, the structures that are being relaxed end
+        as ``interrupted``, and are yielded before it goes on.
         """
         return contextlib.nullcontext()
 

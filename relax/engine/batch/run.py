@@ -11,6 +11,7 @@ from ase import Atoms
 
 from relax.calculators.base import Potential
 from relax.calculators.batch_size import PROBED
+from relax.core.errors import UsageError
 from relax.core.rule import Rule
 from relax.core.settings import Criteria
 from relax.engine.batch.calls import BatchCalls
@@ -93,7 +94,7 @@ class BatchRun:
                 if not self.entries:
                     return
                 yield from self._round()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, UsageError):
             if self._whole:
                 yield from self._interrupted()
             raise

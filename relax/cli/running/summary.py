@@ -7,24 +7,22 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from relax.cli.inputs import InvalidInput, Record
+    from relax.cli.inputs import Record
 
 __all__ = ["RunSummary"]
 
 MOST_ROWS = 50
-"""Number of structures above which a batch is shown without a table."""
+"""Number of structures above which a run is shown without a table."""
 
 MOST_REASONS = 20
-"""Number of structures of a batch whose reason for not converging is shown."""
+"""Number of structures whose reason for not converging is shown."""
+
+MOST_NAMES = 5
+"""Number of structures that were not begun whose names are shown."""
 
 
 class RunSummary:
-    """Counts of a run; of a batch, it holds few structures, however many there are.
-
-    Parameters
-    ----------
-    batch
-        Whether the run is a batch; otherwise all structures are kept.
+    """Counts of a run; it holds few structures, however many there are.
 
     Attributes
     ----------
@@ -32,22 +30,23 @@ class RunSummary:
         How many structures ended with each status.
     before
         The same of those that were in the output file already.
-    n_invalid, invalid
-        Number of structures and files that cannot be relaxed, and which they are (not of a batch).
+    n_invalid
+        Number of structures and files that cannot be relaxed.
     dropped
         Number of structures that were unfinished at the end.
+    not_begun
+        Names of the structures that were not begun, after an interruption.
     calls
         Number of force calls.
     unconverged
         The first structures that did not converge, by their place in the input.
     """
 
-    def __init__(self, batch: bool = False) -> None:
-        self.batch = batch
+    def __init__(self) -> None:
         self.statuses: Counter[str] = Counter()
         self.before: Counter[str] = Counter()
         self.n_invalid = self.dropped = self.calls = 0
-        self.invalid: list[InvalidInput] = []
+        self.not_begun: list[str] = []
         self.unconverged: dict[int, Record] = {}
         self._kept: dict[int, Record] = {}
         self._began = time.monotonic()
@@ -65,16 +64,14 @@ class RunSummary:
         """Count a structure that has a result."""
         self.statuses[record.result.status] += 1
         self.calls += record.result.force_calls
-        if not self.batch or len(self._kept) < MOST_ROWS:
+        if len(self._kept) < MOST_ROWS:
             self._kept[record.place] = record
-        if not record.result.converged and (not self.batch or len(self.unconverged) < MOST_REASONS):
+        if not record.result.converged and len(self.unconverged) < MOST_REASONS:
             self.unconverged[record.place] = record
 
-    def add_invalid(self, invalid: InvalidInput) -> None:
+    def add_invalid(self) -> None:
         """Count a structure or a file that cannot be relaxed."""
         self.n_invalid += 1
-        if not self.batch:
-            self.invalid.append(invalid)
 
     @property
     def finished(self) -> int:
@@ -88,7 +85,7 @@ class RunSummary:
 
     @property
     def records(self) -> list[Record]:
-        """The structures in the order of the input; none of a large batch."""
+        """The structures in the order of the input; none of a large run."""
         return [self._kept[place] for place in sorted(self._kept)] if len(self._kept) == self.finished else []
 
     @property
@@ -112,11 +109,17 @@ class RunSummary:
             )
         else:
             lines.append("no structures were relaxed")
+        if self.statuses["interrupted"] and output:
+            lines.append(f"what was interrupted is in {output}, and --resume relaxes it again")
         if self.before:
             n = self.before.total()
             lines.append(f"{n} already in {output}, {self.before['converged']} of them converged")
         if self.dropped:
             lines.append(f"{self.dropped} unfinished structure{_were(self.dropped)} dropped")
+        if self.not_begun:
+            names, more = self.not_begun[:MOST_NAMES], len(self.not_begun) - MOST_NAMES
+            others = f" and {more} more" if more > 0 else ""
+            lines.append(f"not begun: {', '.join(names)}{others}")
         if self.n_invalid:
             lines.append(f"{self.n_invalid} invalid input{_were(self.n_invalid)} skipped")
         return lines

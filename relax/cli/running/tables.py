@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from relax.cli.inputs import Record
-from relax.cli.summary import RunSummary
+from relax.cli.running.summary import RunSummary
 from relax.core.result import Result
 
 __all__ = ["run_table"]

@@ -1,0 +1,259 @@
+"""What ``relax run`` does: read, check, relax, write and count structures.
+
+Modules are imported where they are used: the command imports this one to show its help.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+from relax.cli.inputs import Record, checked_record, count_inputs, input_files, named_structures
+from relax.cli.options import RunOptions
+from relax.cli.running.signals import Interrupts
+from relax.cli.running.summary import RunSummary
+from relax.cli.terminal import BAD_INPUT, OK, UNCONVERGED, warn
+from relax.core.errors import CalculatorError, InvalidStructure, UsageError
+
+if TYPE_CHECKING:
+    from relax.cli.running.following import Following
+    from relax.core.result import Result
+    from relax.io.outputs.run_output import RunOutput
+    from relax.io.progress import Bar
+
+__all__ = ["Listener", "Runner", "run_structures"]
+
+MOST_READ_AGAIN = 10_000
+"""Number of structures of a run above which it does not say which of them were not begun."""
+
+
+class Listener(Protocol):
+    """What is told of each structure as soon as it has been written."""
+
+    def finished(self, record: Record) -> None:
+        """Take note of a structure that has a result."""
+
+    def invalid(self, file: str, frame: int | None, source: str, reason: str) -> None:
+        """Take note of a structure or a file that cannot be relaxed."""
+
+
+def run_structures(options: RunOptions, listener: Listener | None = None) -> tuple[RunSummary, int]:
+    """Relax the structures of a run; return their summary and the exit code.
+
+    Parameters
+    ----------
+    options
+        What is asked for.
+    listener
+        What is told of each structure.
+
+    Raises
+    ------
+    UsageError
+        The output file is not one to resume from or another process writes it, an output cannot be written,
+        or the calculator is not available.
+    """
+    from relax.io.outputs.lock import output_locked
+    from relax.io.progress import progress
+
+    runner = Runner(options, listener)
+    try:
+        with runner.interrupts.handled(), output_locked(options.output), progress() as runner.bar:
+            code = runner.run()
+    except KeyboardInterrupt as stop:
+        code = 128 + (stop.args[0] if stop.args else signal.SIGINT)
+        runner.summary.not_begun = runner.not_begun()
+    runner.summary.stop(dropped=len(runner.active))
+    return runner.summary, code
+
+
+class Runner:
+    """A run in progress; see :func:`run_structures`.
+
+    Attributes
+    ----------
+    active
+        The structures that are being relaxed, by the order in which they began.
+    n_read, n_done
+        Number of structures that have been read, and that are relaxed, were so before, or are invalid.
+    """
+
+    def __init__(self, options: RunOptions, listener: Listener | None = None) -> None:
+        self.options, self.listener = options, listener
+        self.summary, self.interrupts = RunSummary(), Interrupts()
+        self.active: dict[int, Record] = {}
+        self.bar: Bar
+        self.output: RunOutput | None = None
+        self.following: Following
+        self.total: int | None = None
+        self.n_read = self.n_done = 0
+        self.write_failed = False
+
+    def run(self) -> int:
+        """Do all of it, and return the exit code."""
+        options = self.options
+        if options.output:
+            from relax.io.outputs.run_output import RunOutput
+
+            self.bar.status(f"reading {options.output}" if options.resume else "")
+            self.output = RunOutput(options.output, options.rule_text, options.options_text, options.resume)
+            self.summary.before = self.output.finished_before
+        records = self.read()
+        if self.bar.visible:
+            self.bar.status("counting structures")
+            self.total = count_inputs(input_files(options), options.format)
+        self.bar.start(self.total)
+        first = list(islice(records, 2))
+        if first:  # otherwise no model is loaded, and no file is made
+            self.relax(first, records)
+        if self.summary.n_invalid or self.write_failed:
+            return BAD_INPUT
+        return OK if self.summary.all_converged else UNCONVERGED
+
+    def read(self) -> Iterator[Record]:
+        """Yield the structures that are to be relaxed, as they are read; report those that are invalid."""
+        from relax.io.check import digest
+
+        for file in input_files(self.options):
+            try:
+                for source, frame, atoms in named_structures(file, self.options.format):
+                    record = Record(file, frame, source, atoms, digest(atoms), place=self.n_read)
+                    self.n_read += 1
+                    try:
+                        if self.output and self.output.already_done(source, record.digest):
+                            self.advance()
+                            continue
+                        yield checked_record(record, self.options)
+                    except InvalidStructure as error:
+                        self.report_invalid(file, frame, source, error)
+                        self.advance()
+            except InvalidStructure as error:
+                self.report_invalid(file, None, file, error)
+
+    def relax(self, first: list[Record], others: Iterator[Record]) -> None:
+        """Relax structures, and write and count each that is finished.
+
+        Parameters
+        ----------
+        first
+            The first one, and the second one if there is one: outputs depend on that.
+        others
+            The structures after these.
+        """
+        from relax.calculators import as_potential
+        from relax.cli.running.following import Following
+        from relax.engine.api import relax_many
+
+        if self.output:
+            self.output.rehearse([record.atoms for record in first])
+        potential = self.load(as_potential)
+        self.following = Following(self.options, self.interrupts, self.bar, self.active)
+        with contextlib.closing(self.following):
+            if len(first) > 1:
+                self.following.of_several()
+            if self.output:
+                self.output.open()
+            records = self.started(chain(first, others))
+            relaxations = relax_many(
+                (record.atoms for record in records),
+                potential,
+                cell=lambda atoms: self.cell_of(atoms),
+                monitor=self.following,
+                **self.options.relaxation_kwargs(),
+            )
+            self.summary.start()
+            try:
+                with self.write_errors_reported(), self.interrupts.held():
+                    for relaxed in relaxations:
+                        self.finish(relaxed.index, relaxed.atoms, relaxed.result)
+            finally:
+                if self.output:
+                    with self.interrupts.held(), self.write_errors_reported():
+                        self.output.close()
+
+    def load(self, loader: Any) -> Any:
+        """Return what ``loader`` makes of the calculator that is asked for."""
+        options = self.options
+        self.bar.status(f"loading {options.calculator}")
+        try:
+            return loader(
+                options.calculator, options.device, options.dtype, options.head, options.calculator_settings
+            )
+        except CalculatorError as error:
+            raise UsageError(str(error)) from error
+
+    def started(self, records: Iterator[Record]) -> Iterator[Record]:
+        """Yield ``records``, each of which is active from then on."""
+        for number, record in enumerate(records):
+            self.following.begin(number, record)
+            self.active[number] = record
+            self.show_progress()
+            yield record
+
+    def cell_of(self, atoms: Any) -> Any:
+        """Return what of the cell relaxes: of the structure that has been started last."""
+        record = next(reversed(self.active.values()))
+        return self.options.freedom() if record.with_cell else False
+
+    def finish(self, number: int, atoms: Any, result: Result) -> None:
+        """Write and count a structure that is no longer active."""
+        from relax.io.write import snapshot
+
+        record = self.active[number]
+        try:
+            record.result = result
+            self.following.end(number, record)
+            if result.status == "refused":
+                raise InvalidStructure(result.reason)
+            record.atoms = snapshot(atoms, **record.output_info(self.options))
+            if self.output:
+                self.output.add(record.place, record.atoms)
+        except InvalidStructure as error:
+            self.report_invalid(record.file, record.frame, record.source, error)
+        else:
+            self.summary.add(record)
+            if self.listener:
+                self.listener.finished(record)
+        del self.active[number]
+        self.advance()
+
+    def report_invalid(self, file: str, frame: int | None, source: str, error: InvalidStructure) -> None:
+        """Warn of a structure or a file that cannot be relaxed, and count it."""
+        warn(f"{source}: {error}")
+        self.summary.add_invalid()
+        if self.listener:
+            self.listener.invalid(file, frame, source, str(error))
+
+    def not_begun(self) -> list[str]:
+        """Return the names of structures that have not been read, where there are not too many to read."""
+        total = count_inputs(input_files(self.options), self.options.format)
+        if total is None or total > MOST_READ_AGAIN or "-" in self.options.files:
+            return []
+        names = []
+        for file in input_files(self.options):
+            with contextlib.suppress(InvalidStructure):
+                names += [source for source, _, _ in named_structures(file, self.options.format)]
+        return names[self.n_read :]
+
+    @contextlib.contextmanager
+    def write_errors_reported(self) -> Iterator[None]:
+        """Warn of an output that cannot be written; the summary of the run is still to come."""
+        try:
+            yield
+        except UsageError as error:
+            warn(str(error))
+            self.write_failed = True
+
+    def advance(self) -> None:
+        """Move the progress bar by one structure."""
+        self.n_done += 1
+        self.bar.advance()
+        self.show_progress()
+
+    def show_progress(self) -> None:
+        """Show the speed and the time left beside the progress bar."""
+        left = None if self.total is None else self.total - self.n_done
+        self.bar.update(len(self.active), self.summary.finished, self.summary.rate, left)

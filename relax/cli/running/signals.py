@@ -1,0 +1,74 @@
+"""Signals that end a run, and where they may."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["Interrupts"]
+
+ENDING = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+"""Ctrl-C, the end of a cluster job, and what a terminal sends when it is closed; Windows has none of that."""
+
+
+class Interrupts:
+    """Raises KeyboardInterrupt, with the number of the signal, where one that ends the program comes.
+
+    Attributes
+    ----------
+    pending
+        The signal that came while there must be no interruption; a second one is not held back.
+    """
+
+    def __init__(self) -> None:
+        self.pending: int | None = None
+        self._held = False
+
+    @contextlib.contextmanager
+    def handled(self) -> Iterator[None]:
+        """Handle signals within the block, but for those that are ignored, as after nohup."""
+        before = {number: signal.getsignal(number) for number in ENDING}
+        heeded = [number for number in ENDING if before[number] is not signal.SIG_IGN]
+        try:
+            for number in heeded:
+                signal.signal(number, self._stop)
+            yield
+        finally:
+            for number in heeded:
+                signal.signal(number, before[number])
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold a signal back within the block, but where it is allowed."""
+        with self._holding(True):
+            yield
+        self._raise_pending()
+
+    @contextlib.contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Allow interruption within the block."""
+        self._raise_pending()
+        with self._holding(False):
+            yield
+
+    @contextlib.contextmanager
+    def _holding(self, held: bool) -> Iterator[None]:
+        before, self._held = self._held, held
+        try:
+            yield
+        finally:
+            self._held = before
+
+    def _stop(self, number: int, _: Any) -> None:
+        if self._held and self.pending is None:
+            self.pending = number
+        else:
+            self.pending = None
+            raise KeyboardInterrupt(number)
+
+    def _raise_pending(self) -> None:
+        if (number := self.pending) is not None:
+            self.pending = None
+            raise KeyboardInterrupt(number)
