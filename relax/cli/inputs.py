@@ -111,7 +111,7 @@ def named_structures(file: str) -> Iterator[tuple[str, int, Atoms]]:
 
 
 def checked_record(options: RunOptions, file: str, frame: int, source: str, atoms: Atoms) -> Record:
-    """Return the record of a structure that can be relaxed.
+    """Return the record of a structure that can be relaxed, periodic as the options say.
 
     Raises
     ------
@@ -120,6 +120,8 @@ def checked_record(options: RunOptions, file: str, frame: int, source: str, atom
     """
     from relax.io.check import check_structure
 
+    if options.periodic is not None:
+        atoms.pbc = options.periodic
     check_structure(atoms)
     return Record(file, frame, source, atoms, options.cell and _cell_relaxes(options, source, atoms))
 

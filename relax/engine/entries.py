@@ -32,7 +32,7 @@ from relax.preconditioner.known_hessian import KnownHessian
 
 __all__ = ["Cell", "Entry", "Intake", "Relaxed", "build_result"]
 
-Cell = bool | CellFreedom
+Cell = bool | str | CellFreedom
 """What may be asked of a cell."""
 
 

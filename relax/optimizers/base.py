@@ -54,8 +54,8 @@ class RuleOptimizer(AseProtocol):
     append_trajectory
         Append to the trajectory in place of writing it anew.
     cell
-        Relax the cell too: ``True``, or a :class:`~relax.geometry.cell.CellFreedom` that says what it may do.
-        Along directions that are not periodic there is no strain.
+        Relax the cell too: ``True``, axes such as ``"xy"``, between which it may strain, or a
+        :class:`~relax.geometry.cell.CellFreedom`.  There is no strain along directions that are not periodic.
     pressure
         External pressure, GPa, for ``cell=True``.
     symmetry
@@ -90,7 +90,7 @@ class RuleOptimizer(AseProtocol):
     RestartError
         The restart file is none.
     TypeError
-        ``cell`` is neither a bool nor a ``CellFreedom``.
+        ``cell`` is neither a bool nor axes nor a ``CellFreedom``.
     ValueError
         There are no atoms; the restart file is of another rule or another structure; a cell or a
         symmetry is asked for that the structure does not have; the Hessian is not one of these atoms, or the
@@ -106,7 +106,7 @@ class RuleOptimizer(AseProtocol):
         trajectory: Any = None,
         append_trajectory: bool = False,
         *,
-        cell: bool | CellFreedom = False,
+        cell: bool | str | CellFreedom = False,
         pressure: float = 0.0,
         symmetry: str = "free",
         symprec: float = SYMPREC,
