@@ -5,6 +5,7 @@ Numpy, rich, ASE and torch are imported where they are used, so that the command
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from typing import Annotated
@@ -17,6 +18,8 @@ from relax.cli.terminal import BAD_INPUT, OK, warn
 from relax.core.errors import UsageError
 
 __all__ = ["app", "main"]
+
+SILENT = logging.NullHandler()
 
 app = typer.Typer(
     help="Relax atomistic structures with preconditioned L-BFGS, CoRe, Frankenstein and other rules.",
@@ -37,6 +40,8 @@ def main(args: list[str] | None = None) -> None:
     args
         The words after ``relax``; by default, those of the process.
     """
+    # What the library logs of a structure, the command says itself, with the name of the file.
+    logging.getLogger("relax").addHandler(SILENT)
     try:
         code = app(args, prog_name="relax", standalone_mode=False)
     except typer.Abort:

@@ -127,14 +127,20 @@ def checked_record(options: RunOptions, file: str, frame: int, source: str, atom
 
 
 def _cell_relaxes(options: RunOptions, source: str, atoms: Atoms) -> bool:
-    """Return whether ``--cell`` applies to ``atoms``; warn if it does so in part or not at all."""
+    """Return whether ``--cell`` applies to ``atoms``; warn if not to all of it, or to vacuum."""
+    from relax.geometry.vacuum import relaxing_vacuum, vacuum_words
+
     if not atoms.pbc.any():
         warn(f"{source}: not periodic, so its cell is kept")
         return False
-    if not atoms.pbc.all():
-        if options.pressure:
-            raise InvalidStructure("--pressure needs a structure that is periodic in three directions")
-        axes = " and ".join(axis for axis, periodic in zip("abc", atoms.pbc, strict=True) if periodic)
+    if not atoms.pbc.all() and options.pressure:
+        raise InvalidStructure("--pressure needs a structure that is periodic in three directions")
+    if vacuum := relaxing_vacuum(atoms, options.freedom()):
+        words, periodic = vacuum_words(atoms, vacuum)
+        letters = "".join("FT"[along] for along in periodic)
+        warn(f"{source}: {words}; add --pbc {letters}, or --cell-mask with the axes that may relax")
+    elif not atoms.pbc.all():
+        axes = " and ".join(axis for axis, along in zip("abc", atoms.pbc, strict=True) if along)
         warn(f"{source}: periodic only along {axes}, so the rest of its cell is kept")
     return True
 

@@ -28,6 +28,7 @@ from relax.geometry.constraints import settle
 from relax.geometry.perturb import rattle
 from relax.geometry.sanity import Integrity, Shape, change
 from relax.geometry.symmetry import SYMPREC, space_group
+from relax.geometry.vacuum import log_vacuum
 from relax.preconditioner.known_hessian import KnownHessian
 
 __all__ = ["Cell", "Entry", "Intake", "Relaxed", "build_result"]
@@ -228,6 +229,8 @@ class Intake:
             start = prepare(key, atoms, freedom, self.scale, self.symmetry == "keep", self.symprec)
         except (TypeError, ValueError) as error:
             raise UnsupportedStructure(" ".join(str(error).split())) from error
+        if draw == 0:
+            log_vacuum(atoms, freedom)
         settle(atoms, freedom is not None)
         first = atoms.copy()
         if amplitude := self.draws.amplitude(draw):

@@ -16,6 +16,7 @@ from relax.engine.history import BatchSanity, Sanity, Snapshot
 from relax.geometry.cell import CellFreedom, StepScale
 from relax.geometry.constraints import settle
 from relax.geometry.sanity import Integrity
+from relax.geometry.vacuum import log_vacuum
 from relax.optimizers.ase_rows import AseRows, ImageSanity, images_of
 from relax.preconditioner.known_hessian import KnownHessian
 
@@ -242,6 +243,8 @@ def in_place(
     images = [atoms] if plain else images_of(atoms.__ase_optimizable__())
     if (images and len(images[0]) == 0) or (not plain and atoms.__ase_optimizable__().ndofs() == 0):
         raise ValueError("there are no atoms to relax")
-    if plain:
-        return AtomsStructure(prepare(0, atoms, freedom, scale, keep_symmetry, symprec))
-    return AseStructure(atoms)
+    if not plain:
+        return AseStructure(atoms)
+    start = prepare(0, atoms, freedom, scale, keep_symmetry, symprec)
+    log_vacuum(atoms, freedom)
+    return AtomsStructure(start)
