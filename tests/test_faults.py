@@ -654,7 +654,6 @@ UNUSABLE: dict[str, tuple[Callable[[], Atoms], str]] = {
     "no cell": (lambda: Atoms("Cu", pbc=True), "flat"),
     "position nan": (lambda: Atoms("Cu2", [[0, 0, 0], [0, 0, NAN]]), "position of atom 1"),
     "no atoms": (lambda: Atoms(), "no"),
-    "all fixed": (lambda: changed(copper(), constraints=[FixAtoms(range(4))]), "all atoms are fixed"),
 }
 
 

@@ -131,7 +131,8 @@ def _run(options: RunOptions, record: Record, optimizer: Any) -> tuple[Result, B
 
     interruption: BaseException | None = None
     try:
-        optimizer.run(options.fmax, options.steps, smax=options.smax, timeout=options.timeout)
+        smax = options.smax if record.with_cell else None
+        optimizer.run(options.fmax, options.steps, smax=smax, timeout=options.timeout)
         optimizer.close()
     except OSError as error:  # those of the calculator are in the result
         interruption = _unwritable(options, error)

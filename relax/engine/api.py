@@ -54,6 +54,7 @@ def relax_many(
     check: str | MinimumCheck | None = None,
     escape: bool = False,
     hessian: Sequence[GivenHessian | None] | Callable[[Atoms], Any] | None = None,
+    stress: bool = False,
     **settings: Any,
 ) -> Iterator[Relaxed]:
     """Relax many structures at once, and yield each as it ends.
@@ -81,7 +82,7 @@ def relax_many(
         last bit.
     progress
         Show a progress bar on standard error, where that is a terminal.
-    cell, pressure, symmetry, symprec, rattle, seed, on_bad, check, escape, hessian
+    cell, pressure, symmetry, symprec, rattle, seed, on_bad, check, escape, hessian, stress
         As in :class:`~relax.optimizers.base.RuleOptimizer`; ``cell`` may also be a function of the structure.
         ``on_bad`` is ``"stop"`` or ``"backtrack"``; ``hessian`` is one function, or has one for each.
     draws
@@ -99,7 +100,8 @@ def relax_many(
     TypeError
         ``potential``, ``rule`` or ``cell`` is of the wrong type, or a structure is not an ``Atoms``.
     ValueError
-        The rule is unknown, a parameter is out of its bounds, or ``hessian`` is not one for each structure.
+        The rule is unknown, a parameter is out of its bounds, ``hessian`` is not one for each structure, or
+        ``smax`` is given and no cell relaxes.
     """
     followed = build_rule(rule, settings)
     several = Draws(draws, rattle, seed)
@@ -110,7 +112,7 @@ def relax_many(
         followed,
         Criteria(fmax, steps, smax, energy_change, displacement, timeout),
         Policy(on_bad == "backtrack", parse_minimum_check(check, escape), escape),
-        Intake(innermost(followed), cell, pressure, symmetry, symprec, several, hessian),
+        Intake(innermost(followed), cell, pressure, symmetry, symprec, several, hessian, stress),
         budget,
     )
     results = several.lowest(run.run(several.starts(structures)))
@@ -140,7 +142,8 @@ class BatchRun:
         budget: float | None = None,
     ) -> None:
         self.potential, self.rule, self.criteria, self.policy = potential, rule, criteria, policy
-        self.intake, self.calls = intake, BatchCalls(potential, budget)
+        criteria.check_cell(intake.relaxes_cells)
+        self.intake, self.calls = intake, BatchCalls(potential, budget, intake.stress)
         self.relaxation: Relaxation[Entry] | None = None
         self.coordinates: BatchCoordinates
         self.sanity: BatchSanity
@@ -149,12 +152,10 @@ class BatchRun:
 
     @property
     def entries(self) -> list[Entry]:
-        """The structures that are being relaxed."""
         return [] if self.relaxation is None else self.relaxation.entries
 
     @property
     def active(self) -> int:
-        """The number of structures that are being relaxed."""
         return len(self.entries)
 
     def run(self, structures: Iterable[Atoms]) -> Iterator[Relaxed]:
@@ -185,10 +186,9 @@ class BatchRun:
         count, budget = len(self.entries), self.calls.budget
         while filled < budget.limit:
             if self._next is None:
-                index, atoms = next(source, (0, None))
-                if atoms is None:
+                if (following := next(source, None)) is None:
                     return
-                entered = self.intake.accept(index, atoms, self.potential)
+                entered = self.intake.accept(*following, self.potential)
                 if isinstance(entered, Relaxed):
                     yield entered
                     continue

@@ -208,6 +208,7 @@ class Coordinates(Protocol):
     @property
     def far(self) -> np.ndarray: ...  # (S,) whose strain calls for a new reference cell
     def slice(self, s: int) -> slice: ...  # rows of the forces of structure s
+    def is_held(self, s: int) -> bool: ...  # whether nothing of structure s is free to move
     def atoms(self, s: int) -> Atoms: ...  # a copy of structure s as it is
     def values(self, evaluation: Evaluation) -> np.ndarray: ...
     def gradients(self, forces: np.ndarray, stresses: np.ndarray) -> Gradients: ...

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from ase import Atoms
+from ase import Atom, Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from relax.calculators.base import KEYS, Potential
@@ -137,10 +137,8 @@ def build_result(
 
     Parameters
     ----------
-    symprec
-        Tolerance (A) of the space groups.
-    known
-        A shape that may be that of ``last``.
+    symprec, known
+        Tolerance (A) of the space groups, and a shape that may be that of ``last``.
     **numbers
         Other fields of the result.
     """
@@ -163,7 +161,7 @@ class Intake:
     ----------
     scale
         The rule that is followed.
-    cell, pressure, symmetry, symprec
+    cell, pressure, symmetry, symprec, stress
         As in :class:`relax.optimizers.base.RuleOptimizer`; ``cell`` may also be a function of the structure.
     draws
         How often each structure enters, one after the other.
@@ -183,12 +181,13 @@ class Intake:
     symprec: float = SYMPREC
     draws: Draws = field(default_factory=Draws)
     hessian: Sequence[GivenHessian | None] | Callable[[Atoms], Any] | None = None
+    stress: bool = False
 
     def __post_init__(self) -> None:
         self._minima = KnownMinima()
         check_start(self.symmetry, self.draws.largest)
-        if not callable(self.cell) or isinstance(self.cell, type):
-            cell_freedom(self.cell, self.pressure)
+        by_structure = callable(self.cell) and not isinstance(self.cell, type)
+        self.relaxes_cells = by_structure or cell_freedom(self.cell, self.pressure) is not None
 
     def accept(self, index: int, given: Atoms, potential: Potential) -> Entry | Relaxed:
         """Return draw ``index`` as it enters the batch, or its result; TypeError for what is no structure."""
@@ -196,7 +195,8 @@ class Intake:
         if draw == 0:
             self._minima = KnownMinima()
         if not isinstance(given, Atoms):
-            raise TypeError(f"structure {structure} is a {type(given).__name__}, expected ase.Atoms")
+            several = "; give a list of Atoms" if isinstance(given, Atom) else ""
+            raise TypeError(f"structure {structure} is a {type(given).__name__}, expected ase.Atoms{several}")
         atoms: Atoms = given.copy()
 
         def out(stop: Stop, atoms: Atoms = atoms) -> Relaxed:

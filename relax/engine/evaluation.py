@@ -14,12 +14,13 @@ from ase import Atoms
 
 from relax.calculators.base import Evaluation, Geometry, Potential, energy_of, numbers, stress_matrix
 from relax.calculators.batch_size import Budget
+from relax.calculators.registry import unsupported
 from relax.calculators.splitting import chosen, unknown
 from relax.core.errors import OutOfMemory, RelaxationStopped, one_line
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.history import Snapshot
 
-__all__ = ["BatchCalls", "CallCounter", "alarm", "evaluated", "guarded"]
+__all__ = ["BatchCalls", "CallCounter", "alarm", "evaluated", "guarded", "with_stress"]
 
 
 class CallCounter:
@@ -87,8 +88,8 @@ def alarm(deadline: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def guarded(ask: Callable[[], Evaluation], rows: int) -> Evaluation:
-    """Return what ``ask`` computes for a structure of ``rows`` rows; an exception is its fault."""
+def guarded(ask: Callable[[], Evaluation], images: list[Atoms], rows: int) -> Evaluation:
+    """Return what ``ask`` computes for ``images`` that have ``rows`` rows; an exception is their fault."""
     try:
         return ask()
     except RelaxationStopped as stop:
@@ -96,7 +97,9 @@ def guarded(ask: Callable[[], Evaluation], rows: int) -> Evaluation:
         (evaluation.timeouts if stop.status == "timeout" else evaluation.faults)[0] = stop.reason
     except Exception as error:
         evaluation = blank(rows)
-        evaluation.faults[0] = one_line(error)
+        # The exception of a calculator rarely says that it does not support the structure.
+        reasons = (unsupported(getattr(image, "calc", None), image) for image in images)
+        evaluation.faults[0] = next(filter(None, reasons), one_line(error))
     return evaluation
 
 
@@ -114,10 +117,12 @@ class BatchCalls:
         What computes.
     budget
         How much it takes at once, in its unit; found out, if None.
+    stress
+        Whether the stress is computed of cells that are held too.
     """
 
-    def __init__(self, potential: Potential, budget: float | None) -> None:
-        self.potential, self.budget = potential, Budget(potential, budget)
+    def __init__(self, potential: Potential, budget: float | None, stress: bool = False) -> None:
+        self.potential, self.budget, self.stress = potential, Budget(potential, budget), stress
 
     def evaluate(
         self, c: BatchCoordinates, sizes: np.ndarray, good: Snapshot, unmoved: np.ndarray
@@ -140,8 +145,9 @@ class BatchCalls:
             self.evaluation.energies[unmoved] = energies[unmoved]
             self.evaluation.forces[atoms] = good.forces[atoms]
             self.evaluation.stresses[unmoved] = good.stresses[unmoved]
+        asked = with_stress(c, self.stress)
         for stress in (True, False):
-            alike = np.flatnonzero((c.relaxes == stress) & ~unmoved)
+            alike = np.flatnonzero((asked == stress) & ~unmoved)
             for chunk in self.budget.chunks(sizes[alike]):
                 self._ask(geometry, alike[chunk], stress, sizes)
         return self.evaluation, self.calls
@@ -192,8 +198,18 @@ def checked(found: Evaluation, geometry: Geometry) -> Evaluation:
     )
 
 
-def evaluated(atoms: Atoms, cell_relaxes: bool) -> Evaluation:
+def with_stress(c: BatchCoordinates, always: bool) -> np.ndarray:
+    """Return of which structures (S,) the stress is computed.
+
+    Those are the ones whose cell relaxes or, if ``always``, all that are periodic in a cell with a volume.
+    """
+    return np.asarray(c.relaxes | (always & c.constants.pbc.any(axis=1) & (c.volumes > 1e-6)))
+
+
+def evaluated(atoms: Atoms, with_stress: bool) -> Evaluation:
     """Return energy, forces and stress of ``atoms``, constraints left aside.
+
+    The stress is asked for ``with_stress``, and otherwise there if it comes with the forces.
 
     Raises
     ------
@@ -201,7 +217,7 @@ def evaluated(atoms: Atoms, cell_relaxes: bool) -> Evaluation:
         They are not the numbers they should be.
     """
     stress = None
-    if cell_relaxes:
+    if with_stress:
         # The stress first: what can compute it gives the forces with it.
         stress = numbers("stress", atoms.get_stress(voigt=False, apply_constraint=False), (3, 3))
     forces = numbers("forces", atoms.get_forces(apply_constraint=False), (len(atoms), 3))

@@ -11,7 +11,7 @@ from relax.calculators.base import Evaluation, numbers
 from relax.core.hessian import GivenHessian, hessian_array
 from relax.engine.arrays import Start, prepare
 from relax.engine.coordinates import BatchCoordinates
-from relax.engine.evaluation import evaluated
+from relax.engine.evaluation import evaluated, with_stress
 from relax.engine.history import BatchSanity, Sanity, Snapshot
 from relax.geometry.cell import CellFreedom, StepScale
 from relax.geometry.constraints import settle
@@ -34,6 +34,7 @@ class AtomsStructure:
 
     plain = plain_atoms = conservative = True
     given: GivenHessian | None = None
+    stress = False  # whether it is computed although the cell is held
 
     def __init__(self, start: Start) -> None:
         self.start, self.atoms, self.freedom = start, start.atoms, start.freedom
@@ -51,7 +52,7 @@ class AtomsStructure:
 
     def evaluate(self) -> Evaluation:
         """Return energy, forces and stress, constraints left aside; see :func:`evaluated`."""
-        return evaluated(self.atoms, bool(self.coordinates.relaxes[0]))
+        return evaluated(self.atoms, bool(with_stress(self.coordinates, self.stress)[0]))
 
     def again(self, good: Snapshot) -> Evaluation:
         """Return what was computed for the place where this still is."""
@@ -126,16 +127,10 @@ class AtomsStructure:
 
 
 class AseStructure:
-    """A filter, a band or any other ASE object.
-
-    Parameters
-    ----------
-    target
-        The object.
-    """
+    """``target``: a filter, a band or any other ASE object."""
 
     freedom = given = None
-    plain_atoms = False
+    plain_atoms = stress = False
 
     def __init__(self, target: Any) -> None:
         self.coordinates = AseRows(target.__ase_optimizable__(), target)

@@ -58,6 +58,11 @@ class CellOptions:
         check=cell_mask,
         needs="--cell",
     )
+    stress: bool = option(
+        False,
+        "Compute the stress without --cell too, for the table and --output. Some calculators always do.",
+        "--stress",
+    )
     symmetry: str = option(
         "free",
         "Keep the initial space group, or do not constrain the symmetry.",

@@ -53,6 +53,6 @@ class RunOptions(
 
     def optimizer_kwargs(self, with_cell: bool) -> dict[str, Any]:
         """Return the keyword arguments of the optimizer of a structure, whose cell relaxes or not."""
-        names = ("symmetry", "symprec", "rattle", "seed", "on_bad", "check", "escape", "metric")
+        names = ("symmetry", "symprec", "rattle", "seed", "on_bad", "check", "escape", "metric", "stress")
         given = {name: getattr(self, name) for name in names}
         return {"cell": self.freedom() if with_cell else False, **given, **self.settings}
