@@ -640,12 +640,6 @@ def copper() -> Atoms:
     return atoms
 
 
-def changed(atoms: Atoms, **changes: Any) -> Atoms:
-    for name, value in changes.items():
-        setattr(atoms, name, value)
-    return atoms
-
-
 UNUSABLE: dict[str, tuple[Callable[[], Atoms], str]] = {
     "unknown element": (lambda: bulk("U", "fcc", a=4.0), "EMT"),
     "atoms on one spot": (lambda: Atoms("Cu2", cell=[4, 4, 4], pbc=True), "overlap"),

@@ -83,6 +83,8 @@ def test_the_gap_of_a_skewed_slab_is_along_its_normal():
         (Atoms(mx2(vacuum=1.5), pbc=True), {}, ""),
         (molecule("N2"), {}, ""),
         (Atoms("Cu", pbc=True), {}, ""),
+        (Atoms(cell=[9, 9, 9], pbc=True), {}, ""),
+        (Atoms("Cu", [[np.inf, 0, 0]], cell=[9, 9, 9], pbc=True), {}, ""),
     ],
 )
 def test_where_there_is_vacuum_that_relaxes(atoms, freedom, where):

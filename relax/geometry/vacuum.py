@@ -20,10 +20,11 @@ def vacuum_gaps(atoms: Atoms) -> np.ndarray:
 
     The atoms are projected on the normal of the plane of the two other vectors.  The gap is that between the
     centres of neighbours there, or of an atom and its image; it is 0 along a direction that is not periodic,
-    and where the cell has no volume.
+    and where the cell has no volume or a number is not finite.
     """
     cell = atoms.cell.array
-    if len(atoms) == 0 or not np.isfinite(cell).all() or atoms.cell.volume < 1e-6:
+    finite = np.isfinite(cell).all() and np.isfinite(atoms.positions).all()
+    if not finite or len(atoms) == 0 or atoms.cell.volume < 1e-6:
         return np.zeros(3)
     inverse = np.linalg.inv(cell)
     scaled = np.sort(atoms.positions @ inverse % 1.0, axis=0)
