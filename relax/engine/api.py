@@ -100,8 +100,7 @@ def relax_many(
     TypeError
         ``potential``, ``rule`` or ``cell`` is of the wrong type, or a structure is not an ``Atoms``.
     ValueError
-        The rule is unknown, a parameter is out of its bounds, ``hessian`` is not one for each structure, or
-        ``smax`` is given and no cell relaxes.
+        The rule is unknown, a parameter is out of its bounds, or ``hessian`` or ``smax`` has no use here.
     """
     followed = build_rule(rule, settings)
     several = Draws(draws, rattle, seed)
@@ -156,6 +155,7 @@ class BatchRun:
 
     @property
     def active(self) -> int:
+        """The number of structures that are being relaxed."""
         return len(self.entries)
 
     def run(self, structures: Iterable[Atoms]) -> Iterator[Relaxed]:
