@@ -342,8 +342,6 @@ def bad_file(kind: str) -> str:
         atoms.positions[1] = np.nan
     elif kind == "spot":
         atoms.positions[1] = atoms.positions[0]
-    elif kind == "fixed":
-        atoms.set_constraint(FixAtoms(range(4)))
     elif kind == "element":
         atoms.symbols[2] = "Og"
     elif kind == "none":
@@ -360,9 +358,8 @@ def bad_file(kind: str) -> str:
         ("missing", "there is no such file"),
         ("nan", "the position of atom 1 (Cu) is [nan nan nan]"),
         ("spot", "atoms 0 (Cu) and 1 (Cu) overlap"),
-        ("fixed", "all atoms are fixed"),
         ("element", "EMT does not know the element of atom 2, Og"),
-        ("none", "there are no atoms"),
+        ("none", "there are no atoms to relax"),
     ],
 )
 def test_invalid_file_is_one_line_and_the_others_are_relaxed(relax, good, kind, says):

@@ -640,12 +640,6 @@ def copper() -> Atoms:
     return atoms
 
 
-def changed(atoms: Atoms, **changes: Any) -> Atoms:
-    for name, value in changes.items():
-        setattr(atoms, name, value)
-    return atoms
-
-
 UNUSABLE: dict[str, tuple[Callable[[], Atoms], str]] = {
     "unknown element": (lambda: bulk("U", "fcc", a=4.0), "EMT"),
     "atoms on one spot": (lambda: Atoms("Cu2", cell=[4, 4, 4], pbc=True), "overlap"),
@@ -654,7 +648,6 @@ UNUSABLE: dict[str, tuple[Callable[[], Atoms], str]] = {
     "no cell": (lambda: Atoms("Cu", pbc=True), "flat"),
     "position nan": (lambda: Atoms("Cu2", [[0, 0, 0], [0, 0, NAN]]), "position of atom 1"),
     "no atoms": (lambda: Atoms(), "no"),
-    "all fixed": (lambda: changed(copper(), constraints=[FixAtoms(range(4))]), "all atoms are fixed"),
 }
 
 

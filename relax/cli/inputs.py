@@ -129,7 +129,7 @@ def named_structures(file: str, file_format: str | None = None) -> Iterator[tupl
 
 
 def checked_record(record: Record, options: RunOptions) -> Record:
-    """Return a record, with whether the cell relaxes, if its structure can be relaxed.
+    """Return a record, periodic as the options say and with whether its cell relaxes, if it can be relaxed.
 
     Raises
     ------
@@ -139,6 +139,8 @@ def checked_record(record: Record, options: RunOptions) -> Record:
     from relax.io.check import check_structure
     from relax.io.named_files import split_slice
 
+    if options.periodic is not None:
+        record.atoms.pbc = options.periodic
     check_structure(record.atoms)
     record.file, _ = split_slice(record.file)
     record.with_cell = options.cell and _cell_relaxes(options, record.source, record.atoms)
@@ -146,14 +148,20 @@ def checked_record(record: Record, options: RunOptions) -> Record:
 
 
 def _cell_relaxes(options: RunOptions, source: str, atoms: Atoms) -> bool:
-    """Return whether ``--cell`` applies to ``atoms``; warn if it does so in part or not at all."""
+    """Return whether ``--cell`` applies to ``atoms``; warn if not to all of it, or to vacuum."""
+    from relax.geometry.vacuum import relaxing_vacuum, vacuum_words
+
     if not atoms.pbc.any():
         warn(f"{source}: not periodic, so its cell is kept")
         return False
-    if not atoms.pbc.all():
-        if options.pressure:
-            raise InvalidStructure("--pressure needs a structure that is periodic in three directions")
-        axes = " and ".join(axis for axis, periodic in zip("abc", atoms.pbc, strict=True) if periodic)
+    if not atoms.pbc.all() and options.pressure:
+        raise InvalidStructure("--pressure needs a structure that is periodic in three directions")
+    if vacuum := relaxing_vacuum(atoms, options.freedom()):
+        words, periodic = vacuum_words(atoms, vacuum)
+        letters = "".join("FT"[along] for along in periodic)
+        warn(f"{source}: {words}; add --pbc {letters}, or --cell-mask with the axes that may relax")
+    elif not atoms.pbc.all():
+        axes = " and ".join(axis for axis, along in zip("abc", atoms.pbc, strict=True) if along)
         warn(f"{source}: periodic only along {axes}, so the rest of its cell is kept")
     return True
 

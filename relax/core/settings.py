@@ -89,6 +89,11 @@ class Criteria:
             if not float(value) >= 0:
                 raise ValueError(words)
 
+    def check_cell(self, relaxes: bool) -> None:
+        """Raise ValueError if there is a criterion for the stress of a cell, and none that ``relaxes``."""
+        if self.smax is not None and not relaxes:
+            raise ValueError(f"smax = {self.smax} GPa needs a cell that relaxes; give cell=True, or no smax")
+
 
 def check_start(symmetry: str, rattle: float) -> None:
     """Raise ValueError if ``symmetry`` or ``rattle`` (A) is not allowed, or both exclude each other."""

@@ -51,6 +51,7 @@ def relax_many(
     hessian: Sequence[GivenHessian | None] | Callable[[Atoms], Any] | None = None,
     batch_size: int | None = None,
     monitor: Monitor | None = None,
+    stress: bool = False,
     **settings: Any,
 ) -> Iterator[Relaxed]:
     """Relax many structures at once, and yield each as it ends.
@@ -78,7 +79,7 @@ def relax_many(
         last bit.
     progress
         Show a progress bar on standard error, where that is a terminal.
-    cell, pressure, symmetry, symprec, rattle, seed, on_bad, check, escape, hessian
+    cell, pressure, symmetry, symprec, rattle, seed, on_bad, check, escape, hessian, stress
         As in :class:`~relax.optimizers.base.RuleOptimizer`; ``cell`` may also be a function of the structure.
         ``on_bad`` is ``"stop"`` or ``"backtrack"``; ``hessian`` is one function, or has one for each.
     batch_size
@@ -103,7 +104,7 @@ def relax_many(
     TypeError
         ``potential``, ``rule`` or ``cell`` is of the wrong type, or a structure is not an ``Atoms``.
     ValueError
-        The rule is unknown, a parameter is out of its bounds, or ``hessian`` is not one for each structure.
+        The rule is unknown, a parameter is out of its bounds, or ``hessian`` or ``smax`` has no use here.
     """
     followed = build_rule(rule, settings)
     several = Draws(draws, rattle, seed)
@@ -115,7 +116,7 @@ def relax_many(
         followed,
         Criteria(fmax, steps, smax, energy_change, displacement, timeout),
         Policy(on_bad == "backtrack", parse_minimum_check(check, escape), escape),
-        Intake(innermost(followed), cell, pressure, symmetry, symprec, several, hessian),
+        Intake(innermost(followed), cell, pressure, symmetry, symprec, several, hessian, stress),
         budget,
         batch_size,
         monitor,

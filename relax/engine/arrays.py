@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from ase import Atoms
@@ -13,7 +13,8 @@ from relax.calculators.base import Evaluation
 from relax.core.errors import UnsupportedStructure
 from relax.core.ragged import RaggedArrays
 from relax.core.segments import Segments
-from relax.geometry.cell import GPA, CellFreedom, StepScale, logarithm
+from relax.geometry.cell import GPA, CellFreedom, StepScale, logarithm, periodic_plane
+from relax.geometry.cell_mask import named_axes
 from relax.geometry.symmetric_images import SymmetricImages
 from relax.geometry.symmetry import SpaceGroup
 from relax.preconditioner.base import Metric
@@ -92,7 +93,8 @@ def prepare(
     Raises
     ------
     UnsupportedStructure
-        The cell that is to relax is no cell.
+        The cell that is to relax is no cell, or its mask leaves no strain, or names an axis along which the
+        structure is not periodic.
     ValueError
         There is no symmetry to keep.
     """
@@ -100,7 +102,24 @@ def prepare(
     if keep_symmetry:
         start.group = SpaceGroup.of(atoms, symprec)
         start.group.snap(atoms)
+    if freedom is not None and freedom.mask is not None:
+        _check_mask(freedom, freedom.mask, start)
     return start
+
+
+def _check_mask(freedom: CellFreedom, mask: Sequence[Any] | str, start: Start) -> None:
+    """Raise UnsupportedStructure if the mask of a cell does not fit the structure."""
+    cell = start.atoms.cell.array
+    plane = periodic_plane(cell, start.atoms.pbc)
+    for axis in named_axes(mask) if isinstance(mask, str) else "":
+        if np.linalg.norm(plane["xyz".index(axis)]) < 1e-6:
+            raise UnsupportedStructure(
+                f"the mask {mask!r} of the cell names {axis}, along which the structure is not periodic"
+            )
+    symmetry = [] if start.group is None else [start.group.tensors(cell)]
+    if not freedom.projector(plane, *symmetry).any():
+        where = "along the periodic directions" if start.group is None else f"in {start.group.name}"
+        raise UnsupportedStructure(f"the mask {mask!r} of the cell leaves no strain to relax {where}")
 
 
 @dataclass
@@ -189,6 +208,7 @@ class Coordinates(Protocol):
     @property
     def far(self) -> np.ndarray: ...  # (S,) whose strain calls for a new reference cell
     def slice(self, s: int) -> slice: ...  # rows of the forces of structure s
+    def is_held(self, s: int) -> bool: ...  # whether nothing of structure s is free to move
     def atoms(self, s: int) -> Atoms: ...  # a copy of structure s as it is
     def values(self, evaluation: Evaluation) -> np.ndarray: ...
     def gradients(self, forces: np.ndarray, stresses: np.ndarray) -> Gradients: ...

@@ -52,6 +52,10 @@ class BatchCoordinates(BatchRows):
     def relaxes(self) -> np.ndarray:
         return self.constants.relaxes
 
+    def is_held(self, s: int) -> bool:
+        left = np.abs(self.constants.step_projector[self.slice(s)]) > 1e-12
+        return not (left.any() or self.free[s].any())
+
     def slice(self, s: int) -> slice:
         """Where the atoms of structure ``s`` are among the atoms."""
         first = int(self.firsts[s])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from ase import Atoms
+from ase import Atom, Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from relax.calculators.base import KEYS, Potential
@@ -28,11 +28,12 @@ from relax.geometry.constraints import settle
 from relax.geometry.perturb import rattle
 from relax.geometry.sanity import Integrity, Shape, change
 from relax.geometry.symmetry import SYMPREC, space_group
+from relax.geometry.vacuum import log_vacuum
 from relax.preconditioner.known_hessian import KnownHessian
 
 __all__ = ["Cell", "Entry", "Intake", "Relaxed", "build_result"]
 
-Cell = bool | CellFreedom
+Cell = bool | str | CellFreedom
 """What may be asked of a cell."""
 
 
@@ -139,10 +140,8 @@ def build_result(
 
     Parameters
     ----------
-    symprec
-        Tolerance (A) of the space groups.
-    known
-        A shape that may be that of ``last``.
+    symprec, known
+        Tolerance (A) of the space groups, and a shape that may be that of ``last``.
     **numbers
         Other fields of the result.
     """
@@ -165,7 +164,7 @@ class Intake:
     ----------
     scale
         The rule that is followed.
-    cell, pressure, symmetry, symprec
+    cell, pressure, symmetry, symprec, stress
         As in :class:`relax.optimizers.base.RuleOptimizer`; ``cell`` may also be a function of the structure.
     draws
         How often each structure enters, one after the other.
@@ -185,12 +184,13 @@ class Intake:
     symprec: float = SYMPREC
     draws: Draws = field(default_factory=Draws)
     hessian: Sequence[GivenHessian | None] | Callable[[Atoms], Any] | None = None
+    stress: bool = False
 
     def __post_init__(self) -> None:
         self._minima = KnownMinima()
         check_start(self.symmetry, self.draws.largest)
-        if not callable(self.cell) or isinstance(self.cell, type):
-            cell_freedom(self.cell, self.pressure)
+        by_structure = callable(self.cell) and not isinstance(self.cell, type)
+        self.relaxes_cells = by_structure or cell_freedom(self.cell, self.pressure) is not None
 
     def accept(self, index: int, given: Atoms, potential: Potential) -> Entry | Relaxed:
         """Return draw ``index`` as it enters the batch, or its result; TypeError for what is no structure."""
@@ -198,7 +198,8 @@ class Intake:
         if draw == 0:
             self._minima = KnownMinima()
         if not isinstance(given, Atoms):
-            raise TypeError(f"structure {structure} is a {type(given).__name__}, expected ase.Atoms")
+            several = "; give a list of Atoms" if isinstance(given, Atom) else ""
+            raise TypeError(f"structure {structure} is a {type(given).__name__}, expected ase.Atoms{several}")
         atoms: Atoms = given.copy()
 
         def out(stop: Stop, atoms: Atoms = atoms) -> Relaxed:
@@ -231,6 +232,8 @@ class Intake:
             start = prepare(key, atoms, freedom, self.scale, self.symmetry == "keep", self.symprec)
         except (TypeError, ValueError) as error:
             raise UnsupportedStructure(" ".join(str(error).split())) from error
+        if draw == 0:
+            log_vacuum(atoms, freedom)
         settle(atoms, freedom is not None)
         first = atoms.copy()
         if amplitude := self.draws.amplitude(draw):

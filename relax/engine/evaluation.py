@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from relax.calculators.base import Evaluation, energy_of, numbers, stress_matrix
+from relax.calculators.registry import unsupported
 from relax.core.errors import RelaxationStopped, one_line
 
 __all__ = ["alarm", "evaluated", "guarded"]
@@ -53,8 +54,8 @@ def alarm(deadline: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def guarded(ask: Callable[[], Evaluation], rows: int) -> Evaluation:
-    """Return what ``ask`` computes for a structure of ``rows`` rows; an exception is its fault."""
+def guarded(ask: Callable[[], Evaluation], images: list[Atoms], rows: int) -> Evaluation:
+    """Return what ``ask`` computes for ``images`` that have ``rows`` rows; an exception is their fault."""
     try:
         return ask()
     except RelaxationStopped as stop:
@@ -62,7 +63,9 @@ def guarded(ask: Callable[[], Evaluation], rows: int) -> Evaluation:
         (evaluation.timeouts if stop.status == "timeout" else evaluation.faults)[0] = stop.reason
     except Exception as error:
         evaluation = blank(rows)
-        evaluation.faults[0] = one_line(error)
+        # The exception of a calculator rarely says that it does not support the structure.
+        reasons = (unsupported(getattr(image, "calc", None), image) for image in images)
+        evaluation.faults[0] = next(filter(None, reasons), one_line(error))
     return evaluation
 
 
@@ -71,8 +74,10 @@ def blank(rows: int) -> Evaluation:
     return Evaluation(np.full(1, np.nan), np.full((rows, 3), np.nan), np.full((1, 3, 3), np.nan))
 
 
-def evaluated(atoms: Atoms, cell_relaxes: bool) -> Evaluation:
+def evaluated(atoms: Atoms, with_stress: bool) -> Evaluation:
     """Return energy, forces and stress of ``atoms``, constraints left aside.
+
+    The stress is asked for ``with_stress``, and otherwise there if it comes with the forces.
 
     Raises
     ------
@@ -80,7 +85,7 @@ def evaluated(atoms: Atoms, cell_relaxes: bool) -> Evaluation:
         They are not the numbers they should be.
     """
     stress = None
-    if cell_relaxes:
+    if with_stress:
         # The stress first: what can compute it gives the forces with it.
         stress = numbers("stress", atoms.get_stress(voigt=False, apply_constraint=False), (3, 3))
     forces = numbers("forces", atoms.get_forces(apply_constraint=False), (len(atoms), 3))

@@ -123,6 +123,8 @@ class StopChecks:
 
     def converged_words(self, s: int) -> str:
         """Return in words how structure ``s`` has converged."""
+        if self.coordinates.is_held(s):
+            return "nothing is free to move: all atoms are fixed"
         relaxes = self.coordinates.relaxes[s]
         stress = f", residual stress {self.gradients.smax[s]:.3g} GPa" if relaxes else ""
         return f"no force above {self.criteria.fmax} eV/A{stress}"

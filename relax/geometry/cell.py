@@ -25,6 +25,7 @@ import array_api_compat
 import numpy as np
 
 from relax.core.segments import Array, array_namespace
+from relax.geometry.cell_mask import is_mask, named_mask
 
 __all__ = [
     "GPA",
@@ -121,8 +122,9 @@ class CellFreedom:
     pressure
         External pressure, GPa.  With a pressure, the enthalpy is minimised.
     mask
-        Strain components that may change, as six (xx, yy, zz, yz, xz, xy) or 3x3 truth values.  If not
-        given, all may change.  There is never a strain along directions that are not periodic.
+        Strain components that may change: Cartesian axes such as ``"xy"`` for xx, yy and xy; six truth values
+        (xx, yy, zz, yz, xz, xy), also as digits, ``"111000"``; or 3x3 of them.  If not given, all may change.
+        There is never a strain along directions that are not periodic.
     hydrostatic
         Allow only scaling of the cell.
     constant_volume
@@ -143,7 +145,7 @@ class CellFreedom:
     """
 
     pressure: float = 0.0
-    mask: Sequence[Any] | None = None
+    mask: Sequence[Any] | str | None = None
     hydrostatic: bool = False
     constant_volume: bool = False
     max_strain: float | None = None
@@ -163,6 +165,10 @@ class CellFreedom:
             raise ValueError("the mask of the cell leaves no strain to relax; use cell=False")
         if self.hydrostatic and (self.constant_volume or self.mask is not None):
             raise ValueError("a hydrostatic cell is only scaled: it takes no mask and no constant volume")
+        if not self.projector(np.eye(3)).any():
+            raise ValueError(
+                "the mask of the cell leaves no strain of constant volume; allow more components"
+            )
 
     def with_defaults(self, step_scale: StepScale, natoms: int) -> CellFreedom:
         """Return a copy with a rule's defaults for ``length`` and ``max_strain`` if these are not given."""
@@ -176,7 +182,7 @@ class CellFreedom:
         """The mask as 3x3 truth values."""
         if self.mask is None:
             return np.ones((3, 3), bool)
-        mask = np.asarray(self.mask, bool)
+        mask = np.array(named_mask(self.mask) if isinstance(self.mask, str) else self.mask, bool)
         return mask[np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])] if mask.shape == (6,) else mask
 
     def projector(self, plane: np.ndarray, *others: np.ndarray) -> np.ndarray:
@@ -194,11 +200,12 @@ class CellFreedom:
             return intersection([np.outer(dilation, dilation), *others])
         if self.mask is None and not self.constant_volume and not others:
             return np.kron(plane, plane)
-        held = [np.kron(plane, plane), np.diag(self.components.ravel().astype(float)), *others]
+        kept = self.components.ravel().astype(float)
+        held = [np.kron(plane, plane), np.diag(kept), *others]
         if self.constant_volume:
             unit = np.eye(3).ravel()
             held.append(np.eye(9) - np.outer(unit, unit) / 3)
-        return intersection(held)
+        return intersection(held) * np.outer(kept, kept)  # without rounding, what is masked stays as it is
 
 
 def intersection(projectors: Sequence[np.ndarray]) -> np.ndarray:
@@ -222,12 +229,15 @@ def cell_freedom(cell: object, pressure: float = 0.0) -> CellFreedom | None:
     Raises
     ------
     TypeError
-        ``cell`` is neither a bool nor a ``CellFreedom``.
+        ``cell`` is neither a bool nor a ``CellFreedom``, nor a word that is a mask.
     ValueError
-        A pressure is given twice, or with a fixed cell.
+        A pressure is given twice, or with a fixed cell, or the mask leaves no strain.
     """
+    words = f"cell = {cell!r} is not allowed; give True, False or a CellFreedom, or axes such as 'xy'"
+    if isinstance(cell, str) and is_mask(cell):
+        return CellFreedom(pressure=pressure, mask=cell)
     if not isinstance(cell, bool | np.bool | CellFreedom):
-        raise TypeError(f"cell = {cell!r} is not allowed; give True, False or a CellFreedom")
+        raise TypeError(words)
     if isinstance(cell, CellFreedom):
         if pressure:
             raise ValueError("give the pressure once: CellFreedom(pressure=...) or pressure=")

@@ -7,7 +7,6 @@ import json
 
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixedPlane, FixScaled
 
 from relax.core.errors import InvalidStructure
 from relax.geometry.neighbors import pairs, vectors
@@ -44,11 +43,11 @@ def check_structure(atoms: Atoms) -> None:
     ------
     InvalidStructure
         There are no atoms; a position or the cell is not finite; the cell is flat along a periodic
-        direction; a site is partly occupied; two atoms, or an atom and its own image, are nearer than
-        :data:`OVERLAP`; or no atom is free to move.
+        direction; a site is partly occupied; or two atoms, or an atom and its own image, are nearer than
+        :data:`OVERLAP`.
     """
     if len(atoms) == 0:
-        raise InvalidStructure("there are no atoms")
+        raise InvalidStructure("there are no atoms to relax")
     if not np.isfinite(atoms.positions).all():
         i = int(np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))[0])
         raise InvalidStructure(f"the position of atom {i} ({atoms.symbols[i]}) is {atoms.positions[i]}")
@@ -59,8 +58,6 @@ def check_structure(atoms: Atoms) -> None:
         raise InvalidStructure("the cell is flat along a periodic direction; give it a vector there")
     _check_occupancy(atoms)
     _check_distances(atoms)
-    if _all_fixed(atoms):
-        raise InvalidStructure("all atoms are fixed; free at least one of them")
 
 
 def _check_distances(atoms: Atoms) -> None:
@@ -83,11 +80,3 @@ def _check_occupancy(atoms: Atoms) -> None:
         if len(shares) > 1 or sum(shares.values()) < 0.999:
             elements = ", ".join(f"{symbol} {share:g}" for symbol, share in shares.items())
             raise InvalidStructure(f"site {site} is partly occupied ({elements}); give an ordered structure")
-
-
-def _all_fixed(atoms: Atoms) -> bool:
-    forces = np.ones((len(atoms), 3)) * [1.0, 2**0.5, 3**0.5]  # along no line or plane of a crystal
-    for constraint in atoms.constraints:
-        if isinstance(constraint, FixAtoms | FixCartesian | FixScaled | FixedLine | FixedPlane):
-            constraint.adjust_forces(atoms, forces)
-    return not forces.any()

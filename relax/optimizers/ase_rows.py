@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.filters import FrechetCellFilter, OptimizableFilter, UnitCellFilter
+from ase.filters import FrechetCellFilter, OptimizableFilter, StrainFilter, UnitCellFilter
 from ase.mep.dimer import DimerOptimizable
 from ase.mep.neb import NEBOptimizable
 from ase.utils.abc import Optimizable
@@ -109,7 +109,8 @@ class AseRows:
         self.conservative = not isinstance(optimizable, NEBOptimizable | DimerOptimizable)
         self.ndofs = int(optimizable.ndofs())
         self.seg = Segments([max(-(-self.ndofs // 3), 1)])  # the last row may be filled up with zeros
-        self.relaxes, self.far = np.array([isinstance(target, UnitCellFilter)]), np.zeros(1, bool)
+        self.relaxes = np.array([isinstance(target, UnitCellFilter | StrainFilter)])
+        self.far = np.zeros(1, bool)
         self.firsts, self.owner = np.zeros(1, int), np.zeros(self.seg.rows, int)
         self.rows = np.arange(self.seg.rows), np.zeros(0, int)
 
@@ -147,6 +148,9 @@ class AseRows:
     def slice(self, s: int) -> slice:
         return slice(0, self.seg.rows)
 
+    def is_held(self, s: int) -> bool:
+        return False
+
     def atoms(self, s: int) -> Atoms:
         copy: Atoms = self.images[s].copy()
         return copy
@@ -162,6 +166,8 @@ class AseRows:
         g = numbers("forces", self.optimizable.get_gradient(), (self.ndofs,))
         energy = numbers("energy", self.optimizable.get_value(), (1,))
         known, own = getattr(first_of(self.images).calc, "results", {}), getattr(self.target, "stress", None)
+        if isinstance(self.target, StrainFilter) and "stress" in known:
+            own = known["stress"] * self.target.mask
         stress = stress_matrix(known.get("stress") if own is None else own)
         return Evaluation(energy, self.in_rows(-g), stress[None])
 

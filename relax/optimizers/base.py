@@ -54,8 +54,8 @@ class RuleOptimizer(AseProtocol):
     append_trajectory
         Append to the trajectory in place of writing it anew.
     cell
-        Relax the cell too: ``True``, or a :class:`~relax.geometry.cell.CellFreedom` that says what it may do.
-        Along directions that are not periodic there is no strain.
+        Relax the cell too: ``True``, axes such as ``"xy"``, between which it may strain, or a
+        :class:`~relax.geometry.cell.CellFreedom`.  There is no strain along directions that are not periodic.
     pressure
         External pressure, GPa, for ``cell=True``.
     symmetry
@@ -63,11 +63,9 @@ class RuleOptimizer(AseProtocol):
         ``"free"`` leaves it alone.
     symprec
         How far (A) atoms may be from where symmetry has them, for spglib.
-    rattle
-        Displace the atoms by this much (A, standard deviation), and strain the cell alike if it
-        relaxes, before the first step: the way off a symmetric saddle point.
-    seed
-        Seed of the rattle.
+    rattle, seed
+        Displace the atoms by this much (A, standard deviation), and strain the cell alike if it relaxes,
+        before the first step: the way off a symmetric saddle point.  Another seed makes another start.
     on_bad
         What to do where a run goes wrong: ``"stop"`` ends it with the last good structure,
         ``"backtrack"`` goes back to that one and on with half the step, at most ``BACKTRACKS``
@@ -82,6 +80,9 @@ class RuleOptimizer(AseProtocol):
         eV/A^2, or a function that returns it for the ``Atoms`` as they start, called once.  It is the first
         metric of rules that run in one, see ``docs/metric.md``.  A run that goes on from a restart file needs
         it again.
+    stress
+        Compute the stress in every call although the cell is fixed, for the result and the written files.
+        That of atoms that are not periodic, or whose cell has no volume, is left out.
     **kwargs
         ``master``, ``comm``, ``loginterval``, as in ASE.
 
@@ -90,7 +91,7 @@ class RuleOptimizer(AseProtocol):
     RestartError
         The restart file is none.
     TypeError
-        ``cell`` is neither a bool nor a ``CellFreedom``.
+        ``cell`` is neither a bool nor axes nor a ``CellFreedom``.
     ValueError
         There are no atoms; the restart file is of another rule or another structure; a cell or a
         symmetry is asked for that the structure does not have; the Hessian is not one of these atoms, or the
@@ -106,7 +107,7 @@ class RuleOptimizer(AseProtocol):
         trajectory: Any = None,
         append_trajectory: bool = False,
         *,
-        cell: bool | CellFreedom = False,
+        cell: bool | str | CellFreedom = False,
         pressure: float = 0.0,
         symmetry: str = "free",
         symprec: float = SYMPREC,
@@ -116,6 +117,7 @@ class RuleOptimizer(AseProtocol):
         check: str | MinimumCheck | None = None,
         escape: bool = False,
         hessian: GivenHessian | None = None,
+        stress: bool = False,
         **kwargs: Any,
     ) -> None:
         check_on_bad(on_bad)
@@ -129,17 +131,13 @@ class RuleOptimizer(AseProtocol):
             decoded(Path(restart))  # as with ASE, a file that is none is told before anything of the atoms
         structure = in_place(atoms, freedom, innermost(rule), symmetry == "keep", symprec)
         check_hessian(hessian, rule.stiffness is not None, structure.plain_atoms)
-        structure.given = hessian
+        if stress and not structure.plain_atoms:
+            raise ValueError(f"stress= is for plain Atoms, not for a {type(atoms).__name__}")
+        structure.given, structure.stress = hessian, stress
         self.rule = rule = rule if structure.conservative else by_forces_alone(rule)
         self.engine = SingleRun(rule, policy, structure, symprec)
-        super().__init__(
-            atoms,
-            restart=restart,
-            logfile=logfile,
-            trajectory=trajectory,
-            append_trajectory=append_trajectory,
-            **kwargs,
-        )
+        files = {"restart": restart, "logfile": logfile, "trajectory": trajectory}
+        super().__init__(atoms, append_trajectory=append_trajectory, **files, **kwargs)
 
     def initialize(self) -> None:
         self.reset()
@@ -185,7 +183,7 @@ class RuleOptimizer(AseProtocol):
         RuntimeError
             The atoms have no calculator.
         ValueError
-            A criterion is not a number above 0.
+            A criterion is not a number above 0, or there is one for the stress and no cell that relaxes.
         RelaxationStopped
             The run went wrong and ``on_bad`` is ``"raise"``.
         """

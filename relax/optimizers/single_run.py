@@ -106,7 +106,11 @@ class SingleRun:
         return self._relaxation.history.last(self.stop[0]).results(self.structure.coordinates, 0)
 
     def begin(self, criteria: Criteria, timeout: float | None, steps: int) -> None:
-        """Begin a run after ``steps`` steps; it evaluates anew, for the calculator may have changed."""
+        """Begin a run after ``steps`` steps; it evaluates anew, for the calculator may have changed.
+
+        Raises ValueError for a criterion for the stress where no cell relaxes.
+        """
+        criteria.check_cell(bool(self.structure.coordinates.relaxes[0]))
         self.criteria, self.known = criteria, False
         self.stop, self._ended = RUNNING, 0.0
         self._deadline = None if timeout is None else time.perf_counter() + timeout
@@ -132,7 +136,7 @@ class SingleRun:
             evaluation = self.structure.again(good)
         else:
             self._started = self._started or time.perf_counter()
-            evaluation = guarded(self._evaluate, len(good.forces))
+            evaluation = guarded(self._evaluate, self.structure.images, len(good.forces))
         stops = relaxation.observe(evaluation, np.array([self.counter.calls - before]))
         self.known, self._fault = True, stops.get(0)
         if self._fault is None and np.isnan(self._energy_first):

@@ -10,12 +10,14 @@ from ase import Atoms
 from relax.calculators.base import Evaluation, numbers
 from relax.core.hessian import GivenHessian, hessian_array
 from relax.engine.arrays import Start, prepare
+from relax.engine.batch.calls import with_stress
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.evaluation import evaluated
 from relax.engine.history import BatchSanity, Sanity, Snapshot
 from relax.geometry.cell import CellFreedom, StepScale
 from relax.geometry.constraints import settle
 from relax.geometry.sanity import Integrity
+from relax.geometry.vacuum import log_vacuum
 from relax.optimizers.ase_rows import AseRows, ImageSanity, images_of
 from relax.preconditioner.known_hessian import KnownHessian
 
@@ -33,6 +35,7 @@ class AtomsStructure:
 
     plain = plain_atoms = conservative = True
     given: GivenHessian | None = None
+    stress = False  # whether it is computed although the cell is held
 
     def __init__(self, start: Start) -> None:
         self.start, self.atoms, self.freedom = start, start.atoms, start.freedom
@@ -50,7 +53,7 @@ class AtomsStructure:
 
     def evaluate(self) -> Evaluation:
         """Return energy, forces and stress, constraints left aside; see :func:`evaluated`."""
-        return evaluated(self.atoms, bool(self.coordinates.relaxes[0]))
+        return evaluated(self.atoms, bool(with_stress(self.coordinates, self.stress)[0]))
 
     def again(self, good: Snapshot) -> Evaluation:
         """Return what was computed for the place where this still is."""
@@ -125,16 +128,10 @@ class AtomsStructure:
 
 
 class AseStructure:
-    """A filter, a band or any other ASE object.
-
-    Parameters
-    ----------
-    target
-        The object.
-    """
+    """``target``: a filter, a band or any other ASE object."""
 
     freedom = given = None
-    plain_atoms = False
+    plain_atoms = stress = False
 
     def __init__(self, target: Any) -> None:
         self.coordinates = AseRows(target.__ase_optimizable__(), target)
@@ -242,6 +239,8 @@ def in_place(
     images = [atoms] if plain else images_of(atoms.__ase_optimizable__())
     if (images and len(images[0]) == 0) or (not plain and atoms.__ase_optimizable__().ndofs() == 0):
         raise ValueError("there are no atoms to relax")
-    if plain:
-        return AtomsStructure(prepare(0, atoms, freedom, scale, keep_symmetry, symprec))
-    return AseStructure(atoms)
+    if not plain:
+        return AseStructure(atoms)
+    start = prepare(0, atoms, freedom, scale, keep_symmetry, symprec)
+    log_vacuum(atoms, freedom)
+    return AtomsStructure(start)

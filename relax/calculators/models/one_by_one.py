@@ -76,10 +76,12 @@ class SequentialCalculator:
         # Otherwise a structure that equals the last one would get old results, and the call would not count.
         if hasattr(calculator, "reset"):
             calculator.reset()
+        # The stress first: what can compute it gives the forces with it.
+        tensor = self._stress(atoms) if stress else None
         forces = numbers("forces", calculator.get_forces(atoms), (len(atoms), 3))
         energy = float(energy_of(calculator, atoms)[0])
-        if stress:
-            return energy, forces, self._stress(atoms)
+        if tensor is not None:
+            return energy, forces, tensor
         # Some calculators compute it with the forces: what costs nothing is reported.
         known = getattr(calculator, "results", {}).get("stress") if atoms.pbc.any() else None
         return energy, forces, stress_matrix(known)

@@ -60,8 +60,22 @@ def _check_conflicts(options: RunOptions) -> None:
         raise UsageError("--logfile - and --json both write to standard output; name a file for the log")
     if options.hydrostatic and options.constant_volume:
         raise UsageError("--hydrostatic and --constant-volume together fix the cell; give one of them")
+    if options.hydrostatic and options.cell_mask:
+        raise UsageError("--hydrostatic scales the whole cell and takes no --cell-mask; give one of them")
+    if options.cell_mask and options.constant_volume:
+        _check_constant_volume(options)
     if options.pressure and options.constant_volume:
         raise UsageError("--pressure has no effect with --constant-volume; give one of them")
+
+
+def _check_constant_volume(options: RunOptions) -> None:
+    """Raise UsageError if --cell-mask leaves no strain that keeps the volume."""
+    try:
+        options.freedom()
+    except ValueError:
+        raise UsageError(
+            f"--cell-mask {options.cell_mask} and --constant-volume together fix the cell; give one of them"
+        ) from None
 
 
 def _check_patterns(options: RunOptions) -> None:

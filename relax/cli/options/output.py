@@ -39,8 +39,8 @@ class OutputOptions:
     )
     logfile: str | None = option(
         None,
-        "Write one line per step to this file, to one for each structure by a pattern as for --trajectory, or "
-        "to standard output, which is -.",
+        "Write one line per step to this file, to one for each structure by a pattern as for --trajectory, "
+        "or to standard output, which is -.",
         metavar="FILE",
         role="files",
     )
@@ -49,8 +49,8 @@ class OutputOptions:
     )
     batch_size: int | None = option(
         None,
-        "Relax at most so many structures at a time. If not given, as many as the calculator is fastest with: "
-        "one, but for chgnet, mace, lj and torch-sim models.",
+        "Relax at most so many structures at a time. If not given, as many as the calculator is fastest "
+        "with: one, but for chgnet, mace and lj.",
         metavar="N",
         check=positive,
         role="run",

@@ -49,6 +49,6 @@ class RunOptions(
         """Return the keyword arguments of :func:`relax.engine.api.relax_many`, but for the cell."""
         names = (
             *("rule", "fmax", "steps", "smax", "timeout", "budget", "batch_size", "draws", "on_bad"),
-            *("symmetry", "symprec", "rattle", "seed", "check", "escape", "metric"),
+            *("symmetry", "symprec", "rattle", "seed", "check", "escape", "metric", "stress"),
         )
         return {name: getattr(self, name) for name in names} | self.settings

@@ -118,8 +118,8 @@ class RunSummary:
             lines.append(f"{self.dropped} unfinished structure{_were(self.dropped)} dropped")
         if self.not_begun:
             names, more = self.not_begun[:MOST_NAMES], len(self.not_begun) - MOST_NAMES
-            others = f" and {more} more" if more > 0 else ""
-            lines.append(f"not begun: {', '.join(names)}{others}")
+            rest = f" and {more} more" if more > 0 else ""
+            lines.append(f"not begun: {', '.join(names)}{rest}")
         if self.n_invalid:
             lines.append(f"{self.n_invalid} invalid input{_were(self.n_invalid)} skipped")
         return lines

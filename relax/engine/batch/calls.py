@@ -16,7 +16,7 @@ from relax.engine.coordinates import BatchCoordinates
 from relax.engine.evaluation import alarm
 from relax.engine.history import History
 
-__all__ = ["BatchCalls"]
+__all__ = ["BatchCalls", "with_stress"]
 
 
 class BatchCalls:
@@ -30,10 +30,19 @@ class BatchCalls:
         How much it takes at once, in its unit; found out, if None.
     timeout
         Time of each structure, s.  A call is ended when that of all structures in it is up.
+    stress
+        Whether the stress is computed of cells that are held too.
     """
 
-    def __init__(self, potential: Potential, budget: float | None, timeout: float | None = None) -> None:
-        self.potential, self.budget, self.timeout = potential, Budget(potential, budget), timeout
+    def __init__(
+        self,
+        potential: Potential,
+        budget: float | None,
+        timeout: float | None = None,
+        stress: bool = False,
+    ) -> None:
+        self.potential, self.budget = potential, Budget(potential, budget)
+        self.timeout, self.stress = timeout, stress
 
     def evaluate(
         self, c: BatchCoordinates, sizes: np.ndarray, history: History
@@ -59,8 +68,9 @@ class BatchCalls:
             self.evaluation.energies[unmoved] = energies[unmoved]
             self.evaluation.forces[atoms] = good.forces[atoms]
             self.evaluation.stresses[unmoved] = good.stresses[unmoved]
+        asked = with_stress(c, self.stress)
         for stress in (True, False):
-            alike = np.flatnonzero((c.relaxes == stress) & ~unmoved)
+            alike = np.flatnonzero((asked == stress) & ~unmoved)
             for chunk in self._chunks(sizes[alike]):
                 self._ask(geometry, alike[chunk], stress, sizes)
         return self.evaluation, self.calls
@@ -123,3 +133,11 @@ def checked(found: Evaluation, geometry: Geometry) -> Evaluation:
         found.timeouts,
         found.calls,
     )
+
+
+def with_stress(c: BatchCoordinates, always: bool) -> np.ndarray:
+    """Return of which structures (S,) the stress is computed.
+
+    Those are the ones whose cell relaxes or, if ``always``, all that are periodic in a cell with a volume.
+    """
+    return np.asarray(c.relaxes | (always & c.constants.pbc.any(axis=1) & (c.volumes > 1e-6)))

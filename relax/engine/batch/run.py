@@ -57,7 +57,8 @@ class BatchRun:
         monitor: Monitor | None = None,
     ) -> None:
         self.potential, self.rule, self.criteria, self.policy = potential, rule, criteria, policy
-        self.intake, self.calls = intake, BatchCalls(potential, budget, criteria.timeout)
+        criteria.check_cell(intake.relaxes_cells)
+        self.intake, self.calls = intake, BatchCalls(potential, budget, criteria.timeout, intake.stress)
         self.monitor = monitor or Monitor()
         # Where one structure waits for another, an interruption should find as few as possible begun.
         self.most = batch_size or (math.inf if potential.batched else 1)
@@ -110,10 +111,10 @@ class BatchRun:
         while filled < budget.limit and count < self.most:
             if self._next is None:
                 with self.monitor.interruptible():
-                    index, atoms = next(source, (0, None))
-                if atoms is None:
+                    following = next(source, None)
+                if following is None:
                     return
-                entered = self.intake.accept(index, atoms, self.potential)
+                entered = self.intake.accept(*following, self.potential)
                 if isinstance(entered, Relaxed):
                     yield entered
                     continue

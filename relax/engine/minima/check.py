@@ -113,7 +113,8 @@ class MinimumChecks:
                 stops[s] = "converged", search.reason
         if probed.any():
             coordinates.put_back(history.good.place, probed)
-        for s in [s for s, (status, _) in stops.items() if status == "converged"]:
+        converged = [s for s, (status, _) in stops.items() if status == "converged"]
+        for s in [s for s in converged if not coordinates.is_held(s)]:
             entry, rows = entries[s], rows_of(coordinates, s)
             if entry.search is None:
                 value = math.nan if history.record.by_forces[s] else float(values[s])

@@ -102,7 +102,8 @@ class ResultsFile:
             return True
         if source in self._sources and (source, digest) not in self._known:
             raise InvalidStructure(
-                f"it has changed since its result was written to {self.name}; name another file, or add --force"
+                f"it has changed since its result was written to {self.name}; "
+                "name another file, or add --force"
             )
         return False
 

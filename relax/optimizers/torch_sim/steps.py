@@ -39,7 +39,7 @@ __all__ = ["CellRuleState", "RuleState", "for_torch_sim"]
 Optimizer = Callable[..., tuple[Callable[[SimState], "RuleState"], Callable[["RuleState"], "RuleState"]]]
 
 
-def for_torch_sim(rule: Rule, *, cell: bool | CellFreedom = False) -> Optimizer:
+def for_torch_sim(rule: Rule, *, cell: bool | str | CellFreedom = False) -> Optimizer:
     """Return ``rule`` as an optimizer for ``torch_sim.optimize``.
 
     The rule computes in float64 for any dtype of the model.  ``torch_sim.optimize`` checks convergence every
@@ -55,8 +55,8 @@ def for_torch_sim(rule: Rule, *, cell: bool | CellFreedom = False) -> Optimizer:
     rule
         The rule with its wrappers, see :func:`relax.rules.wrappers.for_atoms`.
     cell
-        Relax the cells too: ``True``, or a :class:`~relax.geometry.cell.CellFreedom` that says how they may
-        change.
+        Relax the cells too: ``True``, axes such as ``"xy"``, between which they may strain, or a
+        :class:`~relax.geometry.cell.CellFreedom`.
 
     Returns
     -------

@@ -1,0 +1,1 @@
+"""The command ``relax run``: structures in, verdicts and files out."""
