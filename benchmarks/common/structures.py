@@ -1,10 +1,9 @@
-"""Starting structures: plain crystals with names, and random displacements that are the same in every run."""
+"""Starting structures: plain crystals with names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from ase import Atoms
 
 
@@ -20,15 +19,3 @@ def bare(crystals: Sequence[Atoms]) -> list[Atoms]:
         Atoms(c.numbers, c.positions, cell=c.cell, pbc=True, info={"name": name})
         for name, c in zip(names, crystals, strict=True)
     ]
-
-
-def rattled(atoms: Atoms, amount: float, seed: int, index: int) -> Atoms:
-    """Return structure number ``index`` with every atom displaced at random.
-
-    Each component of each position gets a normal deviate of standard deviation ``amount`` (A), as in
-    ``Atoms.rattle``; the cell is unchanged.
-    """
-    moved = atoms.copy()
-    if amount:
-        moved.rattle(amount, rng=np.random.default_rng([seed, index]))
-    return moved

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common.statistics import Row
-from benchmarks.crystals.profiles import panel, styles
 from benchmarks.materials.optimizers import SELLA
 from benchmarks.materials.statistics import pooled
+from relax.comparison.profiles import panel, styles
+from relax.comparison.statistics import Row
 
 COLUMNS = 4
 """Panels beside each other."""

@@ -9,10 +9,10 @@ from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 
-from benchmarks.common.call_counter import CallCounter, StopReached, forces_below
-from benchmarks.common.optimizer_names import System
-from benchmarks.common.optimizers import make_optimizer
-from benchmarks.common.runs import relax_counted
+from relax.comparison.minimizers.construction import make_optimizer
+from relax.comparison.minimizers.names import System
+from relax.comparison.runs.call_counter import CallCounter, StopReached, forces_below
+from relax.comparison.runs.run import relax_counted
 
 FMAX = 0.05
 

@@ -24,9 +24,10 @@ from ase import Atoms
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
-from benchmarks.common.call_counter import CallCounter, CapReached, Stop, StopReached, silenced
-from benchmarks.common.several_draws import SeveralDraws
-from relax import RelaxationStopped, RuleOptimizer
+from relax.comparison.minimizers.several_draws import SeveralDraws
+from relax.comparison.runs.call_counter import CallCounter, CapReached, Stop, StopReached, silenced
+from relax.core.errors import RelaxationStopped
+from relax.optimizers.base import RuleOptimizer
 
 OVERLAP = 0.4
 TOLERANCE = 1e-3

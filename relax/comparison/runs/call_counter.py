@@ -17,7 +17,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from relax import RelaxationStopped
+from relax.core.errors import RelaxationStopped
 
 MAX_VOLUME_CHANGE = 30.0
 """Factor of the volume beyond which a run is stopped: a model may then need more memory than there is."""
