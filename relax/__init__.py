@@ -1,7 +1,7 @@
 """Relax atomistic structures to their minima with the fewest force calls.
 
-``relax.relax`` relaxes one structure, ``relax.relax_many`` many, and the classes ``...Relax`` are ASE
-optimizers.  ``relax.rules`` has the update rules.  Names are imported when they are first used, so that the
+``relax.relax`` relaxes one structure, ``relax.relax_many`` many, the classes ``...Relax`` are ASE
+optimizers, and ``relax.compare`` compares minimizers.  ``relax.rules`` has the update rules.  Names are imported when they are first used, so that the
 command line starts at once.
 """
 
@@ -14,6 +14,7 @@ from relax.core.lazy import lazy_names
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from relax.comparison.api import compare
     from relax.core.errors import RelaxationStopped
     from relax.core.result import Result
     from relax.engine.api import relax_many
@@ -62,6 +63,7 @@ __all__ = [
     "Result",
     "RuleOptimizer",
     "SGDRelax",
+    "compare",
     "relax",
     "relax_many",
 ]
@@ -76,6 +78,7 @@ __getattr__ = lazy_names(
         "PairStiffness": "relax.preconditioner.pair_stiffness",
         "RelaxationStopped": "relax.core.errors",
         "Result": "relax.core.result",
+        "compare": "relax.comparison.api",
         "relax_many": "relax.engine.api",
     },
 )

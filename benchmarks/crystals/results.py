@@ -6,10 +6,8 @@ A row has for each structure what :class:`benchmarks.crystals.runs.End` holds, a
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from ase import Atoms
 
@@ -20,7 +18,7 @@ from relax.comparison.files.journal import Runs
 from relax.comparison.files.provenance import (
     calculator_packages,
     environment,
-    published_path,
+    named_calculator,
     sha256_of,
     versions,
 )
@@ -68,15 +66,12 @@ class Protocol:
 
 def header(crystals: Sequence[Atoms], protocol: Protocol) -> Json:
     """Return the header of a file of results."""
-    kind, _, path = protocol.calculator.partition(":")
-    model = Path(path) if path and Path(path).is_file() else None
     packages = calculator_packages(protocol.calculator)
     made: Json = {
         "benchmark": "crystals",
         "source": protocol.source,
         "seed": protocol.seed,
-        "calculator": f"{kind}:{published_path(model)}" if model else protocol.calculator,
-        "calculator_sha256": hashlib.sha256(model.read_bytes()).hexdigest() if model else None,
+        **named_calculator(protocol.calculator),
         "elements": list(protocol.elements) or None,
         "fmax": protocol.fmax,
         "cap": protocol.cap,

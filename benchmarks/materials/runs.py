@@ -13,9 +13,9 @@ from ase import Atoms
 
 from benchmarks.materials.optimizers import make
 from relax.comparison.minimizers.names import System
-from relax.comparison.runs.ends import final_state, rows_below
+from relax.comparison.runs.ends import run_and_examine
 from relax.comparison.runs.processes import calculators
-from relax.comparison.runs.run import FinalState, RunEnd, relax_counted
+from relax.comparison.runs.run import RunEnd
 
 
 class Key(NamedTuple):
@@ -50,10 +50,14 @@ def run(name: str, start: Atoms, calculator: Any, system: System, fmax: float, c
     cap
         Largest number of force calls.
     """
-    cell = system is System.CRYSTALS
-    stop = rows_below(fmax, start, cell)
-    made = relax_counted(lambda atoms: make(name, atoms, system), start, calculator, fmax, cap, stop=stop)
-    state, fault = made.examine(lambda atoms: final_state(atoms, start, cell), FinalState())
+    made, state, fault = run_and_examine(
+        lambda atoms: make(name, atoms, system),
+        start,
+        calculator,
+        cell=system is System.CRYSTALS,
+        fmax=fmax,
+        cap=cap,
+    )
     return RunEnd.of(made, state, fault, fmax)
 
 

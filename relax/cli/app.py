@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from relax.cli.comparing.compare_command import compare
 from relax.cli.rules_command import rules
 from relax.cli.run_command import run
 from relax.cli.terminal import BAD_INPUT, OK, warn
@@ -26,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command()(run)
+app.command()(compare)
 app.command()(rules)
 
 

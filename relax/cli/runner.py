@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from relax.cli.inputs import InvalidInput, Record, checked_record, count_inputs, named_structures
 from relax.cli.options import RunOptions
 from relax.cli.relaxations import Outcome, relax_one_by_one, relax_together
-from relax.cli.signals import terminable, undisturbed
 from relax.cli.summary import RunSummary
 from relax.cli.terminal import BAD_INPUT, OK, UNCONVERGED, warn
 from relax.core.errors import CalculatorError, InvalidStructure, UsageError
+from relax.core.signals import terminable, undisturbed
 
 if TYPE_CHECKING:
     from relax.core.result import Result

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relax.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from relax.cli.options.calculator import CalculatorOptions
     from relax.cli.options.run_options import RunOptions
 
-__all__ = ["check_together"]
+__all__ = ["check_calculator", "check_outputs", "check_together"]
 
 
 def check_together(options: RunOptions) -> None:
     """Raise UsageError for options that do not work together, or not here."""
-    from relax.calculators.registry import check_name
-    from relax.core.errors import CalculatorError
-
     _check_conflicts(options)
     if options.batch:
         _check_batch(options)
+    check_calculator(options)
+    _check_paths(options)
+
+
+def check_calculator(options: CalculatorOptions) -> None:
+    """Raise UsageError for a calculator that there is not, or options that it does not have."""
+    from relax.calculators.registry import check_name
+    from relax.core.errors import CalculatorError
+
     try:
         check_name(options.calculator, options.device, options.dtype, options.head)
     except CalculatorError as error:
         raise UsageError(str(error)) from None
-    _check_paths(options)
 
 
 def _check_conflicts(options: RunOptions) -> None:
@@ -65,11 +72,19 @@ def _check_batch(options: RunOptions) -> None:
         )
 
 
-def _check_paths(options: RunOptions) -> None:
-    """Check that the outputs can be written and overwrite nothing."""
-    inputs = {os.path.realpath(file) for file in options.files}
+def check_outputs(files: Iterable[str], outputs: Iterable[tuple[str, str]]) -> None:
+    """Raise UsageError for an output that cannot be written, or that is a file already named.
+
+    Parameters
+    ----------
+    files
+        The input files.
+    outputs
+        The flag and the path of each output.
+    """
+    inputs = {os.path.realpath(file) for file in files}
     flags: dict[str, str] = {}
-    for flag, path in options.output_files():
+    for flag, path in outputs:
         real = os.path.realpath(path)
         if real in inputs:
             raise UsageError(f"{flag} {path} would overwrite an input file; give another name")
@@ -81,6 +96,11 @@ def _check_paths(options: RunOptions) -> None:
             raise UsageError(f"{flag} {path}: there is no folder {folder}; create it first")
         if not os.access(folder, os.W_OK):
             raise UsageError(f"{flag} {path}: no permission to write in {folder}; give another folder")
+
+
+def _check_paths(options: RunOptions) -> None:
+    """Check that the outputs can be written and overwrite nothing."""
+    check_outputs(options.files, options.output_files())
     if options.batch and not options.resume and options.output and os.path.exists(options.output):
         raise UsageError(
             f"--output {options.output} exists; add --resume to continue it, or give another name"

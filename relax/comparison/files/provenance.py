@@ -41,6 +41,15 @@ def calculator_packages(calculator: str) -> list[str]:
     return packages.get(kind, [])
 
 
+def named_calculator(calculator: str) -> dict[str, str | None]:
+    """Return the entries ``calculator`` and, of a model in a file, ``calculator_sha256``."""
+    kind, _, path = calculator.partition(":")
+    if not (path and Path(path).is_file()):
+        return {"calculator": calculator, "calculator_sha256": None}
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return {"calculator": f"{kind}:{published_path(Path(path))}", "calculator_sha256": digest}
+
+
 def sha256_of(structures: Sequence[Atoms]) -> str:
     """Return the SHA-256 of structures, rounded to 1e-6 A so that it is the same on every machine."""
     digest = hashlib.sha256()

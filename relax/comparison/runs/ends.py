@@ -7,6 +7,7 @@ end as reference, whichever gives the smaller one: the strain since the start mu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.filters import FrechetCellFilter
 
 from relax.comparison.runs.call_counter import Stop, forces_below
-from relax.comparison.runs.run import FinalState, overlap
+from relax.comparison.runs.run import FinalState, Run, overlap, relax_counted
 
 VOLUME = (0.2, 5.0)
 """Volumes, as multiples of that of the start, outside which a crystal has collapsed or exploded."""
@@ -69,3 +70,33 @@ def final_state(atoms: Atoms, start: Atoms, cell: bool) -> FinalState:
     if cell:
         return FinalState(largest_row(atoms, start), energy, damage(atoms, start))
     return FinalState(float(np.linalg.norm(atoms.get_forces(), axis=1).max()), energy, overlap(atoms))
+
+
+def run_and_examine(
+    make: Callable[[Atoms], Any],
+    start: Atoms,
+    calculator: Any,
+    *,
+    cell: bool,
+    fmax: float,
+    cap: int,
+    first_call: bool = True,
+) -> tuple[Run, FinalState, Exception | None]:
+    """Relax a copy of ``start``; return the run, the state of its end, and the first exception.
+
+    Parameters
+    ----------
+    make
+        Returns the minimizer of the atoms that it is given.
+    cell
+        Whether the cell relaxes.
+    fmax
+        Largest row at which the run ends, eV/A.
+    cap
+        Largest number of force calls.
+    first_call
+        Whether the run ends at the first force call within ``fmax``, or when the minimizer ends it.
+    """
+    stop = rows_below(fmax, start, cell) if first_call else None
+    made = relax_counted(make, start, calculator, fmax, cap, stop=stop)
+    return made, *made.examine(lambda atoms: final_state(atoms, start, cell), FinalState())

@@ -157,7 +157,7 @@ def relax_counted(
         except Exception as raised:
             fault = raised
         calls, seconds = counter.calls, counter.seconds
-        outside = clock() - began - seconds
+        outside = clock() - began - seconds - counter.seconds_stop
         fault = counter.fault or fault
         if fault is not None and counter.evaluated is not None:
             atoms.set_cell(counter.evaluated.cell)
