@@ -1,8 +1,8 @@
 """Relax atomistic structures to their minima with the fewest force calls.
 
-``relax.relax`` relaxes one structure, ``relax.relax_many`` many, the classes ``...Relax`` are ASE
-optimizers, and ``relax.compare`` compares minimizers.  ``relax.rules`` has the update rules.  Names are imported when they are first used, so that the
-command line starts at once.
+``relax.relax`` relaxes one structure, ``relax.relax_many`` many, ``relax.compare`` compares minimizers, and
+the classes ``...Relax`` are ASE optimizers.  ``relax.rules`` has the update rules.  Names are imported when
+they are first used, so that the command line starts at once.
 """
 
 from __future__ import annotations

@@ -44,6 +44,9 @@ def compare(**values: Any) -> None:
     Exit code: 0 if all structures were compared, 2 for wrong options, invalid structures (the others are
     compared) or an output that cannot be written, 128 and its number after a signal.
     """
+    from relax.comparison.runs.processes import ONE_THREAD
+
+    os.environ.update(ONE_THREAD)  # before numpy is loaded, which reads it then
     options = CompareOptions(**values)
     options.validate()
     from relax.io.lock import output_locked
@@ -54,9 +57,6 @@ def compare(**values: Any) -> None:
 
 def _compare(options: CompareOptions) -> int:
     """Make and show a comparison, and return the exit code."""
-    from relax.comparison.runs.processes import ONE_THREAD
-
-    os.environ.update(ONE_THREAD)  # before numpy reads them
     from relax.comparison.comparison import CalculatorChoice, Comparison, checked_names
 
     names = checked_names(options.rules, options.cell)

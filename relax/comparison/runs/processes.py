@@ -11,8 +11,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TypeVar
 
-from relax.calculators.registry import load
-
 Task = TypeVar("Task")
 Done = TypeVar("Done")
 
@@ -39,6 +37,8 @@ def prepare_process(calculator: Any, *options: Any) -> None:
     *options
         Device, dtype and head, as for :func:`relax.calculators.registry.load`.
     """
+    from relax.calculators.registry import load  # which loads numpy, that reads ONE_THREAD then
+
     ignore_interrupts()
     calculators[:] = [load(calculator, *options) if isinstance(calculator, str) else calculator]
     if "torch" in sys.modules:
