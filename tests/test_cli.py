@@ -66,7 +66,9 @@ def shell(*words: str, **options) -> subprocess.CompletedProcess[str]:
 # What is imported
 
 
-@pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("rules", "--help"), ("--version",), ()])
+@pytest.mark.parametrize(
+    "words", [("--help",), ("run", "--help"), ("compare", "--help"), ("rules", "--help"), ("--version",), ()]
+)
 def test_help_imports_nothing_heavy(words):
     code = f"""
 import sys

@@ -148,7 +148,7 @@ def _show(comparison: Comparison, options: CompareOptions) -> None:
     results = comparison.save()
     if not results["tables"]:
         return
-    print_table(lambda _: compare_table(results))
+    print_table(lambda width: compare_table(results, width))
     if options.table is not None:
         Path(options.table).write_text(page(results).markdown())
     if options.plot is not None:
@@ -157,9 +157,13 @@ def _show(comparison: Comparison, options: CompareOptions) -> None:
 
 @contextlib.contextmanager
 def _errors_in_one_line() -> Iterator[None]:
-    """Turn what is wrong with names, files or the calculator into UsageError."""
+    """Turn what is wrong with names, files, the calculator or a process into UsageError."""
+    from concurrent.futures.process import BrokenProcessPool
+
     try:
         yield
+    except BrokenProcessPool as error:
+        raise UsageError("a process was killed, perhaps for its memory; give fewer --jobs") from error
     except OSError as error:
         raise UsageError(f"{error.filename or 'output'}: {error.strerror or error}") from error
     except (CalculatorError, ValueError) as error:
