@@ -141,4 +141,4 @@ def draw(results: Json, path: Path) -> None:
         for words, rows in of_rattles(results).items()
     }
     whole = "the runs" if any(row["draws"] > 1 for row in results["tables"]) else "the structures"
-    profiles.draw(panels, path, whole, (path.suffix,))
+    profiles.draw(panels, path, whole, [path.suffix])

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from relax.comparison.minimizers.names import FIRE
+from relax.comparison.minimizers.names import FIRE, is_foreign
 from relax.comparison.statistics import Row, converged
 
 MARKS = "osv^D<>Xph"
 LARGEST = 16.0
 """Factor at which the plot ends."""
+COLUMNS = 4
+"""Panels beside each other."""
 
 
 def ratios(rows: Sequence[Row]) -> np.ndarray:
@@ -50,39 +52,36 @@ def draw(
         A file cannot be written.
     """
     import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     looks = styles(list(dict.fromkeys(row["optimizer"] for rows in panels.values() for row in rows)))
+    columns = min(COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
     # The files must not depend on when or where they are made.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "relax", "font.size": 9}):
-        figure, axes = plt.subplots(
-            ncols=len(panels),
-            figsize=(4.6 * len(panels) + 1.8, 4.4),
-            sharey=True,
-            squeeze=False,
-            layout="constrained",
-        )
-        for axis, (title, rows) in zip(axes[0], panels.items(), strict=True):
+        figure = Figure(figsize=(4.6 * columns + 1.8, 4.4 * lines), layout="constrained")
+        axes = figure.subplots(lines, columns, sharey=True, squeeze=False)
+        for axis, (title, rows) in zip(axes.flat, panels.items(), strict=False):
             panel(axis, rows, looks)
             axis.set_title(title, fontsize=9)
-        axes[0][0].set_ylabel(f"part of {whole}")
-        lines = {line.get_label(): line for axis in axes[0] for line in axis.get_lines()}
-        named = [lines[name] for name in looks]
+        for axis in axes.flat[len(panels) :]:
+            axis.set_visible(False)
+        for axis in axes[:, 0]:
+            axis.set_ylabel(f"part of {whole}")
+        curves = {curve.get_label(): curve for axis in axes.flat for curve in axis.get_lines()}
+        named = [curves[name] for name in looks]
         figure.legend(handles=named, loc="outside right center", frameon=False, handlelength=3.2)
         for suffix in suffixes:
             dated = {"metadata": {"Date": None}} if suffix == ".svg" else {"dpi": 160}
             figure.savefig(path.with_suffix(suffix), **dated)
-        plt.close(figure)
 
 
 def styles(names: Sequence[str]) -> dict[str, Row]:
-    """Return the style of each curve: ours in colours, ASE's dashed, in grey, with markers."""
+    """Return the style of each curve: ours in colours, others dashed, in grey, with markers."""
     from matplotlib import colormaps
 
-    ours = [name for name in names if not name.startswith("ase:")]
-    theirs = [name for name in names if name.startswith("ase:")]
+    ours = [name for name in names if not is_foreign(name)]
+    theirs = [name for name in names if is_foreign(name)]
     looks: dict[str, Row] = {
         name: {"color": colormaps["tab10"](i % 10), "linewidth": 2.2, "zorder": 3}
         for i, name in enumerate(ours)

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["compare_table"]
 
-BREAKS = {"mean calls": "mean\ncalls", "≤ 1 / 10 meV, %": "≤ 1 / 10\nmeV, %", "ms a call": "ms a call\nin / outside"}
+BREAKS = {
+    "mean calls": "mean\ncalls",
+    "≤ 1 / 10 meV, %": "≤ 1 / 10\nmeV, %",
+    "ms a call": "ms a call\nin / outside",
+}
 """Headings on two lines."""
 
 
