@@ -77,6 +77,14 @@ def test_lines_of_the_table_fit_80_columns(relax, files, monkeypatch):
     assert max(map(len, plain.splitlines())) == 80
 
 
+def test_the_table_says_which_rules_run_without_their_preconditioner(relax, files):
+    words = ("compare", files[0], "-c", "emt", "--cap", 2, "--rattle", 0, "--rules")
+    out = relax(*words, "default,core,core:s_0=0.1,fire")[1]
+    assert "core and core:s_0=0.1 run without the preconditioner" in out
+    assert "core:metric=true and core:s_0=0.1,metric=true." in out
+    assert "preconditioner" not in relax(*words, "core:metric=true,fire")[1]
+
+
 def test_the_same_command_makes_no_run_again(relax, files, monkeypatch):
     relax("compare", *files, *FAST, "--json", "out.json")
     before = rows_of("out.json")

@@ -101,6 +101,20 @@ def test_a_file_continues_in_python_too(tmp_path, monkeypatch):
         package.compare([fixed], EMT(), ["ase:FIRE"], **keywords)
 
 
+def test_one_structure_needs_no_list_and_a_bar_is_for_terminals(capsys):
+    rows = package.compare(alloy(), EMT(), "ase:FIRE", progress=True)
+    assert [row["structure"] for row in rows] == ["0000-Au2Cu2"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_starts_that_differ_in_their_periodicity_alone_are_not_mixed(tmp_path):
+    free = alloy()
+    free.pbc = False
+    package.compare([alloy()], EMT(), "ase:FIRE", cap=2, path=tmp_path / "out.json")
+    with pytest.raises(ValueError, match=r"another protocol \(periodic\)"):
+        package.compare([free], EMT(), "ase:FIRE", cap=2, path=tmp_path / "out.json")
+
+
 @pytest.mark.parametrize(
     ("structures", "keywords", "message"),
     [

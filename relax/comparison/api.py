@@ -13,7 +13,7 @@ __all__ = ["compare"]
 
 
 def compare(
-    structures: Sequence[Atoms],
+    structures: Atoms | Sequence[Atoms],
     calculator: Any,
     rules: str | Sequence[str] = ("default", "core", "ase:FIRE", "ase:BFGS"),
     *,
@@ -26,6 +26,7 @@ def compare(
     stop: str = "calculator",
     jobs: int = 1,
     path: str | Path | None = None,
+    progress: bool = False,
 ) -> list[dict[str, Any]]:
     """Relax copies of ``structures`` with each of some minimizers, and return how each run ended.
 
@@ -64,6 +65,8 @@ def compare(
     path
         A file of results in JSON.  Each run is written beside it as it ends, to ``NAME.partial.jsonl``, and
         the same call continues from there.
+    progress
+        Whether a bar on standard error shows how far it is.
 
     Returns
     -------
@@ -86,6 +89,7 @@ def compare(
     from relax.comparison.comparison import CalculatorChoice, Comparison
     from relax.comparison.results import STOPS, flat_rows
     from relax.io.check import check_structure
+    from relax.io.progress import tracked
 
     for name, number, least in (("draws", draws, 1), ("cap", cap, 1), ("jobs", jobs, 1), ("seed", seed, 0)):
         if number < least:
@@ -96,7 +100,8 @@ def compare(
         raise ValueError(f"rattles must be one or more lengths of 0 or more (got {rattles})")
     if stop not in STOPS.values():
         raise ValueError(f"stop must be {' or '.join(STOPS.values())} (got {stop!r})")
-    structures, choice = list(structures), CalculatorChoice(calculator)
+    structures = [structures] if isinstance(structures, Atoms) else list(structures)
+    choice = CalculatorChoice(calculator)
     loaded = choice.load()
     for i, atoms in enumerate(structures):
         check_structure(atoms)
@@ -115,7 +120,8 @@ def compare(
         cap=cap,
         first_call=stop == "calculator",
     )
-    with contextlib.closing(comparison.measure(comparison.tasks(), jobs, loaded)) as runs:
-        for _ in runs:
+    tasks = comparison.tasks()
+    with contextlib.closing(comparison.measure(tasks, jobs, loaded)) as runs:
+        for _ in tracked(runs, len(tasks), lambda: jobs, "runs") if progress else runs:
             pass
     return flat_rows(comparison.save())

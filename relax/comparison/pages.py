@@ -90,7 +90,7 @@ def notes(results: Json) -> str:
         "end of any run of the structure. ms a call: in the calculator / outside."
     )
     alone = [name for name in results["names"] if without_metric(name)]
-    words = " and ".join(f"{name}:metric=true" for name in alone)
+    words = " and ".join(f"{name}{',' if ':' in name else ':'}metric=true" for name in alone)
     run = "runs" if len(alone) == 1 else "run"
     more = f" {' and '.join(alone)} {run} without the preconditioner; with it, as in relax run: {words}."
     return text + (more if alone else "")

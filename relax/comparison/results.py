@@ -28,7 +28,8 @@ __all__ = ["RUNS", "SCHEMA", "End", "Key", "Protocol", "flat_rows", "header"]
 
 PROTOCOL = (
     "results", "calculator", "calculator_sha256", "calculator_parameters", "dtype", "head", "fmax", "cap",
-    "stop", "seed", "checks", "structures", "cells", "starts_sha256", "constraints_sha256",
+    "stop", "seed", "checks", "structures", "cells", "periodic", "starts_sha256", "constraints_sha256",
+    "charges_sha256",
 )  # fmt: skip
 """Entries of the header that must be equal for rows to be compared with each other."""
 STOPS = {True: "calculator", False: "optimizer"}
@@ -97,7 +98,8 @@ class Protocol:
 def header(structures: Sequence[Atoms], systems: Sequence[System], protocol: Protocol) -> Json:
     """Return the header of a file of results, for structures that have names."""
     packages = calculator_packages(protocol.calculator["calculator"])
-    constraints = encode([[each.todict() for each in atoms.constraints] for atoms in structures])
+    constraints = [[each.todict() for each in atoms.constraints] for atoms in structures]
+    charges = [[atoms.get_initial_charges(), atoms.get_initial_magnetic_moments()] for atoms in structures]
     return {
         "results": "relax compare",
         **protocol.calculator,
@@ -113,8 +115,10 @@ def header(structures: Sequence[Atoms], systems: Sequence[System], protocol: Pro
         "formulas": [atoms.get_chemical_formula("metal") for atoms in structures],
         "atoms": [len(atoms) for atoms in structures],
         "cells": [system is System.CRYSTALS for system in systems],
+        "periodic": [atoms.pbc.tolist() for atoms in structures],
         "starts_sha256": sha256_of(structures),
-        "constraints_sha256": hashlib.sha256(constraints.encode()).hexdigest(),
+        "constraints_sha256": hashlib.sha256(encode(constraints).encode()).hexdigest(),
+        "charges_sha256": hashlib.sha256(encode(charges).encode()).hexdigest(),
     }
 
 

@@ -67,3 +67,23 @@ def test_a_stop_of_forces_considers_constraints_and_needs_forces():
     atoms.set_constraint(FixAtoms([0]))
     assert forces_below(FMAX)(atoms, {"forces": forces})
     assert forces[0, 2] == 1.0
+
+
+def test_the_time_of_the_stop_is_neither_the_calculators_nor_the_optimizers():
+    now = [0.0]
+
+    class Slow(EMT):
+        def calculate(self, *args, **kwargs):
+            now[0] += 1.0
+            super().calculate(*args, **kwargs)
+
+    def stop(atoms, results):
+        now[0] += 100.0
+        return False
+
+    run = relax_counted(
+        lambda atoms: make_optimizer("ase:BFGS", atoms, System.POSITIONS),
+        start(), Slow(), FMAX, 100, clock=lambda: now[0], stop=stop,
+    )  # fmt: skip
+    assert run.calls > 3
+    assert (run.seconds_calculator, run.seconds_outside) == (run.calls, 0.0)

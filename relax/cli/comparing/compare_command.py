@@ -19,7 +19,7 @@ from relax.cli.inputs import named_structures
 from relax.cli.options.declaration import takes_options
 from relax.cli.terminal import BAD_INPUT, OK, print_table, warn
 from relax.core.errors import CalculatorError, InvalidStructure, UsageError
-from relax.core.signals import terminable
+from relax.core.signals import terminable, undisturbed
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -145,7 +145,8 @@ def _show(comparison: Comparison, options: CompareOptions) -> None:
     from relax.cli.comparing.compare_table import compare_table
     from relax.comparison.pages import draw, page
 
-    results = comparison.save()
+    with undisturbed():
+        results = comparison.save()
     if not results["tables"]:
         return
     print_table(lambda width: compare_table(results, width))
