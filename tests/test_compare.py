@@ -238,14 +238,19 @@ def test_failures_count_as_the_cap(relax, files):
     assert "failed: ase:FIRE, alloy.extxyz: cap: the largest row is" in out
 
 
-def test_a_cell_that_is_not_free_is_kept(relax, tmp_path):
-    write(tmp_path / "slab.extxyz", slab())
-    write(tmp_path / "alloy.extxyz", alloy())
+def test_a_cell_that_not_all_can_relax_is_kept(relax, tmp_path):
+    turned, free = slab(), alloy()
+    turned.rotate(30, "x", rotate_cell=True)
+    free.pbc = False
+    for name, atoms in {"turned": turned, "free": free, "slab": slab(), "alloy": alloy()}.items():
+        write(tmp_path / f"{name}.extxyz", atoms)
     words = ("-c", "emt", "--rules", "ase:BFGS", "--cell", "--json", "out.json")
-    code, _, err = relax("compare", "slab.extxyz", "alloy.extxyz", *words)
-    assert (code, len(err)) == (0, 1)
-    assert "slab.extxyz: not periodic in three directions, so its cell is kept" in err[0]
-    assert json.loads(Path("out.json").read_text())["cells"] == [False, True]
+    names = ("turned.extxyz", "free.extxyz", "slab.extxyz", "alloy.extxyz")
+    code, _, err = relax("compare", *names, *words, "--cap", 3)
+    assert (code, len(err)) == (0, 2)
+    assert "turned.extxyz: its vacuum is not along x, y or z, so its cell is kept" in err[0]
+    assert "free.extxyz: not periodic, so its cell is kept" in err[1]
+    assert json.loads(Path("out.json").read_text())["cells"] == [False, False, True, True]
 
 
 # The benchmark of crystals

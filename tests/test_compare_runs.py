@@ -101,6 +101,23 @@ def test_a_file_continues_in_python_too(tmp_path, monkeypatch):
         package.compare([fixed], EMT(), ["ase:FIRE"], **keywords)
 
 
+def test_the_cell_of_a_slab_relaxes_in_its_plane():
+    start = slab()
+    start.set_constraint()
+    start.set_cell(start.cell * [[1.04], [1.04], [1.0]], scale_atoms=True)
+    known = start.copy()
+    known.calc = EMT()
+    mask = [True, True, False, False, False, True]
+    BFGS(FrechetCellFilter(known, mask=mask), logfile=None).run(fmax=0.001)
+    assert known.cell[2] == pytest.approx(start.cell[2])
+    rules = ["default", "frankenstein", "ase:BFGS", "ase:FIRE", "ase:PreconLBFGS"]
+    for row in package.compare(start, EMT(), rules, cell=True, fmax=0.005):
+        assert (row["status"], row["cell"]) == ("converged", True), row
+        assert row["energy"] == pytest.approx(known.get_potential_energy() / len(known), abs=2e-4), row[
+            "rule"
+        ]
+
+
 def test_one_structure_needs_no_list_and_a_bar_is_for_terminals(capsys):
     rows = package.compare(alloy(), EMT(), "ase:FIRE", progress=True)
     assert [row["structure"] for row in rows] == ["0000-Au2Cu2"]

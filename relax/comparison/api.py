@@ -45,7 +45,8 @@ def compare(
         The minimizers: ``"default"``, rules of relax, ``"ase:FIRE"``, ..., as
         :mod:`relax.comparison.minimizers.names` has them.
     cell
-        Whether the cell relaxes too, of structures that are periodic in three directions.
+        Whether the cell relaxes too, along its periodic directions.  Directions that are not periodic must
+        lie along x, y or z, as in a slab with the vacuum along z; else the cell is kept.
     rattles
         Standard deviations of random displacements of the atoms at the start, A; 0 is the structure as it is.
     draws

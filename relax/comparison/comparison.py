@@ -14,6 +14,7 @@ from relax.comparison.files.journal import Journal
 from relax.comparison.files.provenance import named_calculator
 from relax.comparison.files.results_file import Json
 from relax.comparison.minimizers import peers
+from relax.comparison.minimizers.cell_filter import has_cell
 from relax.comparison.minimizers.construction import check_optimizer
 from relax.comparison.minimizers.names import PEERS, System, split_names
 from relax.comparison.results import RUNS, End, Key, Protocol, header
@@ -62,8 +63,8 @@ class CalculatorChoice(NamedTuple):
 
 
 def system_of(atoms: Atoms, cell: bool) -> System:
-    """Return what of a structure relaxes: its ``cell`` too only if it is periodic in three directions."""
-    return System.CRYSTALS if cell and atoms.pbc.all() else System.MOLECULES
+    """Return what of a structure relaxes: the ``cell`` too if all minimizers can relax it."""
+    return System.CRYSTALS if cell and has_cell(atoms) else System.MOLECULES
 
 
 def checked_names(rules: str | Sequence[str], cell: bool) -> list[str]:
@@ -108,7 +109,7 @@ class Comparison:
     rules
         Names of minimizers, see :mod:`relax.comparison.minimizers.names`.
     cell
-        Whether the cell relaxes, of those that are periodic in three directions.
+        Whether the cell relaxes, along periodic directions; see :mod:`.minimizers.cell_filter`.
     path
         File of results; each run is written beside it as it ends, and none that is there is made again.
     resume

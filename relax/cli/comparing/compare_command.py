@@ -105,13 +105,16 @@ class _Reader:
     def checked(self, name: str, atoms: Atoms) -> Atoms:
         """Return a structure with its name.  Raises InvalidStructure if it cannot be relaxed."""
         from relax.calculators.registry import unsupported
+        from relax.comparison.minimizers.cell_filter import has_cell
         from relax.io.check import check_structure
 
         check_structure(atoms)
         if why := unsupported(self.calculator, atoms):
             raise InvalidStructure(why)
-        if self.options.cell and not atoms.pbc.all():
-            warn(f"{name}: not periodic in three directions, so its cell is kept")
+        if self.options.cell and not atoms.pbc.any():
+            warn(f"{name}: not periodic, so its cell is kept")
+        elif self.options.cell and not has_cell(atoms):
+            warn(f"{name}: its vacuum is not along x, y or z, so its cell is kept")
         atoms.info["name"] = name
         return atoms
 

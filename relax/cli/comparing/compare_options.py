@@ -36,9 +36,7 @@ class MeasureOptions:
         *("--rules", "-r"),
         metavar="NAMES",
     )
-    cell: bool = option(
-        False, "Relax the cell too, of structures that are periodic in three directions.", "--cell/--no-cell"
-    )
+    cell: bool = option(False, "Relax the cell too, along its periodic directions.", "--cell/--no-cell")
     rattle: list[float] | None = option(  # noqa: RUF009 - it returns a field
         None,
         "Displace the atoms at random before each run (standard deviation, A); may be repeated, a table "

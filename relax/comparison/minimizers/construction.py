@@ -18,6 +18,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize.optimize import Optimizer
 
 from relax.comparison.minimizers import peers
+from relax.comparison.minimizers.cell_filter import cell_filter
 from relax.comparison.minimizers.differences import hessian_by_differences
 from relax.comparison.minimizers.names import (
     ASE,
@@ -90,7 +91,7 @@ def make_optimizer(name: str, atoms: Atoms, system: System) -> Optimizer | peers
         return make_ours(name, atoms, cell)
     if name in PEERS:
         return peers.make(name, atoms)
-    target = FrechetCellFilter(atoms) if cell else atoms
+    target = cell_filter(atoms) if cell else atoms
     if name == TUNED_PRECON or (name == PRECON and cell):
         return tuned_precon(target)
     made: Optimizer = ase_class(name.removeprefix("ase:"))(target, logfile=None)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.filters import FrechetCellFilter
 
+from relax.comparison.minimizers.cell_filter import cell_filter
 from relax.comparison.runs.call_counter import Stop, forces_below
 from relax.comparison.runs.run import FinalState, Run, overlap, relax_counted
 
@@ -35,7 +35,7 @@ def largest_row(atoms: Atoms, start: Atoms) -> float:
     """Return the largest row (eV/A) of forces and cell gradient, the smaller one of both references."""
     rows = []
     for cell in (start.cell, atoms.cell):
-        filtered = FrechetCellFilter(atoms)
+        filtered = cell_filter(atoms)
         filtered.orig_cell = cell
         rows.append(float(np.linalg.norm(filtered.get_forces(), axis=1).max()))
     return min(rows)
