@@ -118,6 +118,23 @@ def test_the_cell_of_a_slab_relaxes_in_its_plane():
         ]
 
 
+@pytest.mark.parametrize("stop", ["calculator", "optimizer"])
+def test_the_end_of_a_run_is_where_the_calculator_was_last_though_fixed_atoms_follow_the_cell(stop):
+    start, last = slab(), []
+    start.set_cell(start.cell * [[1.04], [1.04], [1.0]], scale_atoms=True)
+
+    class Keeping(EMT):
+        def calculate(self, *args, **kwargs):
+            super().calculate(*args, **kwargs)
+            last.append(self.results["energy"])
+
+    for rule in ("default", "core", "ase:BFGS", "ase:FIRE"):
+        last.clear()
+        (row,) = package.compare(start, Keeping(), rule, cell=True, fmax=0.02, stop=stop)
+        assert (row["status"], row["calls"]) == ("converged", len(last)), rule
+        assert row["energy"] == pytest.approx(last[-1] / len(start), abs=1e-6)
+
+
 def test_one_structure_needs_no_list_and_a_bar_is_for_terminals(capsys):
     rows = package.compare(alloy(), EMT(), "ase:FIRE", progress=True)
     assert [row["structure"] for row in rows] == ["0000-Au2Cu2"]

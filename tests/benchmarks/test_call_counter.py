@@ -8,6 +8,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
+from ase.optimize import FIRE
 
 from relax.comparison.minimizers.construction import make_optimizer
 from relax.comparison.minimizers.names import System
@@ -43,6 +44,19 @@ def test_a_run_ends_at_the_first_call_that_fulfils_the_stop(name):
     assert run.fault is None
     assert run.reported == ("", "")
     assert run.examine(largest, np.inf)[0] <= FMAX
+
+
+def test_the_calculator_decides_though_an_optimizer_has_a_looser_criterion():
+    class Eager(FIRE):
+        def run(self, fmax, steps):
+            return super().run(fmax=3 * fmax, steps=steps)
+
+    runs = [
+        relax_counted(lambda atoms: Eager(atoms, logfile=None), start(), EMT(), FMAX, 100, stop=stop)
+        for stop in (None, forces_below(FMAX))
+    ]
+    alone, stopped = (run.examine(largest, np.inf)[0] for run in runs)
+    assert stopped <= FMAX < alone <= 3 * FMAX
 
 
 def test_an_optimizer_that_catches_the_stop_makes_no_more_calls():

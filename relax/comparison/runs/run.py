@@ -32,6 +32,8 @@ from relax.optimizers.base import RuleOptimizer
 OVERLAP = 0.4
 TOLERANCE = 1e-3
 """Relative tolerance of ``fmax`` when it is checked again: cells are rounded."""
+STRICTER = 1e-3
+"""Part of ``fmax`` at which an optimizer stops where the calculator is to end the run before."""
 
 State = TypeVar("State")
 
@@ -135,7 +137,8 @@ def relax_counted(
     Parameters
     ----------
     fmax
-        Largest row of the gradient at which the optimizer stops, eV/A.
+        Largest row of the gradient at which the optimizer stops, eV/A; with a ``stop`` it goes on, since
+        some have criteria of their own for the cell.
     cap
         Largest number of force calls.
     clock
@@ -151,7 +154,7 @@ def relax_counted(
         try:
             optimizer = make(atoms)
             # A step back to the last geometry costs no force call, so that steps need a limit as well.
-            optimizer.run(fmax=fmax, steps=cap)
+            optimizer.run(fmax=fmax if stop is None else STRICTER * fmax, steps=cap)
             if isinstance(optimizer, RuleOptimizer | SeveralDraws):
                 reported = optimizer.result.status, optimizer.result.reason
         except Exception as raised:
@@ -161,7 +164,7 @@ def relax_counted(
         fault = counter.fault or fault
         if fault is not None and counter.evaluated is not None:
             atoms.set_cell(counter.evaluated.cell)
-            atoms.set_positions(counter.evaluated.positions)
+            atoms.set_positions(counter.evaluated.positions, apply_constraint=False)  # they follow the cell
         if isinstance(fault, StopReached):
             fault, reported = None, ("", "")
     counter.release()
