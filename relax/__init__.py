@@ -1,8 +1,8 @@
 """Relax atomistic structures to their minima with the fewest force calls.
 
-``relax.relax`` relaxes one structure, ``relax.relax_many`` many, and the classes ``...Relax`` are ASE
-optimizers.  ``relax.rules`` has the update rules.  Names are imported when they are first used, so that the
-command line starts at once.
+``relax.relax`` relaxes one structure, ``relax.relax_many`` many, ``relax.compare`` compares minimizers, and
+the classes ``...Relax`` are ASE optimizers.  ``relax.rules`` has the update rules.  Names are imported when
+they are first used, so that the command line starts at once.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
+    from relax.comparison.api import compare
     from relax.core.errors import RelaxationStopped
     from relax.core.result import Result
     from relax.engine.api import relax_many
@@ -66,6 +67,7 @@ __all__ = [
     "Result",
     "RuleOptimizer",
     "SGDRelax",
+    "compare",
     "relax",
     "relax_many",
 ]
@@ -80,6 +82,7 @@ __getattr__ = lazy_names(
         "PairStiffness": "relax.preconditioner.pair_stiffness",
         "RelaxationStopped": "relax.core.errors",
         "Result": "relax.core.result",
+        "compare": "relax.comparison.api",
         "relax_many": "relax.engine.api",
     },
 )

@@ -30,8 +30,8 @@ from relax.core.errors import InvalidStructure
 from relax.core.result import Result
 from relax.io import progress, results_file
 from relax.io.extxyz import complete, split_frames
-from relax.io.read import read_numbered
 from relax.io.outputs.results_file import ResultsFile
+from relax.io.read import read_numbered
 
 ROOT = Path(__file__).parents[1]
 

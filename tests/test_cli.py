@@ -67,7 +67,12 @@ def shell(*words: str, **options) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "words", [("--help",), ("run", "--help"), ("rules", "--help"), ("show", "--help"), ("--version",), ()]
+    "words",
+    [
+        *((*command, "--help") for command in [(), ("run",), ("compare",), ("rules",), ("show",)]),
+        ("--version",),
+        (),
+    ],
 )
 def test_help_imports_nothing_heavy(words):
     code = f"""

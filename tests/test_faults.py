@@ -1066,7 +1066,9 @@ def test_what_is_finished_when_a_signal_comes_is_written(relax, words, number, m
             signal.raise_signal(each)
         write_structures(*args)
 
-    monkeypatch.setattr("relax.io.outputs.results_file.write_structures", again if not words else write_structures)
+    monkeypatch.setattr(
+        "relax.io.outputs.results_file.write_structures", again if not words else write_structures
+    )
     files = ("good.traj", "large.traj")
     if not words:
         monkeypatch.setattr(WholeFile, "rehearse", lambda *args: None)

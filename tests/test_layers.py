@@ -13,7 +13,10 @@ import pytest
 import relax
 
 PACKAGE = Path(relax.__file__).parent
-ROOMS = ("core", "geometry", "io", "preconditioner", "rules", "calculators", "engine", "optimizers", "cli")
+ROOMS = (
+    "core", "geometry", "io", "preconditioner", "rules", "calculators", "engine", "optimizers", "comparison",
+    "cli",
+)  # fmt: skip
 MODULES = {
     ".".join(("relax", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))

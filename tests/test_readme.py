@@ -59,6 +59,7 @@ def test_links_lead_somewhere(name):
 def test_commands_exist(name, relax):
     for module in re.findall(r"python -m (benchmarks[a-z0-9_.]*[a-z0-9_])", PROSE[name]):
         assert find_spec(module), module
-    options = set(re.findall(r"--?[a-z][\w-]*", relax("run", "--help")[1]))
-    for line in re.findall(r"^relax run .*$", PROSE[name], re.MULTILINE):
-        assert set(re.findall(r"(?<= )--?[a-z][\w-]*", line)) <= options, line
+    for command in ("run", "compare"):
+        options = set(re.findall(r"--?[a-z][\w-]*", relax(command, "--help")[1]))
+        for line in re.findall(rf"^relax {command} .*$", PROSE[name], re.MULTILINE):
+            assert set(re.findall(r"(?<= )--?[a-z][\w-]*", line)) <= options, line

@@ -16,8 +16,8 @@ from ase.calculators.emt import EMT
 from ase.optimize.optimize import Optimizer
 from ase.units import GPa
 
-from benchmarks.common.optimizer_names import ASE, System, is_foreign, read_settings, resolved
-from benchmarks.common.optimizers import ase_class, check_optimizer
+from relax.comparison.minimizers.construction import ase_class, check_optimizer
+from relax.comparison.minimizers.names import ASE, System, is_foreign, read_settings, resolved
 from relax.optimizers.named import NamedOptimizer
 
 REPLACED = {

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.common.optimizer_names import is_foreign
-from benchmarks.common.statistics import interval
+from relax.comparison.minimizers.names import is_foreign
+from relax.comparison.statistics import interval
 
 
 @dataclass(frozen=True)

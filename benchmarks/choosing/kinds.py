@@ -8,10 +8,10 @@ import numpy as np
 
 from benchmarks.choosing.columns import Column, Measured
 from benchmarks.choosing.names import canonical
-from benchmarks.common.results_file import Json
-from benchmarks.common.statistics import capped_calls, excess, lowest_energies
 from benchmarks.disturbed.calculator import Disturbance
 from benchmarks.profile.sets import Set
+from relax.comparison.files.results_file import Json
+from relax.comparison.statistics import capped_calls, excess, lowest_energies
 
 NEAR = 10.0
 """How near to the lowest energy an end counts as there, meV/atom."""

@@ -14,11 +14,11 @@ from benchmarks.choosing.advice import Advice, best_of_most, ends_low, resists
 from benchmarks.choosing.columns import Column
 from benchmarks.choosing.names import ESCAPE, RULES, is_variant
 from benchmarks.choosing.tables import grid, shown
-from benchmarks.common.results_file import Json
-from benchmarks.common.tables import markdown
 from benchmarks.disturbed.calculator import DISTURBANCES
 from benchmarks.materials.sets import SETS as MATERIALS
 from benchmarks.profile import sets
+from relax.comparison.files.results_file import Json
+from relax.comparison.tables import markdown
 
 STARTS = {"as they are": 0.0, "rattled": 0.05}
 """How far the starts of crystals are displaced, A."""

@@ -1,1 +1,1 @@
-"""What the benchmarks share: names of optimizers, counted runs, files of results, tables."""
+"""What the benchmarks share beside :mod:`relax.comparison`: provenance, curvatures, the terminal."""

@@ -1,34 +1,17 @@
-"""Starting structures: plain crystals with names, and random displacements that are the same in every run."""
+"""Starting structures: plain crystals with names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from ase import Atoms
+
+from relax.comparison.starts import unique_names
 
 
 def bare(crystals: Sequence[Atoms]) -> list[Atoms]:
     """Return the crystals with unique names, and without constraints, results and other information."""
-    names = [str(c.info.get("name", c.info.get("material_id", ""))) for c in crystals]
-    if not all(names) or len(set(names)) < len(names):
-        names = [
-            f"{i:04d}-{name or c.get_chemical_formula()}"
-            for i, (name, c) in enumerate(zip(names, crystals, strict=True))
-        ]
     return [
         Atoms(c.numbers, c.positions, cell=c.cell, pbc=True, info={"name": name})
-        for name, c in zip(names, crystals, strict=True)
+        for name, c in zip(unique_names(crystals), crystals, strict=True)
     ]
-
-
-def rattled(atoms: Atoms, amount: float, seed: int, index: int) -> Atoms:
-    """Return structure number ``index`` with every atom displaced at random.
-
-    Each component of each position gets a normal deviate of standard deviation ``amount`` (A), as in
-    ``Atoms.rattle``; the cell is unchanged.
-    """
-    moved = atoms.copy()
-    if amount:
-        moved.rattle(amount, rng=np.random.default_rng([seed, index]))
-    return moved

@@ -23,12 +23,13 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.optimize.optimize import Optimizer
 from rich.console import Console
 
-from benchmarks.common.optimizer_names import FIRE, System
-from benchmarks.common.optimizers import make_optimizer
-from benchmarks.common.processes import in_processes
-from benchmarks.common.provenance import RESULTS, command_line, versions
-from benchmarks.common.results_file import Json, write_record
+from benchmarks.common.provenance import RESULTS, command_line
 from benchmarks.common.terminal import print_table
+from relax.comparison.files.provenance import versions
+from relax.comparison.files.results_file import Json, write_record
+from relax.comparison.minimizers.construction import make_optimizer
+from relax.comparison.minimizers.names import FIRE, System
+from relax.comparison.runs.processes import in_processes
 from relax.rules import RULES
 
 JSON = RESULTS / "cell_cost.json"

@@ -6,7 +6,7 @@ A run ends when no row of forces and cell gradient is above ``--fmax``, or at ``
 optimizers have the same starts, in two tables: as they are, and with every atom displaced at random by
 ``--rattle`` (A, standard deviation of each component).  Many starts are symmetric and no minimum, so that
 the first table shows which optimizers leave a saddle point and the second which are fast.
-:mod:`benchmarks.crystals.runs` says when a run has failed, :mod:`benchmarks.common.statistics` and
+:mod:`benchmarks.crystals.runs` says when a run has failed, :mod:`relax.comparison.statistics` and
 :mod:`benchmarks.crystals.statistics` what is computed from the runs, and :mod:`benchmarks.crystals.results`
 what is in the files.
 """
@@ -22,12 +22,7 @@ from typing import Annotated
 import typer
 from ase import Atoms
 
-from benchmarks.common import processes
-from benchmarks.common.journal import Journal
-from benchmarks.common.optimizer_names import System
-from benchmarks.common.optimizers import chosen_optimizers
-from benchmarks.common.results_file import Json
-from benchmarks.common.structures import bare, rattled
+from benchmarks.common.structures import bare
 from benchmarks.common.terminal import (
     Cap,
     Jobs,
@@ -41,18 +36,24 @@ from benchmarks.common.terminal import (
 )
 from benchmarks.crystals.profiles import draw
 from benchmarks.crystals.results import OPTIMIZERS, RUNS, SCHEMA, Protocol, header
-from benchmarks.crystals.runs import End, Key, Task, group_of, prepare_process, run_task
+from benchmarks.crystals.runs import End, Key, Task, group_of, run_task
 from benchmarks.crystals.starts import Source, check_crystals, known_elements
 from benchmarks.crystals.tables import page
 from benchmarks.crystals.wbm import CORRECTED, read_references
 from relax.calculators.registry import load
+from relax.comparison.files.journal import Journal
+from relax.comparison.files.results_file import Json
+from relax.comparison.minimizers.construction import chosen_optimizers
+from relax.comparison.minimizers.names import System
+from relax.comparison.runs import processes
+from relax.comparison.starts import rattled
 
 RATTLES = (0.0, 0.05)
 
 
 def in_processes(tasks: list[Task], calculator: str, jobs: int) -> Generator[tuple[Key, End]]:
     """Yield each run when it has ended."""
-    return processes.in_processes(run_task, tasks, jobs, prepare_process, (calculator,))
+    return processes.in_processes(run_task, tasks, jobs, processes.prepare_process, (calculator,))
 
 
 def follow(tasks: list[Task], calculator: str, jobs: int) -> Generator[tuple[Key, End]]:

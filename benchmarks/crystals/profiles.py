@@ -1,101 +1,17 @@
-"""Performance profiles (Dolan and More, Math. Program. 91, 201 (2002)) of force calls, as PNG and SVG.
-
-The curve of an optimizer is, at each factor, the share of the crystals for which it took at most that many
-times the calls of the best optimizer; a run that failed counts as infinitely many.
-"""
+"""The figure of the crystal benchmark: a performance profile for each table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from benchmarks.common.optimizer_names import FIRE
-from benchmarks.common.statistics import Row, converged
 from benchmarks.crystals.tables import title
-
-MARKS = "osv^D<>Xph"
-LARGEST = 16.0
-"""Factor at which the plot ends."""
-
-
-def ratios(rows: Sequence[Row]) -> np.ndarray:
-    """Return calls over the fewest of any optimizer, (optimizers, structures); infinite for a failure."""
-    calls = np.array([np.where(converged(row), row["calls"], np.inf) for row in rows])
-    least = calls.min(axis=0)
-    return np.where(np.isfinite(calls), calls / np.where(np.isfinite(least), least, 1.0), np.inf)
-
-
-def profile(ratio: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Return the share of the structures (S,) for which ``ratio`` is within each of ``factors``."""
-    return np.searchsorted(np.sort(ratio), factors, side="right") / len(ratio)
+from relax.comparison import profiles
+from relax.comparison.statistics import Row
 
 
 def draw(results: Row, path: Path) -> None:
-    """Write a figure with a panel for each table to ``path``, as .png and as .svg whatever its suffix."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    rattles = list(dict.fromkeys(row["rattle"] for row in results["rows"]))
-    looks = styles(list(dict.fromkeys(row["optimizer"] for row in results["rows"])))
-    # The files must not depend on when or where they are made.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "relax", "font.size": 9}):
-        figure, axes = plt.subplots(
-            ncols=len(rattles),
-            figsize=(4.6 * len(rattles) + 1.8, 4.4),
-            sharey=True,
-            squeeze=False,
-            layout="constrained",
-        )
-        for axis, rattle in zip(axes[0], rattles, strict=True):
-            panel(axis, [row for row in results["rows"] if row["rattle"] == rattle], looks)
-            axis.set_title(title(results, rattle), fontsize=9)
-        axes[0][0].set_ylabel("part of the crystals")
-        lines = {line.get_label(): line for axis in axes[0] for line in axis.get_lines()}
-        named = [lines[name] for name in looks]
-        figure.legend(handles=named, loc="outside right center", frameon=False, handlelength=3.2)
-        figure.savefig(path.with_suffix(".png"), dpi=160)
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-        plt.close(figure)
-
-
-def styles(names: Sequence[str]) -> dict[str, Row]:
-    """Return the style of each curve: ours in colours, ASE's dashed, in grey, with markers."""
-    from matplotlib import colormaps
-
-    ours = [name for name in names if not name.startswith("ase:")]
-    theirs = [name for name in names if name.startswith("ase:")]
-    looks: dict[str, Row] = {
-        name: {"color": colormaps["tab10"](i % 10), "linewidth": 2.2, "zorder": 3}
-        for i, name in enumerate(ours)
-    }
-    for i, name in enumerate(theirs):
-        marks = {"marker": MARKS[i % len(MARKS)], "markersize": 4, "markevery": (10 + 3 * i, 40)}
-        # FIRE is the reference in the tables.
-        line = {"color": "0.1", "linewidth": 1.6} if name == FIRE else {"color": "0.55", "linewidth": 0.9}
-        looks[name] = line | marks | {"linestyle": "--"}
-    return looks
-
-
-def panel(axis: Any, rows: Sequence[Row], looks: dict[str, Row]) -> None:
-    """Draw the profiles of one table."""
-    factors = np.geomspace(1, LARGEST, 400)
-    for ratio, row in zip(ratios(rows), rows, strict=True):
-        name = row["optimizer"]
-        axis.plot(factors, profile(ratio, factors), label=name, **looks[name])
-    frame(axis)
-
-
-def frame(axis: Any) -> None:
-    """Set the axes of a panel."""
-    axis.set_xscale("log", base=2)
-    axis.set_xticks([2**k for k in range(int(np.log2(LARGEST)) + 1)])
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.set_xlim(1, LARGEST)
-    axis.set_ylim(0, 1.01)
-    axis.set_xlabel("force calls, as a multiple of the fewest any optimizer took")
-    axis.grid(alpha=0.25)
+    """Write the figure to ``path``, as .png and as .svg whatever its suffix."""
+    rows = results["rows"]
+    rattles = dict.fromkeys(row["rattle"] for row in rows)
+    panels = {title(results, rattle): [row for row in rows if row["rattle"] == rattle] for rattle in rattles}
+    profiles.draw(panels, path, "the crystals")

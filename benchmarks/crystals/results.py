@@ -1,34 +1,33 @@
 """The file of results of the crystal benchmark: a row for each optimizer and each rattle.
 
 A row has for each structure what :class:`benchmarks.crystals.runs.End` holds, and the statistics of
-:mod:`benchmarks.common.statistics` and :mod:`benchmarks.crystals.statistics`.
+:mod:`relax.comparison.statistics` and :mod:`benchmarks.crystals.statistics`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from ase import Atoms
 
-from benchmarks.common.journal import Runs
-from benchmarks.common.optimizer_names import System, packages_of
-from benchmarks.common.optimizers import settings_text
-from benchmarks.common.provenance import (
+from benchmarks.crystals.runs import SYMPREC, End, Key
+from benchmarks.crystals.statistics import of_crystals
+from benchmarks.crystals.tables import as_markdown
+from relax.comparison.files.journal import Runs
+from relax.comparison.files.provenance import (
     calculator_packages,
     environment,
-    published_path,
+    named_calculator,
     sha256_of,
     versions,
 )
-from benchmarks.common.results_file import Json, Schema
-from benchmarks.common.runs import OVERLAP, end_arrays
-from benchmarks.common.statistics import summarized
-from benchmarks.crystals.runs import SYMPREC, VOLUME, End, Key
-from benchmarks.crystals.statistics import of_crystals
-from benchmarks.crystals.tables import as_markdown
+from relax.comparison.files.results_file import Json, Schema
+from relax.comparison.minimizers.construction import settings_text
+from relax.comparison.minimizers.names import System, packages_of
+from relax.comparison.runs.ends import VOLUME
+from relax.comparison.runs.run import OVERLAP, end_arrays
+from relax.comparison.statistics import summarized
 
 OPTIMIZERS = (
     "default", "default:check=minimum,escape=true", "pair-lbfgs", "pair-lbfgs:check=minimum,escape=true",
@@ -67,15 +66,12 @@ class Protocol:
 
 def header(crystals: Sequence[Atoms], protocol: Protocol) -> Json:
     """Return the header of a file of results."""
-    kind, _, path = protocol.calculator.partition(":")
-    model = Path(path) if path and Path(path).is_file() else None
     packages = calculator_packages(protocol.calculator)
     made: Json = {
         "benchmark": "crystals",
         "source": protocol.source,
         "seed": protocol.seed,
-        "calculator": f"{kind}:{published_path(model)}" if model else protocol.calculator,
-        "calculator_sha256": hashlib.sha256(model.read_bytes()).hexdigest() if model else None,
+        **named_calculator(protocol.calculator),
         "elements": list(protocol.elements) or None,
         "fmax": protocol.fmax,
         "cap": protocol.cap,

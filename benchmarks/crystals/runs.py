@@ -1,32 +1,26 @@
 """One optimizer on one crystal, atoms and cell: how the run ended.
 
-:mod:`benchmarks.common.runs` has the statuses; for a crystal
-
-- ``exploded``, ``collapsed`` also mean that the volume is outside :data:`VOLUME` times that of the start;
-- the largest row is that of forces and cell gradient of ``FrechetCellFilter``, for the cell of the start or
-  that of the end as reference, whichever gives the smaller one: the strain since the start must not decide.
+:mod:`relax.comparison.runs.run` has the statuses, and :mod:`relax.comparison.runs.ends` what the largest row
+is and which volumes are allowed.
 """
 
 from __future__ import annotations
 
-import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
-from ase.filters import FrechetCellFilter
 from ase.units import GPa
 
-from benchmarks.common import processes
 from benchmarks.common.curvature import lowest_curvature
-from benchmarks.common.optimizer_names import System
-from benchmarks.common.optimizers import make_optimizer
-from benchmarks.common.runs import FinalState, RunEnd, overlap, relax_counted
-from relax.calculators.registry import load
+from relax.comparison.minimizers.construction import make_optimizer
+from relax.comparison.minimizers.names import System
+from relax.comparison.runs.ends import final_state
+from relax.comparison.runs.processes import calculators
+from relax.comparison.runs.run import FinalState, RunEnd, relax_counted
 
-VOLUME = (0.2, 5.0)
 SYMPREC = 0.01
 """Tolerance (A) of the space group."""
 
@@ -90,34 +84,11 @@ def group_of(atoms: Atoms) -> Group:
     return Group() if found is None else Group(int(found.number), len(found.rotations))
 
 
-def damage(atoms: Atoms, start: Atoms) -> tuple[str, str]:
-    """Return status and reason where the crystal exploded or collapsed, else two empty words."""
-    ratio = atoms.get_volume() / start.get_volume()
-    if not VOLUME[0] < ratio < VOLUME[1]:
-        status = "exploded" if ratio > 1 else "collapsed"
-        return status, f"the volume is {ratio:.3g} times that of the start"
-    return overlap(atoms)
-
-
-def largest_row(atoms: Atoms, start: Atoms) -> float:
-    """Return the largest row (eV/A) of forces and cell gradient, the smaller one of both references."""
-    rows = []
-    for cell in (start.cell, atoms.cell):
-        filtered = FrechetCellFilter(atoms)
-        filtered.orig_cell = cell
-        rows.append(float(np.linalg.norm(filtered.get_forces(), axis=1).max()))
-    return min(rows)
-
-
-def final_state(atoms: Atoms, start: Atoms) -> CrystalState:
+def crystal_state(atoms: Atoms, start: Atoms) -> CrystalState:
     """Return the state of a final structure, at no force call if the last one was there."""
-    return CrystalState(
-        largest_row(atoms, start),
-        round(float(atoms.get_potential_energy()) / len(atoms), 6),
-        damage(atoms, start),
-        round(float(np.abs(atoms.get_stress()).max() / GPa), 4),
-        group_of(atoms),
-    )
+    state = final_state(atoms, start, cell=True)
+    stress = round(float(np.abs(atoms.get_stress()).max() / GPa), 4)
+    return CrystalState(state.row, state.energy, state.damage, stress, group_of(atoms))
 
 
 def run(name: str, start: Atoms, before: Group, calculator: Any, fmax: float, cap: int) -> End:
@@ -126,7 +97,7 @@ def run(name: str, start: Atoms, before: Group, calculator: Any, fmax: float, ca
     Parameters
     ----------
     name
-        Optimizer, see :mod:`benchmarks.common.optimizer_names`.
+        Optimizer, see :mod:`relax.comparison.minimizers.names`.
     before
         Space group of the structure before any rattle.
     fmax
@@ -137,7 +108,7 @@ def run(name: str, start: Atoms, before: Group, calculator: Any, fmax: float, ca
     made = relax_counted(
         lambda atoms: make_optimizer(name, atoms, System.CRYSTALS), start, calculator, fmax, cap
     )
-    state, fault = made.examine(lambda atoms: final_state(atoms, start), CrystalState())
+    state, fault = made.examine(lambda atoms: crystal_state(atoms, start), CrystalState())
     groups = before, state.group
     lowest: list[float] | None = None
     if "check=" in name and "draws=" not in name and fault is None:
@@ -162,18 +133,6 @@ class Task(NamedTuple):
     before: Group
     fmax: float
     cap: int
-
-
-calculators: list[Any] = []
-"""The calculator of this process, in a list that is filled when the process starts."""
-
-
-def prepare_process(calculator: str) -> None:
-    """Load the calculator of a process."""
-    processes.ignore_interrupts()
-    calculators[:] = [load(calculator)]
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
 
 
 def run_task(task: Task) -> tuple[Key, End]:

@@ -11,10 +11,10 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from ase.io import read
 
-from benchmarks.common.provenance import published_path
 from benchmarks.crystals.wbm import read_ids, read_wbm
 from benchmarks.crystals.wbm_like import HEAVIEST, wbm_like
 from relax.calculators.registry import unsupported
+from relax.comparison.files.provenance import published_path
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.common.curvature import SADDLE
-from benchmarks.common.tables import (
+from relax.comparison.tables import (
     TIMES,
     Cell,
     Page,

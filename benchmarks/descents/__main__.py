@@ -20,13 +20,13 @@ from typing import Annotated
 import typer
 
 from benchmarks.common.provenance import RESULTS, ROOT
-from benchmarks.common.results_file import Json, ResultsFile
-from benchmarks.common.tables import markdown
 from benchmarks.common.terminal import Resume, errors_in_one_line, warn_outdated
 from benchmarks.descents.figure import curves, draw
 from benchmarks.descents.results import SCHEMA, header, identity
 from benchmarks.descents.runs import run
 from benchmarks.descents.systems import CASES
+from relax.comparison.files.results_file import Json, ResultsFile
+from relax.comparison.tables import markdown
 
 FIGURE = ROOT / "docs" / "figures" / "metric_descents"
 

@@ -12,12 +12,12 @@ from dataclasses import asdict
 
 from ase import Atoms
 
-from benchmarks.common.optimizer_names import packages_of
-from benchmarks.common.optimizers import settings_text
-from benchmarks.common.provenance import calculator_packages, environment, sha256_of, versions
-from benchmarks.common.results_file import Json, Schema
 from benchmarks.descents.figure import curves
 from benchmarks.descents.systems import CASES
+from relax.comparison.files.provenance import calculator_packages, environment, sha256_of, versions
+from relax.comparison.files.results_file import Json, Schema
+from relax.comparison.minimizers.construction import settings_text
+from relax.comparison.minimizers.names import packages_of
 
 
 def header(starts: Mapping[str, Atoms]) -> Json:

@@ -8,12 +8,12 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from benchmarks.common.call_counter import CapReached
-from benchmarks.common.optimizers import make_optimizer
-from benchmarks.common.results_file import Json
-from benchmarks.common.runs import TOLERANCE, relax_counted
-from benchmarks.crystals.runs import largest_row
 from benchmarks.descents.systems import Case
+from relax.comparison.files.results_file import Json
+from relax.comparison.minimizers.construction import make_optimizer
+from relax.comparison.runs.call_counter import CapReached
+from relax.comparison.runs.ends import largest_row
+from relax.comparison.runs.run import TOLERANCE, relax_counted
 
 DIGITS = 7
 """Significant digits of forces in the file; energies, of which differences are plotted, have three more."""

@@ -9,12 +9,13 @@ from typing import Any
 
 from ase import Atoms
 
-from benchmarks.common.optimizer_names import PRECON, TUNED_PRECON, System
-from benchmarks.common.structures import bare, rattled
+from benchmarks.common.structures import bare
 from benchmarks.crystals.wbm_like import wbm_like
 from benchmarks.lj38.clusters import ClusterCalculator, atoms_of, random_clusters
 from benchmarks.metals.runs import crystal
 from relax.calculators.registry import load
+from relax.comparison.minimizers.names import PRECON, TUNED_PRECON, System
+from relax.comparison.starts import rattled
 
 OPTIMIZERS = ("pair-lbfgs", "lbfgs", "frankenstein", "ase:FIRE", "ase:LBFGS", PRECON)
 

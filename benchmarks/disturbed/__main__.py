@@ -15,10 +15,7 @@ import numpy as np
 import typer
 from ase import Atoms
 
-from benchmarks.common.optimizer_names import System
-from benchmarks.common.optimizers import chosen_optimizers, make_optimizer
-from benchmarks.common.results_file import Json, ResultsFile
-from benchmarks.common.structures import bare, rattled
+from benchmarks.common.structures import bare
 from benchmarks.common.terminal import (
     JsonFile,
     Optimizers,
@@ -34,6 +31,10 @@ from benchmarks.disturbed.calculator import DISTURBANCES, Disturbance, Disturbed
 from benchmarks.disturbed.results import POTENTIAL, SCHEMA, SETS, header, identity
 from benchmarks.disturbed.tables import page
 from benchmarks.lj38.clusters import atoms_of, random_cluster
+from relax.comparison.files.results_file import Json, ResultsFile
+from relax.comparison.minimizers.construction import chosen_optimizers, make_optimizer
+from relax.comparison.minimizers.names import System
+from relax.comparison.starts import rattled
 
 OPTIMIZERS = (
     "default", "frankenstein:metric=true", "core:metric=true", "fire", "ase:FIRE", "ase:GoodOldQuasiNewton",

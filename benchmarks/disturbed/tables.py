@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.common.results_file import Json
-from benchmarks.common.tables import Page, Sheet, versions_text
 from benchmarks.disturbed.calculator import DISTURBANCES
+from relax.comparison.files.results_file import Json
+from relax.comparison.tables import Page, Sheet, versions_text
 
 
 def key_of(row: Json) -> tuple[str, str, float, float]:

@@ -18,9 +18,6 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from benchmarks.common.optimizer_names import ALIASES, DEFAULT, System, known_optimizers
-from benchmarks.common.optimizers import chosen_optimizers
-from benchmarks.common.results_file import Json, ResultsFile
 from benchmarks.common.terminal import (
     Jobs,
     JsonFile,
@@ -39,6 +36,9 @@ from benchmarks.lj38 import clusters
 from benchmarks.lj38.results import SCHEMA, header, row_of
 from benchmarks.lj38.runs import parts_of, run_all
 from benchmarks.lj38.tables import COLUMNS, as_markdown, table_rows
+from relax.comparison.files.results_file import Json, ResultsFile
+from relax.comparison.minimizers.construction import chosen_optimizers
+from relax.comparison.minimizers.names import ALIASES, DEFAULT, System, known_optimizers
 
 CORES = os.cpu_count() or 1
 OPTIMIZERS = [name for name in known_optimizers(System.CLUSTERS) if name != ALIASES[DEFAULT]]

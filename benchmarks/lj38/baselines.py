@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from ase.utils.abc import Optimizable
 
-from benchmarks.common.call_counter import CapReached
-from benchmarks.common.optimizers import ase_class
 from benchmarks.lj38.batched_runs import Ends
 from benchmarks.lj38.clusters import lennard_jones
+from relax.comparison.minimizers.construction import ase_class
+from relax.comparison.runs.call_counter import CapReached
 
 
 class NotFinite(Exception):

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common.optimizer_names import System, packages_of
-from benchmarks.common.optimizers import settings_text
-from benchmarks.common.provenance import environment, versions
-from benchmarks.common.results_file import Json, Schema
 from benchmarks.lj38 import clusters
 from benchmarks.lj38.runs import CAP, STOP, Done
 from benchmarks.lj38.tables import as_markdown
+from relax.comparison.files.provenance import environment, versions
+from relax.comparison.files.results_file import Json, Schema
+from relax.comparison.minimizers.construction import settings_text
+from relax.comparison.minimizers.names import System, packages_of
 
 DIGITS = 6
 

@@ -19,10 +19,6 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.common import processes
-from benchmarks.common.journal import Journal
-from benchmarks.common.results_file import Json
-from benchmarks.common.runs import RunEnd
 from benchmarks.common.terminal import (
     Cap,
     Jobs,
@@ -33,7 +29,6 @@ from benchmarks.common.terminal import (
     show,
     warn_outdated,
 )
-from benchmarks.crystals.runs import prepare_process
 from benchmarks.materials.optimizers import chosen_optimizers
 from benchmarks.materials.profiles import draw
 from benchmarks.materials.results import RUNS, Protocol, header, path_of, read_all
@@ -41,6 +36,10 @@ from benchmarks.materials.runs import Key, Task, run_task
 from benchmarks.materials.sets import SETS, Starts, chosen_sets, starts
 from benchmarks.materials.tables import page
 from relax.calculators.registry import load
+from relax.comparison.files.journal import Journal
+from relax.comparison.files.results_file import Json
+from relax.comparison.runs import processes
+from relax.comparison.runs.run import RunEnd
 
 Journals = Mapping[str, Journal[Key, RunEnd]]
 """The journal of each set."""
@@ -48,7 +47,7 @@ Journals = Mapping[str, Journal[Key, RunEnd]]
 
 def in_processes(tasks: list[Task], calculator: str, jobs: int) -> Generator[tuple[Key, RunEnd]]:
     """Yield each run when it has ended."""
-    return processes.in_processes(run_task, tasks, jobs, prepare_process, (calculator,))
+    return processes.in_processes(run_task, tasks, jobs, processes.prepare_process, (calculator,))
 
 
 def main(

@@ -10,8 +10,8 @@ from ase.neighborlist import neighbor_list
 from ase.units import _amu
 from scipy.spatial.transform import Rotation
 
-from benchmarks.common.structures import rattled
 from benchmarks.materials.frameworks import Known, tetragonal
+from relax.comparison.starts import rattled
 
 RATTLE = 0.05
 CONTACT = 2.0

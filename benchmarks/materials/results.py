@@ -1,7 +1,7 @@
 """The files of results, one for each set: a row for each optimizer.
 
-A row has for each structure what :class:`benchmarks.common.runs.RunEnd` holds, and the statistics of
-:mod:`benchmarks.common.statistics` and :mod:`benchmarks.materials.statistics`.
+A row has for each structure what :class:`relax.comparison.runs.run.RunEnd` holds, and the statistics of
+:mod:`relax.comparison.statistics` and :mod:`benchmarks.materials.statistics`.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from benchmarks.common.journal import Runs
-from benchmarks.common.optimizer_names import System
-from benchmarks.common.provenance import calculator_packages, environment, versions
-from benchmarks.common.results_file import Json, Schema
-from benchmarks.common.runs import OVERLAP, RunEnd, end_arrays
-from benchmarks.crystals.runs import VOLUME
 from benchmarks.materials import optimizers
 from benchmarks.materials.optimizers import OPTIMIZERS
 from benchmarks.materials.runs import Key
 from benchmarks.materials.sets import SETS, Starts
 from benchmarks.materials.statistics import summarized
 from benchmarks.materials.tables import as_markdown
+from relax.comparison.files.journal import Runs
+from relax.comparison.files.provenance import calculator_packages, environment, versions
+from relax.comparison.files.results_file import Json, Schema
+from relax.comparison.minimizers.names import System
+from relax.comparison.runs.ends import VOLUME
+from relax.comparison.runs.run import OVERLAP, RunEnd, end_arrays
 
 RAW = ("parameters", "versions", *(f.name for f in fields(RunEnd) if f.name != "reason"), "reasons")
 """Entries of a row that are not computed from others."""

@@ -2,23 +2,20 @@
 
 The calculator ends a run, at the first force call at which no row is above ``fmax``, whatever the optimizer
 compares: rows are forces on atoms, without those on fixed atoms, and where the cell relaxes those of the
-cell gradient as in :mod:`benchmarks.crystals.runs`.  :mod:`benchmarks.common.runs` has the statuses; where
-the cell relaxes, :data:`benchmarks.crystals.runs.VOLUME` limits the volume.
+cell gradient (:mod:`relax.comparison.runs.ends`).  :mod:`relax.comparison.runs.run` has the statuses.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 
-from benchmarks.common.call_counter import Stop, forces_below
-from benchmarks.common.optimizer_names import System
-from benchmarks.common.runs import FinalState, RunEnd, overlap, relax_counted
-from benchmarks.crystals.runs import calculators, damage, largest_row
 from benchmarks.materials.optimizers import make
+from relax.comparison.minimizers.names import System
+from relax.comparison.runs.ends import run_and_examine
+from relax.comparison.runs.processes import calculators
+from relax.comparison.runs.run import RunEnd
 
 
 class Key(NamedTuple):
@@ -39,27 +36,6 @@ class Task(NamedTuple):
     cap: int
 
 
-def rows_below(fmax: float, start: Atoms) -> Stop:
-    """Return the test that no row of forces and cell gradient is above ``fmax`` (eV/A)."""
-
-    def stop(atoms: Atoms, results: dict[str, Any]) -> bool:
-        if "forces" not in results or "stress" not in results:
-            return False
-        known = atoms.copy()
-        known.calc = SinglePointCalculator(known, **{key: results[key] for key in ("forces", "stress")})
-        return largest_row(known, start) <= fmax
-
-    return stop
-
-
-def final_state(atoms: Atoms, start: Atoms, system: System) -> FinalState:
-    """Return the state of a final structure, at no force call if the last one was there."""
-    energy = round(float(atoms.get_potential_energy()) / len(atoms), 6)
-    if system is System.CRYSTALS:
-        return FinalState(largest_row(atoms, start), energy, damage(atoms, start))
-    return FinalState(float(np.linalg.norm(atoms.get_forces(), axis=1).max()), energy, overlap(atoms))
-
-
 def run(name: str, start: Atoms, calculator: Any, system: System, fmax: float, cap: int) -> RunEnd:
     """Relax a copy of ``start`` and return how that ended.
 
@@ -74,9 +50,14 @@ def run(name: str, start: Atoms, calculator: Any, system: System, fmax: float, c
     cap
         Largest number of force calls.
     """
-    stop = rows_below(fmax, start) if system is System.CRYSTALS else forces_below(fmax)
-    made = relax_counted(lambda atoms: make(name, atoms, system), start, calculator, fmax, cap, stop=stop)
-    state, fault = made.examine(lambda atoms: final_state(atoms, start, system), FinalState())
+    made, state, fault = run_and_examine(
+        lambda atoms: make(name, atoms, system),
+        start,
+        calculator,
+        cell=system is System.CRYSTALS,
+        fmax=fmax,
+        cap=cap,
+    )
     return RunEnd.of(made, state, fault, fmax)
 
 

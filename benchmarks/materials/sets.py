@@ -10,8 +10,6 @@ import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms
 
-from benchmarks.common.optimizer_names import System
-from benchmarks.common.provenance import sha256_of
 from benchmarks.materials.amorphous import amorphous
 from benchmarks.materials.defects import defects
 from benchmarks.materials.frameworks import frameworks
@@ -20,6 +18,8 @@ from benchmarks.materials.molcrystals import molcrystals
 from benchmarks.materials.perovskites import perovskites
 from benchmarks.materials.slabs import slabs
 from relax.calculators.registry import unsupported
+from relax.comparison.files.provenance import sha256_of
+from relax.comparison.minimizers.names import System
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Statistics of materials, in addition to those of :mod:`benchmarks.common.statistics`.
+"""Statistics of materials, in addition to those of :mod:`relax.comparison.statistics`.
 
 A row is of one optimizer and one set; beside the optimizer of the name :data:`DEFAULT`, it has
 
@@ -16,7 +16,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.common.statistics import (
+from benchmarks.materials.optimizers import DEFAULT
+from relax.comparison.statistics import (
     Row,
     capped_calls,
     converged,
@@ -25,7 +26,6 @@ from benchmarks.common.statistics import (
     summary,
     with_interval,
 )
-from benchmarks.materials.optimizers import DEFAULT
 
 SAME = 1.0
 """Energies (meV/atom) that differ by less are the same."""

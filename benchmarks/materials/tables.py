@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.common.tables import (
+from benchmarks.materials.sets import SETS
+from benchmarks.materials.statistics import SAME, pooled, summarized
+from relax.comparison.tables import (
     TIMES,
     Cell,
     Page,
@@ -15,8 +17,6 @@ from benchmarks.common.tables import (
     number,
     versions_text,
 )
-from benchmarks.materials.sets import SETS
-from benchmarks.materials.statistics import SAME, pooled, summarized
 
 
 def ratio(row: Row) -> str:

@@ -18,9 +18,6 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.common.optimizer_names import DEFAULT, PRECON, System
-from benchmarks.common.optimizers import chosen_optimizers
-from benchmarks.common.results_file import Json, ResultsFile
 from benchmarks.common.terminal import (
     Cap,
     JsonFile,
@@ -37,6 +34,9 @@ from benchmarks.common.terminal import (
 from benchmarks.metals.results import SCHEMA, header, row_of
 from benchmarks.metals.runs import Task, run_in_process
 from benchmarks.metals.tables import page
+from relax.comparison.files.results_file import Json, ResultsFile
+from relax.comparison.minimizers.construction import chosen_optimizers
+from relax.comparison.minimizers.names import DEFAULT, PRECON, System
 
 OPTIMIZERS = (DEFAULT, "pair-lbfgs", "lbfgs", "fire", "ase:LBFGS", PRECON, "ase:FIRE")
 SIZES = (10_000, 100_000)

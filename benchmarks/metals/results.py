@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from benchmarks.common.optimizer_names import System, packages_of
-from benchmarks.common.optimizers import settings_text
-from benchmarks.common.provenance import environment, processor, versions
-from benchmarks.common.results_file import Json, Schema
+from benchmarks.common.provenance import processor
 from benchmarks.metals.runs import End, Task, crystal
 from benchmarks.metals.tables import as_markdown
+from relax.comparison.files.provenance import environment, versions
+from relax.comparison.files.results_file import Json, Schema
+from relax.comparison.minimizers.construction import settings_text
+from relax.comparison.minimizers.names import System, packages_of
 
 
 def header(rattle: float, seed: int, fmax: float, cap: int) -> Json:

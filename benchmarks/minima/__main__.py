@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.common.results_file import ResultsFile
 from benchmarks.common.terminal import (
     JsonFile,
     RenderFile,
@@ -26,6 +25,7 @@ from benchmarks.minima.results import SCHEMA, header, identity
 from benchmarks.minima.runs import measured
 from benchmarks.minima.structures import STRUCTURES
 from benchmarks.minima.tables import LEVELS, page
+from relax.comparison.files.results_file import ResultsFile
 
 
 def main(

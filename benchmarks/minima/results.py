@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.common.optimizer_names import DEFAULT, packages_of
-from benchmarks.common.optimizers import settings_text
-from benchmarks.common.provenance import calculator_packages, environment, versions
-from benchmarks.common.results_file import Json, Schema
 from benchmarks.minima.runs import FMAX, STEPS
 from benchmarks.minima.structures import STRUCTURES
 from benchmarks.minima.tables import LEVELS, key_of, page
+from relax.comparison.files.provenance import calculator_packages, environment, versions
+from relax.comparison.files.results_file import Json, Schema
+from relax.comparison.minimizers.construction import settings_text
+from relax.comparison.minimizers.names import DEFAULT, packages_of
 from relax.engine.minima import minimum_check
 
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from ase import Atoms
 
-from benchmarks.common.call_counter import CallCounter, silenced
 from benchmarks.common.curvature import lowest_curvature
-from benchmarks.common.optimizer_names import System
-from benchmarks.common.optimizers import make_optimizer
-from benchmarks.common.results_file import Json
 from benchmarks.minima.structures import Structure, load
+from relax.comparison.files.results_file import Json
+from relax.comparison.minimizers.construction import make_optimizer
+from relax.comparison.minimizers.names import System
+from relax.comparison.runs.call_counter import CallCounter, silenced
 from relax.rules import DEFAULT_RULE, RULES
 
 FMAX, STEPS = 1e-3, 500

@@ -17,11 +17,11 @@ from ase import Atoms
 from ase.build import graphene, make_supercell, molecule, mx2
 from ase.cluster import Icosahedron
 
-from benchmarks.common.optimizer_names import System
 from benchmarks.materials.layers import VACUUM, sheet
 from benchmarks.materials.perovskites import ROOT2, cubic
 from benchmarks.molecules import starts
 from benchmarks.molecules.clusters import CLUSTERS, cluster
+from relax.comparison.minimizers.names import System
 
 BOND = 1.1
 """Distance of neighbours in Lennard-Jones clusters, sigma."""

@@ -1,6 +1,6 @@
 """One optimizer on one molecule: how the run ended.
 
-:mod:`benchmarks.common.runs` has the statuses.  Two atoms of a molecule are bonded if they are nearer than
+:mod:`relax.comparison.runs.run` has the statuses.  Two atoms of a molecule are bonded if they are nearer than
 :data:`BOND` times the sum of their covalent radii, and there are two more statuses:
 
 - ``dissociated``: the end has more pieces than the molecule in the set, before any rattle;
@@ -20,12 +20,13 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 
-from benchmarks.common import peers, processes
-from benchmarks.common.call_counter import forces_below
-from benchmarks.common.optimizer_names import System
-from benchmarks.common.optimizers import make_optimizer
-from benchmarks.common.runs import FinalState, RunEnd, overlap, relax_counted
 from benchmarks.molecules.starts import BONDS_DECIDE, load
+from relax.comparison.minimizers import peers
+from relax.comparison.minimizers.construction import make_optimizer
+from relax.comparison.minimizers.names import System
+from relax.comparison.runs import processes
+from relax.comparison.runs.call_counter import forces_below
+from relax.comparison.runs.run import FinalState, RunEnd, overlap, relax_counted
 
 BOND = 1.3
 
@@ -95,7 +96,7 @@ def run(
     Parameters
     ----------
     name
-        Optimizer, see :mod:`benchmarks.common.optimizer_names`.
+        Optimizer, see :mod:`relax.comparison.minimizers.names`.
     geometry
         The molecule in the set, whose bonds are compared.
     fmax

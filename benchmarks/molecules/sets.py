@@ -20,10 +20,10 @@ from ase import Atoms
 from ase.build import molecule
 from ase.collections import g2
 
-from benchmarks.common.optimizer_names import PRECON, TUNED_PRECON, split_names
 from benchmarks.molecules.clusters import clusters, development
 from benchmarks.molecules.drugs import drugs
 from benchmarks.molecules.published import published
+from relax.comparison.minimizers.names import PRECON, TUNED_PRECON, split_names
 
 OPTIMIZERS = (
     "default", "pair-lbfgs", "lbfgs", "core", "frankenstein", "sella", "pyberny", "geometric",

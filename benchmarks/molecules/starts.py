@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from benchmarks.common.call_counter import silenced
-from benchmarks.common.structures import rattled
 from benchmarks.molecules.sets import SETS
 from relax.calculators import registry
 from relax.calculators.registry import unsupported
+from relax.comparison.runs.call_counter import silenced
+from relax.comparison.starts import rattled
 
 CALCULATORS = {"xtb": "GFN2-xTB", "emt": "EMT"}
 BONDS_DECIDE = {"xtb": True, "emt": False}

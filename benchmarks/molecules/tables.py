@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.common.tables import (
+from benchmarks.molecules.sets import SETS
+from benchmarks.molecules.starts import excluded_text
+from relax.comparison.tables import (
     TIMES,
     Cell,
     Page,
@@ -12,8 +14,6 @@ from benchmarks.common.tables import (
     shared_columns,
     statistics_page,
 )
-from benchmarks.molecules.sets import SETS
-from benchmarks.molecules.starts import excluded_text
 
 
 def columns(rows: list[Row]) -> dict[str, Cell]:

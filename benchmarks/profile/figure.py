@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common.optimizer_names import DEFAULT, FIRE, PRECON
-from benchmarks.common.results_file import Json
-from benchmarks.crystals.profiles import LARGEST, frame, profile, ratios
 from benchmarks.profile.sets import Set
+from relax.comparison.files.results_file import Json
+from relax.comparison.minimizers.names import DEFAULT, FIRE, PRECON
+from relax.comparison.profiles import LARGEST, frame, profile, ratios
 from relax.rules import DEFAULT_RULE
 
 LABELS = {DEFAULT: f"{DEFAULT_RULE} (default)"}

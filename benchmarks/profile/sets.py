@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.common.optimizer_names import DEFAULT
-from benchmarks.common.results_file import Json
 from benchmarks.materials.sets import SETS as MATERIALS
 from benchmarks.molecules.sets import SETS as MOLECULES
+from relax.comparison.files.results_file import Json
+from relax.comparison.minimizers.names import DEFAULT
 
 RESULTS = Path(__file__).parent.parent / "results"
 MOLECULE_SETS = ("baker", "birkholz", "drugs", "clusters")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks.common.optimizer_names import DEFAULT, is_foreign
-from benchmarks.common.results_file import Json
-from benchmarks.common.statistics import capped_calls, with_interval
-from benchmarks.common.tables import markdown
 from benchmarks.profile.sets import Set
+from relax.comparison.files.results_file import Json
+from relax.comparison.minimizers.names import DEFAULT, is_foreign
+from relax.comparison.statistics import capped_calls, with_interval
+from relax.comparison.tables import markdown
 
 COLUMNS = (
     "kind",

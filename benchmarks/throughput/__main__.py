@@ -31,14 +31,15 @@ import typer
 from ase.io import write
 from rich.console import Console
 
-from benchmarks.common.provenance import command_line, processor, versions
-from benchmarks.common.results_file import write_record
+from benchmarks.common.provenance import command_line, processor
 from benchmarks.common.terminal import print_plain, print_table, wide_console
 from benchmarks.throughput.gpu import gpu_available
 from benchmarks.throughput.measurements import Row
 from benchmarks.throughput.models import FMAX, MINI, larger_mace, starts
 from benchmarks.throughput.runner import best_of_turns, measure, print_row, with_ends
 from benchmarks.throughput.tables import page, sheets
+from relax.comparison.files.provenance import versions
+from relax.comparison.files.results_file import write_record
 
 ASE = ("ase:FIRE", "ase:GoodOldQuasiNewton", "ase:PreconLBFGS")
 SLOWER_ASE = ("ase:BFGSLineSearch", "ase:LBFGS")

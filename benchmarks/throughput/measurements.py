@@ -17,11 +17,11 @@ from ase.build import bulk
 from ase.io import read
 from ase.io.jsonio import encode
 
-from benchmarks.common.optimizer_names import read_settings
 from benchmarks.throughput.baselines import Outcome, Stopwatch, ase_one_by_one, torch_sim_batched
 from benchmarks.throughput.models import CAP, FMAX, WARM_UP, one_thread
 from relax import relax_many
 from relax.calculators import Potential, as_potential
+from relax.comparison.minimizers.names import read_settings
 from relax.core.rule import Point
 from relax.core.segments import Array
 from relax.core.state import State

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from benchmarks.common.call_counter import silenced
 from benchmarks.common.provenance import ROOT
-from benchmarks.common.runs import classify
-from benchmarks.common.structures import rattled
-from benchmarks.crystals.runs import final_state
 from benchmarks.crystals.wbm_like import wbm_like
 from benchmarks.tools.mace_mini.crystals import ELEMENTS
 from relax.calculators.registry import load
+from relax.comparison.runs.call_counter import silenced
+from relax.comparison.runs.ends import final_state
+from relax.comparison.runs.run import classify
+from relax.comparison.starts import rattled
 
 MINI = ROOT / "data" / "mace-mini.model"
 FMAX, CAP = 0.05, 500
@@ -41,13 +41,13 @@ def warm_up(calculator: Any, atoms: Atoms) -> None:
 
 
 def statuses(ends: Sequence[Atoms], begun: Sequence[Atoms], model: Path, fmax: float) -> list[str]:
-    """Return the status of each final structure, see :mod:`benchmarks.common.runs`."""
+    """Return the status of each final structure, see :mod:`relax.comparison.runs.run`."""
     calculator, found = load(f"mace:{model}"), []
     for end, start in zip(ends, begun, strict=True):
         atoms = end.copy()
         atoms.calc = calculator
         with silenced():
-            found.append(classify(final_state(atoms, start), None, ("", ""), fmax)[0])
+            found.append(classify(final_state(atoms, start, cell=True), None, ("", ""), fmax)[0])
     return found
 
 

@@ -16,7 +16,6 @@ from ase import Atoms
 from ase.io.jsonio import decode
 from rich.console import Console
 
-from benchmarks.common.processes import ONE_THREAD
 from benchmarks.common.provenance import ROOT
 from benchmarks.common.terminal import print_plain
 from benchmarks.throughput.gpu import on_gpu, repeatable
@@ -24,6 +23,7 @@ from benchmarks.throughput.measurements import Row, crystals, profile
 from benchmarks.throughput.models import FMAX, statuses
 from benchmarks.throughput.streams import stream
 from relax.calculators.registry import load
+from relax.comparison.runs.processes import ONE_THREAD
 
 MEASUREMENTS: dict[str, Callable[..., Row]] = {
     function.__name__: function for function in (crystals, profile, stream, on_gpu, repeatable)

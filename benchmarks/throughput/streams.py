@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 from ase import Atoms
 
-from benchmarks.common.processes import peak_memory
 from benchmarks.throughput.baselines import Stopwatch
 from benchmarks.throughput.measurements import Row
 from benchmarks.throughput.models import FMAX
 from relax import relax_many
+from relax.comparison.runs.processes import peak_memory
 
 RULE = "frankenstein"
 BUDGET = 4000

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from relax.cli.comparing.compare_command import compare
 from relax.cli.listing.rules_command import rules
 from relax.cli.listing.show_command import show
 from relax.cli.running.run_command import run
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(show)
+app.command()(compare)
 app.command()(rules)
 
 

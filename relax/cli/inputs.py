@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from relax.cli.options import RunOptions
+    from relax.cli.options.inputs import InputOptions
     from relax.core.result import Result
 
 __all__ = ["Record", "checked_record", "count_inputs", "input_files", "named_structures"]
@@ -83,7 +84,7 @@ class Record:
         return {k: v for k, v in info.items() if v != "" and not (isinstance(v, float) and math.isnan(v))}
 
 
-def input_files(options: RunOptions) -> Iterator[str]:
+def input_files(options: InputOptions) -> Iterator[str]:
     """Yield the files that the options name, those in folders and of patterns too; not what it writes.
 
     Where a name stands for no file, it is yielded itself, and :func:`named_structures` says what is wrong.

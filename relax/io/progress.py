@@ -23,10 +23,12 @@ class Bar:
     ----------
     bar
         The display.
+    unit
+        What is counted.
     """
 
-    def __init__(self, bar: Progress) -> None:
-        self.bar = bar
+    def __init__(self, bar: Progress, unit: str = "structures") -> None:
+        self.bar, self.unit = bar, unit
         self.task = bar.add_task("", total=None)
 
     @property
@@ -60,7 +62,7 @@ class Bar:
         """
         text = f"{active} active"
         if finished:
-            text += f"  {rate:.3g} structures/s"
+            text += f"  {rate:.3g} {self.unit}/s"
             if left is not None:
                 seconds = round(left / rate)
                 text += f"  {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
@@ -68,8 +70,8 @@ class Bar:
 
 
 @contextmanager
-def progress() -> Iterator[Bar]:
-    """Show a progress bar on standard error; it is erased at the end of the block."""
+def progress(unit: str = "structures") -> Iterator[Bar]:
+    """Show a progress bar of what ``unit`` says on standard error; it is erased at the end of the block."""
     # The stream itself, since the output of a model that loads is silenced by replacing sys.stderr.
     console = Console(file=sys.stderr)
     with Progress(
@@ -83,10 +85,12 @@ def progress() -> Iterator[Bar]:
         refresh_per_second=5,
         disable=not sys.stderr.isatty() or console.is_dumb_terminal,
     ) as bar:
-        yield Bar(bar)
+        yield Bar(bar, unit)
 
 
-def tracked(results: Iterable[T], total: int | None, active: Callable[[], int]) -> Iterator[T]:
+def tracked(
+    results: Iterable[T], total: int | None, active: Callable[[], int], unit: str = "structures"
+) -> Iterator[T]:
     """Yield ``results`` beside a progress bar.
 
     Parameters
@@ -97,8 +101,10 @@ def tracked(results: Iterable[T], total: int | None, active: Callable[[], int]) 
         How many there will be, where that is known.
     active
         Returns how many are under way.
+    unit
+        What they are.
     """
-    with progress() as bar:
+    with progress(unit) as bar:
         bar.start(total)
         began = time.monotonic()
         for ended, result in enumerate(results, 1):

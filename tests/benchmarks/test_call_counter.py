@@ -8,11 +8,12 @@ from ase import Atoms
 from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
+from ase.optimize import FIRE
 
-from benchmarks.common.call_counter import CallCounter, StopReached, forces_below
-from benchmarks.common.optimizer_names import System
-from benchmarks.common.optimizers import make_optimizer
-from benchmarks.common.runs import relax_counted
+from relax.comparison.minimizers.construction import make_optimizer
+from relax.comparison.minimizers.names import System
+from relax.comparison.runs.call_counter import CallCounter, StopReached, forces_below
+from relax.comparison.runs.run import relax_counted
 
 FMAX = 0.05
 
@@ -45,6 +46,19 @@ def test_a_run_ends_at_the_first_call_that_fulfils_the_stop(name):
     assert run.examine(largest, np.inf)[0] <= FMAX
 
 
+def test_the_calculator_decides_though_an_optimizer_has_a_looser_criterion():
+    class Eager(FIRE):
+        def run(self, fmax, steps):
+            return super().run(fmax=3 * fmax, steps=steps)
+
+    runs = [
+        relax_counted(lambda atoms: Eager(atoms, logfile=None), start(), EMT(), FMAX, 100, stop=stop)
+        for stop in (None, forces_below(FMAX))
+    ]
+    alone, stopped = (run.examine(largest, np.inf)[0] for run in runs)
+    assert stopped <= FMAX < alone <= 3 * FMAX
+
+
 def test_an_optimizer_that_catches_the_stop_makes_no_more_calls():
     atoms = start()
     atoms.calc = counter = CallCounter(EMT(), atoms, 100, stop=lambda atoms, results: True)
@@ -67,3 +81,23 @@ def test_a_stop_of_forces_considers_constraints_and_needs_forces():
     atoms.set_constraint(FixAtoms([0]))
     assert forces_below(FMAX)(atoms, {"forces": forces})
     assert forces[0, 2] == 1.0
+
+
+def test_the_time_of_the_stop_is_neither_the_calculators_nor_the_optimizers():
+    now = [0.0]
+
+    class Slow(EMT):
+        def calculate(self, *args, **kwargs):
+            now[0] += 1.0
+            super().calculate(*args, **kwargs)
+
+    def stop(atoms, results):
+        now[0] += 100.0
+        return False
+
+    run = relax_counted(
+        lambda atoms: make_optimizer("ase:BFGS", atoms, System.POSITIONS),
+        start(), Slow(), FMAX, 100, clock=lambda: now[0], stop=stop,
+    )  # fmt: skip
+    assert run.calls > 3
+    assert (run.seconds_calculator, run.seconds_outside) == (run.calls, 0.0)

@@ -15,9 +15,7 @@ from ase.optimize import FIRE, BFGSLineSearch
 from ase.units import GPa
 from commands import ROOT, alloy
 
-from benchmarks.common.call_counter import CallCounter
-from benchmarks.common.optimizer_names import System, known_optimizers
-from benchmarks.common.structures import bare, rattled
+from benchmarks.common.structures import bare
 from benchmarks.crystals import runs, starts
 from benchmarks.crystals.__main__ import prepare
 from benchmarks.crystals.results import OPTIMIZERS, Protocol, header
@@ -26,6 +24,9 @@ from benchmarks.crystals.starts import Source, known_elements
 from benchmarks.crystals.wbm import read_ids, read_references, read_wbm
 from relax import CoReRelax
 from relax.calculators.registry import load
+from relax.comparison.minimizers.names import System, known_optimizers
+from relax.comparison.runs.call_counter import CallCounter
+from relax.comparison.starts import rattled
 
 COPPER = bulk("Cu", a=3.8)
 

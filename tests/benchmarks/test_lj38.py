@@ -16,9 +16,6 @@ from ase.io import write
 from ase.optimize import FIRE
 from commands import ROOT
 
-from benchmarks.common import processes
-from benchmarks.common.optimizer_names import System, known_optimizers
-from benchmarks.common.optimizers import ase_class
 from benchmarks.lj38 import __main__ as lj38
 from benchmarks.lj38 import baselines, clusters, runs
 from benchmarks.lj38.baselines import ClusterEnergy, run_one_by_one
@@ -34,6 +31,9 @@ from benchmarks.lj38.clusters import (
 from benchmarks.lj38.results import row_of
 from benchmarks.lj38.runs import CAP, STOP, Done, run_optimizer
 from benchmarks.lj38.tables import as_markdown, table_rows
+from relax.comparison.minimizers.construction import ase_class
+from relax.comparison.minimizers.names import System, known_optimizers
+from relax.comparison.runs import processes
 
 pytestmark = pytest.mark.slow
 

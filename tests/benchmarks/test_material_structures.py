@@ -7,7 +7,6 @@ import pytest
 from ase.calculators.emt import EMT
 from ase.neighborlist import neighbor_list
 
-from benchmarks.common.provenance import sha256_of
 from benchmarks.materials import amorphous, molcrystals
 from benchmarks.materials.amorphous import PACKINGS, packed
 from benchmarks.materials.frameworks import FRAMEWORKS
@@ -15,6 +14,7 @@ from benchmarks.materials.layers import rotated_bond, sheet
 from benchmarks.materials.molcrystals import CONTACT, PLACED, between, placed
 from benchmarks.materials.perovskites import PEROVSKITES, cubic, turned
 from benchmarks.materials.sets import SETS, chosen_sets, fixed_atoms, starts
+from relax.comparison.files.provenance import sha256_of
 
 
 @pytest.mark.parametrize("kind", SETS)

@@ -12,16 +12,17 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from commands import alloy, call
 
-from benchmarks.common.optimizer_names import System
-from benchmarks.crystals.runs import calculators, largest_row
 from benchmarks.materials import __main__ as materials
 from benchmarks.materials import optimizers
 from benchmarks.materials.results import read_all
-from benchmarks.materials.runs import rows_below, run
+from benchmarks.materials.runs import run
 from benchmarks.materials.sets import SETS, starts
 from benchmarks.materials.statistics import ends, pooled, summarized
 from benchmarks.materials.tables import as_markdown
 from relax.calculators.registry import load
+from relax.comparison.minimizers.names import System
+from relax.comparison.runs.ends import largest_row, rows_below
+from relax.comparison.runs.processes import calculators
 
 command = partial(call, materials.main)
 pytestmark = pytest.mark.slow
@@ -66,9 +67,9 @@ def test_the_cell_gradient_counts_where_the_cell_relaxes():
     atoms.calc = calculator
     assert largest_row(atoms, atoms) == pytest.approx(0.1)
     results = {key: atoms.calc.get_property(key, atoms) for key in ("forces", "stress")}
-    assert rows_below(0.11, atoms)(atoms, results)
-    assert not rows_below(0.09, atoms)(atoms, results)
-    assert not rows_below(0.11, atoms)(atoms, {"forces": results["forces"]})
+    assert rows_below(0.11, atoms, cell=True)(atoms, results)
+    assert not rows_below(0.09, atoms, cell=True)(atoms, results)
+    assert not rows_below(0.11, atoms, cell=True)(atoms, {"forces": results["forces"]})
     start = atoms.copy()
     assert run("ase:BFGS", start, calculator, System.POSITIONS, 0.09, 5).calls == 1
     assert run("ase:BFGS", start, calculator, System.CRYSTALS, 0.11, 5).calls == 1

@@ -10,7 +10,6 @@ import pytest
 from ase import Atoms
 from commands import ROOT, call
 
-from benchmarks.common.runs import overlap
 from benchmarks.minima import __main__ as minima
 from benchmarks.minima import results as results_file
 from benchmarks.minima.runs import checked, measured, stationary, true_curvature
@@ -26,6 +25,7 @@ from benchmarks.minima.structures import (
 )
 from benchmarks.minima.tables import LEVELS, right, sheet, summary
 from benchmarks.readme import minima as in_docs
+from relax.comparison.runs.run import overlap
 
 CORNERS = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1.0]])
 SMALL = {

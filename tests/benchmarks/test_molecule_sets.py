@@ -13,9 +13,6 @@ from ase.calculators.emt import EMT
 from commands import call
 
 from benchmarks import readme
-from benchmarks.common import peers
-from benchmarks.common.optimizer_names import PEERS
-from benchmarks.common.statistics import beside_default, no_higher
 from benchmarks.molecules import __main__ as molecules
 from benchmarks.molecules.clusters import CLUSTERS, clusters
 from benchmarks.molecules.drugs import DEVELOPMENT, DRUGS, drugs
@@ -24,6 +21,9 @@ from benchmarks.molecules.results import SCHEMA
 from benchmarks.molecules.runs import bonds_of, change, molecules_of, pieces, run
 from benchmarks.molecules.sets import REPORTED, SETS, chosen_sets
 from benchmarks.molecules.tables import ends, ratio
+from relax.comparison.minimizers import peers
+from relax.comparison.minimizers.names import PEERS
+from relax.comparison.statistics import beside_default, no_higher
 
 command = partial(call, molecules.main)
 

@@ -16,7 +16,6 @@ from ase.collections import g2
 from commands import call
 
 from benchmarks import readme
-from benchmarks.common.optimizer_names import TUNED_PRECON
 from benchmarks.molecules import __main__ as molecules
 from benchmarks.molecules import results as result_rows
 from benchmarks.molecules.results import SCHEMA
@@ -25,6 +24,7 @@ from benchmarks.molecules.sets import G2_OPTIMIZERS
 from benchmarks.molecules.starts import excluded_text, load, reason_to_exclude
 from benchmarks.molecules.starts import molecules as set_for
 from benchmarks.molecules.tables import as_markdown, notes
+from relax.comparison.minimizers.names import TUNED_PRECON
 from relax.core.errors import CalculatorError
 
 pytestmark = pytest.mark.slow

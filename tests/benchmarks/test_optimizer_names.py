@@ -9,10 +9,18 @@ from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from commands import alloy
 
-from benchmarks.common import optimizer_names
-from benchmarks.common.call_counter import silenced
-from benchmarks.common.differences import hessian_by_differences
-from benchmarks.common.optimizer_names import (
+from benchmarks.lj38.tables import published
+from relax import CoReRelax, relax
+from relax.comparison.minimizers import names as optimizer_names
+from relax.comparison.minimizers.construction import (
+    ase_class,
+    check_optimizer,
+    chosen_optimizers,
+    make_optimizer,
+    settings_text,
+)
+from relax.comparison.minimizers.differences import hessian_by_differences
+from relax.comparison.minimizers.names import (
     ALIASES,
     ASE,
     PEERS,
@@ -26,16 +34,8 @@ from benchmarks.common.optimizer_names import (
     resolved,
     split_names,
 )
-from benchmarks.common.optimizers import (
-    ase_class,
-    check_optimizer,
-    chosen_optimizers,
-    make_optimizer,
-    settings_text,
-)
-from benchmarks.common.runs import relax_counted
-from benchmarks.lj38.tables import published
-from relax import CoReRelax, relax
+from relax.comparison.runs.call_counter import silenced
+from relax.comparison.runs.run import relax_counted
 from relax.rules import DEFAULT_RULE
 
 CLUSTERS, CRYSTALS, POSITIONS, MOLECULES = System

@@ -8,7 +8,7 @@ import json
 import pytest
 from commands import ROOT
 
-from benchmarks.common.results_file import ResultsFile, Schema, replace
+from relax.comparison.files.results_file import ResultsFile, Schema, replace
 
 SETTINGS = {"a": "as today", "b": "as today"}
 

@@ -7,8 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from benchmarks.common.statistics import interval, summarized, with_interval
-from benchmarks.crystals.profiles import draw, profile, ratios
+from benchmarks.crystals.profiles import draw
 from benchmarks.crystals.results import RAW
 from benchmarks.crystals.statistics import of_crystals
 from benchmarks.descents.__main__ import table
@@ -17,6 +16,8 @@ from benchmarks.metals.runs import End
 from benchmarks.metals.tables import COLUMNS, cells
 from benchmarks.throughput.__main__ import rows_of, show
 from benchmarks.throughput.tables import named, page, table_of
+from relax.comparison.profiles import profile, ratios
+from relax.comparison.statistics import interval, summarized, with_interval
 
 # Statistics of crystals
 

@@ -10,7 +10,6 @@ from ase.calculators.calculator import all_changes
 from ase.io import write
 
 import relax
-from benchmarks.common.call_counter import silenced
 from benchmarks.throughput.__main__ import ASE, OURS, SLOWER_ASE
 from benchmarks.throughput.baselines import ase_one_by_one, torch_sim_batched
 from benchmarks.throughput.measurements import alloy, profile, read_method
@@ -19,6 +18,7 @@ from benchmarks.throughput.models import FMAX, MINI, larger_mace, starts, status
 from benchmarks.throughput.runner import measure, with_ends
 from benchmarks.throughput.streams import clusters, stream
 from relax.calculators.registry import load
+from relax.comparison.runs.call_counter import silenced
 from relax.rules import LBFGS
 from relax.rules.wrappers import for_atoms
 

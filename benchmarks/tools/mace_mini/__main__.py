@@ -18,14 +18,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks.common.provenance import command_line, versions
-from benchmarks.common.results_file import write_record
+from benchmarks.common.provenance import command_line
 from benchmarks.common.terminal import print_table
 from benchmarks.tools.mace_mini.crystals import ELEMENTS, LARGEST, TEST_SEED, TRAIN_SEED
 from benchmarks.tools.mace_mini.errors import mean_errors, relaxations, summary
 from benchmarks.tools.mace_mini.labels import FMAX, TEST_STEPS, frames_of_kind, write_labels
 from benchmarks.tools.mace_mini.train import SETTINGS, train_model
 from relax.calculators.registry import load
+from relax.comparison.files.provenance import versions
+from relax.comparison.files.results_file import write_record
 
 app = typer.Typer(add_completion=False, help=(__doc__ or "").split("\n")[0])
 Folder = Annotated[Path, typer.Option(help="Where labels and checkpoints are kept.")]

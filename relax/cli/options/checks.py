@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relax.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from relax.cli.options.calculator import CalculatorOptions
+    from relax.cli.options.inputs import InputOptions
     from relax.cli.options.run_options import RunOptions
 
-__all__ = ["check_format", "check_together"]
+__all__ = ["check_calculator", "check_format", "check_outputs", "check_together"]
 
 
 def check_together(options: RunOptions) -> None:
     """Raise UsageError for options that do not work together, or not here."""
+    _check_conflicts(options)
+    _check_patterns(options)
+    check_calculator(options)
+    check_format(options.format)
+    _check_paths(options)
+
+
+def check_calculator(options: CalculatorOptions) -> None:
+    """Raise UsageError for a calculator that there is not, or options that it does not have."""
     from relax.calculators.registry import check_name
     from relax.core.errors import CalculatorError
 
-    _check_conflicts(options)
-    _check_patterns(options)
     try:
         check_name(options.calculator, options.device, options.dtype, options.head)
     except CalculatorError as error:
         raise UsageError(str(error)) from None
-    check_format(options.format)
-    _check_paths(options)
 
 
 def check_format(name: str | None) -> None:
@@ -87,19 +95,29 @@ def _check_patterns(options: RunOptions) -> None:
             check_pattern(flag, target)
 
 
-def _check_paths(options: RunOptions) -> None:
-    """Check that the outputs can be written and overwrite nothing."""
+def check_outputs(
+    options: InputOptions, outputs: Iterable[tuple[str, str]], goes_on: Collection[str] = ()
+) -> None:
+    """Raise UsageError for an output that cannot be written, or that is a file already named.
+
+    Parameters
+    ----------
+    options
+        The inputs.
+    outputs
+        The flag and the path of each output.
+    goes_on
+        Flags of outputs that may be there already, also in a folder of inputs, where they are none.
+    """
     from relax.io.named_files import is_among, split_slice
 
     inputs = {os.path.realpath(split_slice(file)[0]) for file in options.files}
     flags: dict[str, str] = {}
-    for flag, path in options.output_files():
+    for flag, path in outputs:
         real = os.path.realpath(path)
-        if flag == "--trajectory" and os.path.isdir(path):  # trajectory_paths looks at the files in it
+        if flag == "--trajectory" and os.path.isdir(path):  # the files in it are looked at one by one
             continue
-        # The output of a run that resumes may lie in a folder of inputs, where it is none.
-        grows = flag == "--output" and (options.resume or options.force)
-        if real in inputs or (not grows and is_among(path, options.files, options.recursive)):
+        if real in inputs or (flag not in goes_on and is_among(path, options.files, options.recursive)):
             raise UsageError(f"{flag} {path} would overwrite an input file; give another name")
         if real in flags:
             raise UsageError(f"{flags[real]} and {flag} are the same file, {path}; give two names")
@@ -109,6 +127,12 @@ def _check_paths(options: RunOptions) -> None:
             raise UsageError(f"{flag} {path}: there is no folder {folder}; create it first")
         if not os.access(folder, os.W_OK):
             raise UsageError(f"{flag} {path}: no permission to write in {folder}; give another folder")
+
+
+def _check_paths(options: RunOptions) -> None:
+    """Check that the outputs can be written and overwrite nothing."""
+    goes_on = ("--output",) if options.resume or options.force else ()
+    check_outputs(options, options.output_files(), goes_on)
     if options.resume and options.force:
         raise UsageError("--resume continues --output and --force replaces it; give one of them")
     for flag, path in options.output_files():

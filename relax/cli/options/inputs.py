@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from relax.cli.options.declaration import argument, option
@@ -27,3 +28,7 @@ class InputOptions:
         metavar="NAME",
         role="files",
     )
+
+    def output_files(self) -> Iterator[tuple[str, str]]:
+        """Yield the flag and the path of each file or folder that the command writes."""
+        return iter(())

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from relax.cli.inputs import Record, checked_record, count_inputs, input_files, named_structures
 from relax.cli.options import RunOptions
-from relax.cli.running.signals import Interrupts
 from relax.cli.running.summary import RunSummary
+from relax.cli.signals import Interrupts
 from relax.cli.terminal import BAD_INPUT, OK, UNCONVERGED, warn
 from relax.core.errors import CalculatorError, InvalidStructure, UsageError
 

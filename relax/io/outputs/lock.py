@@ -16,8 +16,8 @@ __all__ = ["output_locked"]
 
 
 @contextlib.contextmanager
-def output_locked(name: str | None) -> Iterator[None]:
-    """Keep other processes from writing the output file ``name`` within the block; None is no file.
+def output_locked(name: str | None, flag: str = "--output") -> Iterator[None]:
+    """Keep other processes from writing the file ``name`` of an option within the block; None is no file.
 
     The lock is on a file beside it, ``.NAME.lock``, which is removed at the end.  Where a process is killed,
     the system releases its lock, and the file that it leaves keeps nobody out.
@@ -37,10 +37,10 @@ def output_locked(name: str | None) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise UsageError(
-            f"--output {name}: {_holder(path)} is writing this file; wait for it, or give another name"
+            f"{flag} {name}: {_holder(path)} is writing this file; wait for it, or give another name"
         ) from None
     except (OSError, NotImplementedError) as error:
-        raise UsageError(f"--output {name}: cannot be locked: {error}") from None
+        raise UsageError(f"{flag} {name}: cannot be locked: {error}") from None
     try:
         # A lock that is nothing but its file, where the system has no others, says itself whose it is.
         if not isinstance(lock, SoftFileLock):

@@ -6,7 +6,8 @@ from typing import Any
 
 from ase import Atoms
 
-from relax import Result, relax
+from relax.core.result import Result
+from relax.optimizers.api import relax
 
 
 class SeveralDraws:

@@ -14,7 +14,7 @@
 ``core:metric``           for clusters: the defaults in a metric, as ``CoReRelax`` runs them; for other
                           systems ``core:metric=true``
 ``core:component``        for clusters: the defaults, but with one scale for each Cartesian component
-``sella``                 for molecules: Sella in internal coordinates, see :mod:`benchmarks.common.peers`
+``sella``                 for molecules: Sella in internal coordinates, see :mod:`.peers`
 ``pyberny``               for molecules: pyberny
 ``geometric``             for molecules: geomeTRIC with TRIC coordinates
 ========================  ===================================================================================

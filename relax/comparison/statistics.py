@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common.optimizer_names import DEFAULT, FIRE
+from relax.comparison.minimizers.names import DEFAULT, FIRE
 
 RESAMPLES = 2000
 BOOTSTRAP_SEED = 0
@@ -39,7 +39,7 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 
 def converged(row: Row) -> np.ndarray:
     """Return which structures converged, (S,)."""
-    return np.array(row["status"]) == "converged"
+    return np.asarray(np.array(row["status"]) == "converged")
 
 
 def capped_calls(row: Row, cap: int) -> np.ndarray:
@@ -54,7 +54,7 @@ def energies(row: Row) -> np.ndarray:
 
 def lowest_energies(rows: Sequence[Row]) -> np.ndarray:
     """Return the lowest energy (S,), eV/atom, of a run that converged; infinite where none did."""
-    return np.min([np.where(converged(row), energies(row), np.inf) for row in rows], axis=0)
+    return np.asarray(np.min([np.where(converged(row), energies(row), np.inf) for row in rows], axis=0))
 
 
 def excess(row: Row, lowest: np.ndarray) -> np.ndarray:

@@ -1,10 +1,11 @@
-"""Work in separate processes, each with one thread; and the memory of a process."""
+"""Work in separate processes, each with one thread and a calculator; and the memory of a process."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -20,6 +21,28 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 def ignore_interrupts() -> None:
     """Leave interrupts to the parent process, which ends its children."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+calculators: list[Any] = []
+"""The calculator of this process, in a list that is filled when the process starts."""
+
+
+def prepare_process(calculator: Any, *options: Any) -> None:
+    """Load the calculator of a process.
+
+    Parameters
+    ----------
+    calculator
+        Its name, or itself.
+    *options
+        Device, dtype and head, as for :func:`relax.calculators.registry.load`.
+    """
+    from relax.calculators.registry import load  # which loads numpy, that reads ONE_THREAD then
+
+    ignore_interrupts()
+    calculators[:] = [load(calculator, *options) if isinstance(calculator, str) else calculator]
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 def in_processes(

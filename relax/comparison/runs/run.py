@@ -24,13 +24,16 @@ from ase import Atoms
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
-from benchmarks.common.call_counter import CallCounter, CapReached, Stop, StopReached, silenced
-from benchmarks.common.several_draws import SeveralDraws
-from relax import RelaxationStopped, RuleOptimizer
+from relax.comparison.minimizers.several_draws import SeveralDraws
+from relax.comparison.runs.call_counter import CallCounter, CapReached, Stop, StopReached, silenced
+from relax.core.errors import RelaxationStopped
+from relax.optimizers.base import RuleOptimizer
 
 OVERLAP = 0.4
 TOLERANCE = 1e-3
 """Relative tolerance of ``fmax`` when it is checked again: cells are rounded."""
+STRICTER = 1e-3
+"""Part of ``fmax`` at which an optimizer stops where the calculator is to end the run before."""
 
 State = TypeVar("State")
 
@@ -134,7 +137,8 @@ def relax_counted(
     Parameters
     ----------
     fmax
-        Largest row of the gradient at which the optimizer stops, eV/A.
+        Largest row of the gradient at which the optimizer stops, eV/A; with a ``stop`` it goes on, since
+        some have criteria of their own for the cell.
     cap
         Largest number of force calls.
     clock
@@ -150,17 +154,17 @@ def relax_counted(
         try:
             optimizer = make(atoms)
             # A step back to the last geometry costs no force call, so that steps need a limit as well.
-            optimizer.run(fmax=fmax, steps=cap)
+            optimizer.run(fmax=fmax if stop is None else STRICTER * fmax, steps=cap)
             if isinstance(optimizer, RuleOptimizer | SeveralDraws):
                 reported = optimizer.result.status, optimizer.result.reason
         except Exception as raised:
             fault = raised
         calls, seconds = counter.calls, counter.seconds
-        outside = clock() - began - seconds
+        outside = clock() - began - seconds - counter.seconds_stop
         fault = counter.fault or fault
         if fault is not None and counter.evaluated is not None:
             atoms.set_cell(counter.evaluated.cell)
-            atoms.set_positions(counter.evaluated.positions)
+            atoms.set_positions(counter.evaluated.positions, apply_constraint=False)  # they follow the cell
         if isinstance(fault, StopReached):
             fault, reported = None, ("", "")
     counter.release()

@@ -17,7 +17,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from relax import RelaxationStopped
+from relax.core.errors import RelaxationStopped
 
 MAX_VOLUME_CHANGE = 30.0
 """Factor of the volume beyond which a run is stopped: a model may then need more memory than there is."""
@@ -70,6 +70,8 @@ class CallCounter(Calculator):
     ----------
     calls, seconds
         Number of force calls, and the time spent in them.
+    seconds_stop
+        Time that the test took, which is neither the calculator's nor the optimizer's.
     fault
         The exception of the last call, None if it succeeded.
     evaluated
@@ -95,7 +97,7 @@ class CallCounter(Calculator):
         self.clock = clock
         self.stop = stop
         self.calls = 0
-        self.seconds = 0.0
+        self.seconds = self.seconds_stop = 0.0
         self.fault: Exception | None = None
         self.evaluated: Atoms | None = None
         self.last_results: dict[str, Any] = {}
@@ -126,8 +128,15 @@ class CallCounter(Calculator):
         if not all(np.isfinite(number).all() for number in numbers):
             self.fail(RelaxationStopped("nonfinite", "an energy, force or stress is not a number"))
         self.evaluated, self.last_results, self.fault = self.atoms.copy(), dict(self.results), None
-        if self.stop is not None and self.stop(self.evaluated, self.last_results):
+        if self.stop is not None and self.stopped(self.stop, self.evaluated):
             self.fail(StopReached("the run has ended"))
+
+    def stopped(self, stop: Stop, atoms: Atoms) -> bool:
+        """Return whether the last call fulfils the test."""
+        start = self.clock()
+        found = stop(atoms, self.last_results)
+        self.seconds_stop += self.clock() - start
+        return found
 
     def release(self) -> None:
         """Let whoever examines the end of the run make further calls."""

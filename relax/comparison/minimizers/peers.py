@@ -16,7 +16,7 @@ import numpy as np
 from ase import Atoms
 from ase.units import Bohr, Hartree
 
-from benchmarks.common.optimizer_names import PEERS
+from relax.comparison.minimizers.names import PEERS
 
 SETTINGS = {
     "sella": "sella.Sella, order=0, internal=True, allow_fragments where there are several molecules",

@@ -130,8 +130,10 @@ class ResultsFile:
     def check_protocol(self, found: Json, path: Path) -> None:
         """Raise ValueError unless ``found``, read from ``path``, has the protocol of the header."""
         if not self.schema.same_protocol(found, self.header):
+            others = [key for key in self.schema.protocol if found.get(key) != self.header[key]]
             raise ValueError(
-                f"{path} holds results from other starts or another protocol; --no-resume replaces them"
+                f"{path} holds results from other starts or another protocol ({', '.join(others)}); "
+                "--no-resume replaces them"
             )
 
     def missing(self, keys: Iterable[Key]) -> list[Key]:

@@ -17,9 +17,10 @@ from ase import Atoms
 from ase.filters import FrechetCellFilter
 from ase.optimize.optimize import Optimizer
 
-from benchmarks.common import peers
-from benchmarks.common.differences import hessian_by_differences
-from benchmarks.common.optimizer_names import (
+from relax.comparison.minimizers import peers
+from relax.comparison.minimizers.cell_filter import cell_filter
+from relax.comparison.minimizers.differences import hessian_by_differences
+from relax.comparison.minimizers.names import (
     ASE,
     COMPONENT_RULES,
     METRIC_RULES,
@@ -35,10 +36,11 @@ from benchmarks.common.optimizer_names import (
     resolved,
     split_names,
 )
-from benchmarks.common.several_draws import SeveralDraws
-from relax import CellFreedom, RuleOptimizer
+from relax.comparison.minimizers.several_draws import SeveralDraws
 from relax.core.parameters import parameters
 from relax.core.rule import Rule
+from relax.geometry.cell import CellFreedom
+from relax.optimizers.base import RuleOptimizer
 from relax.optimizers.restart import described
 from relax.rules import RULES
 from relax.rules.wrappers import for_atoms, innermost
@@ -89,7 +91,7 @@ def make_optimizer(name: str, atoms: Atoms, system: System) -> Optimizer | peers
         return make_ours(name, atoms, cell)
     if name in PEERS:
         return peers.make(name, atoms)
-    target = FrechetCellFilter(atoms) if cell else atoms
+    target = cell_filter(atoms) if cell else atoms
     if name == TUNED_PRECON or (name == PRECON and cell):
         return tuned_precon(target)
     made: Optimizer = ase_class(name.removeprefix("ase:"))(target, logfile=None)
@@ -112,15 +114,15 @@ def tuned_precon(target: Atoms | FrechetCellFilter) -> Optimizer:
     """Return ASE's PreconLBFGS, tuned, in a cell if the atoms have none: ``Exp`` needs one."""
     from ase.optimize.precon import Exp, PreconLBFGS
 
-    class TunedPreconLBFGS(PreconLBFGS):  # type: ignore[misc]
+    class TunedPreconLBFGS(PreconLBFGS):
         """Stops by the largest row of the gradient, also where that has rows of the cell."""
 
         gradient_converged = Optimizer.gradient_converged
 
     if isinstance(target, Atoms) and target.cell.rank < 3:
         target.set_cell(np.ptp(target.positions, axis=0) + 2 * MARGIN)
-    made: Optimizer = TunedPreconLBFGS(target, precon=Exp(A=3), maxstep=0.2, logfile=None)
-    return made
+    tuned = {"precon": Exp(A=3), "maxstep": 0.2, "logfile": None}
+    return TunedPreconLBFGS(target, **tuned)  # type: ignore[no-untyped-call]
 
 
 def ase_class(name: str) -> Any:

@@ -36,6 +36,6 @@ def hessian_by_differences(calculator: Any) -> Callable[[Atoms], np.ndarray]:
             moved.positions = atoms.positions
             moved.positions[i, j] += STEP
             rows.append((first - forces()) / STEP)
-        return (np.array(rows) + np.array(rows).T) / 2
+        return np.asarray(np.array(rows) + np.array(rows).T) / 2
 
     return hessian

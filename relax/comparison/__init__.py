@@ -1,0 +1,1 @@
+"""Comparing minimizers by force calls, on any structures and with any calculator."""

@@ -1,0 +1,1 @@
+"""Files of results, which are continued where a command was stopped."""

@@ -1,0 +1,1 @@
+"""Minimizers by name: those of relax, of ASE and of other packages."""

@@ -1,0 +1,1 @@
+"""One run of a minimizer: its force calls, counted, and how it ended."""
