@@ -34,7 +34,6 @@ from relax.core.errors import InvalidStructure
 from relax.core.parameters import parameters
 from relax.core.result import STATUSES, Result
 from relax.engine.api import relax_many
-from relax.geometry.symmetry import SYMPREC
 from relax.optimizers.named import OPTIMIZERS
 from relax.rules import DEFAULT_RULE, RULES
 from relax.rules.wrappers import for_atoms
@@ -61,6 +60,11 @@ def shell(*words: str, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *words], capture_output=True, text=True, env=environment, timeout=300, **options
     )
+
+
+def lines(out: str) -> list[dict]:
+    """Return what the lines of JSON say."""
+    return [json.loads(line) for line in out.splitlines()]
 
 
 # What is imported
@@ -416,27 +420,33 @@ def test_json_has_every_field_and_nothing_else_is_printed(relax, good):
     code, out, err = relax(
         "run", "--json", "-c", "emt", "--rule", "core", "--set", "s_0=0.05", good, "nofile"
     )
-    assert (code, len(err)) == (2, 1)
-    said = json.loads(out)
-    assert said["relax"] == __version__
-    assert said["bad_input"] == [{"file": "nofile", "frame": None, "reason": "there is no such file"}]
-    (result,) = said["results"]
-    expected = {"file": good, "frame": 0, "formula": "Cu4", "status": "converged", "calculator": "emt",
-                "rule": "core", "settings": {"s_0": 0.05}, "relax": __version__}  # fmt: skip
+    assert (code, err[0], len(err)) == (2, "relax: nofile: there is no such file", 2)
+    assert err[1].startswith("relax: 1 of 1 converged; ")
+    assert err[1].endswith(" structures/s, 1 invalid input was skipped")
+    result, invalid = sorted(lines(out), key=lambda line: line["status"])
+    reason = "there is no such file"
+    assert invalid == {
+        "source": "nofile", "file": "nofile", "frame": None, "status": "invalid", "reason": reason
+    }  # fmt: skip
+    expected = {
+        "source": good, "file": good, "frame": 0, "formula": "Cu4", "status": "converged",
+        "calculator": "emt", "rule": "core", "settings": {"s_0": 0.05}, "relax": __version__,
+    }  # fmt: skip
     assert result.items() >= expected.items()
     assert {field.name for field in dataclasses.fields(Result)} - {"mode"} < set(result)
     assert (result["curvature"], result["escapes"]) == (None, 0)
     assert result["smax"] > 0
     assert result["spacegroup_first"] == "P1 (1)"
-    assert said["options"].items() >= {"calculator": "emt", "symmetry": "free", "smax": None}.items()
+    assert result["options"] == "calculator=emt fmax=0.05"
     assert result["force_calls"] == result["steps"] + 1
     assert set(STATUSES) >= {result["status"]}
 
 
-def test_json_of_nothing_is_still_json(relax):
-    code, out, _ = relax("run", "--json", "-c", "emt", "nofile")
+def test_json_of_nothing_says_so(relax):
+    code, out, err = relax("run", "--json", "-c", "emt", "nofile")
     assert code == 2
-    assert json.loads(out)["results"] == []
+    assert [line["status"] for line in lines(out)] == ["invalid"]
+    assert err[-1] == "relax: no structures were relaxed, 1 invalid input was skipped"
 
 
 def test_unconverged_structure_is_exit_1_and_written(relax, good):
@@ -448,13 +458,13 @@ def test_unconverged_structure_is_exit_1_and_written(relax, good):
 
 
 def test_no_step_is_one_force_call(relax, good):
-    (result,) = json.loads(relax("run", "--json", "-c", "emt", good, "--steps", 0)[1])["results"]
+    (result,) = lines(relax("run", "--json", "-c", "emt", good, "--steps", 0)[1])
     assert (result["force_calls"], result["steps"]) == (1, 0)
 
 
 def test_equal_structures_are_each_calculated(relax):
     write("still.traj", [bulk("Cu"), bulk("Cu")])
-    results = json.loads(relax("run", "--json", "-c", "emt", "still.traj")[1])["results"]
+    results = lines(relax("run", "--json", "-c", "emt", "still.traj")[1])
     assert [r["force_calls"] for r in results] == [1, 1]
 
 
@@ -464,7 +474,7 @@ def test_results_in_the_file_do_not_matter(relax):
     atoms = copper()
     atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=np.zeros((4, 3)))
     write("claimed.extxyz", atoms)
-    (result,) = json.loads(relax("run", "--json", "-c", "emt", "claimed.extxyz")[1])["results"]
+    (result,) = lines(relax("run", "--json", "-c", "emt", "claimed.extxyz")[1])
     assert result["force_calls"] > 1
 
 
@@ -486,7 +496,7 @@ def test_a_calculator_that_fails_is_a_status(relax, good):
     assert [frame.calc is None for frame in read("o.xyz", ":")] == [True, False]
     assert os.listdir("t") == ["good.extxyz.traj"]
     code, out, _ = relax("run", "--json", "-c", "moody:Moody", "pair.extxyz")
-    assert json.loads(out)["results"][0]["energy_last"] is None
+    assert lines(out)[0]["energy_last"] is None
 
 
 def test_the_cell_is_relaxed_where_there_is_one(relax):
@@ -512,7 +522,7 @@ def planar() -> str:
     return "planar.extxyz"
 
 
-@pytest.mark.parametrize("batch", [[], ["--batch"]])
+@pytest.mark.parametrize("batch", [[], ["--batch-size", "2"]])
 def test_saddle_has_its_own_status(relax, good, batch):
     words = ("run", "-c", "emt", "--check", "minimum", *batch, planar(), good)
     code, out, err = relax(*words, "-o", "out.extxyz")
@@ -527,14 +537,13 @@ def test_saddle_has_its_own_status(relax, good, batch):
     assert frames[good]["relax_options"] == "calculator=emt fmax=0.05 check=minimum"
 
 
-@pytest.mark.parametrize("batch", [[], ["--batch"]])
+@pytest.mark.parametrize("batch", [[], ["--batch-size", "2"]])
 def test_escape_from_a_saddle(relax, batch):
     words = ("run", "-c", "emt", "--check", "minimum", "--escape", *batch, planar())
     code, out, err = relax(*words)
     assert (code, err) == (0, [])
     assert "planar.extxyz: left 1 saddle point\n" in out
-    said = json.loads(relax(*words, "--json")[1])
-    result = said if batch else said["results"][0]
+    (result,) = lines(relax(*words, "--json")[1])
     assert (result["status"], result["escapes"]) == ("converged", 1)
     assert result["curvature"] > -0.1
     assert "mode" not in result
@@ -548,7 +557,7 @@ def test_no_curvature_without_a_check(relax):
 
 
 def test_resume_compares_the_check(relax):
-    words = ("run", "-c", "emt", "--batch", planar(), "-o", "out.extxyz")
+    words = ("run", "-c", "emt", planar(), "-o", "out.extxyz")
     assert relax(*words, "--check", "minimum")[0] == 1
     code, _, (line,) = relax(*words, "--resume")
     assert code == 2
@@ -556,7 +565,7 @@ def test_resume_compares_the_check(relax):
     assert relax(*words, "--check", "minimum", "--resume")[0] == 1
 
 
-@pytest.mark.parametrize("batch", [[], ["--batch"]])
+@pytest.mark.parametrize("batch", [[], ["--batch-size", "2"]])
 def test_metric_preconditions_a_rule(relax, good, batch):
     words = ("run", "-c", "emt", "-r", "lbfgs", *batch, good)
     code, _, err = relax(*words, "--metric", "-o", "out.extxyz")
@@ -589,7 +598,7 @@ def test_a_pressure_is_met(relax):
     assert "enthalpy" in out
     stress = read("out.traj").get_stress()
     assert np.allclose(stress / GPa, [-10, -10, -10, 0, 0, 0], atol=0.01)
-    (result,) = json.loads(relax(*words[:-2], "--json")[1])["results"]
+    (result,) = lines(relax(*words[:-2], "--json")[1])
     assert result["smax"] <= 0.01
     assert result["volume_ratio"] < 1
     assert "residual stress" in result["reason"]
@@ -616,10 +625,10 @@ def test_symmetry_is_kept_or_free(relax):
     atoms.rattle(1e-4, seed=1)
     write("cu3au.traj", atoms)
     words = ("run", "-c", "emt", "--cell", "cu3au.traj", "--fmax", 0.01, "--json", "--symprec")
-    (kept,) = json.loads(relax(*words, 0.01, "--symmetry", "keep")[1])["results"]
+    (kept,) = lines(relax(*words, 0.01, "--symmetry", "keep")[1])
     assert kept["spacegroup_first"] == kept["spacegroup_last"] == "Pm-3m (221)"
     assert kept["fmax"] < 1e-10
-    (free,) = json.loads(relax(*words, 1e-6)[1])["results"]
+    (free,) = lines(relax(*words, 1e-6)[1])
     assert free["spacegroup_first"] == "P1 (1)"
 
 
@@ -628,7 +637,7 @@ def test_rattle_depends_on_the_seed_only(relax):
 
     def rattled(seed):
         code, out, _ = relax("run", "-c", "emt", "cu.traj", "--rattle", 0.1, "--seed", seed, "-o", "out.traj",
-                             "--steps", 0)  # fmt: skip
+                             "--steps", 0, "--force")  # fmt: skip
         assert code == 1
         assert "cu.traj: space group Fm-3m (225) -> P1 (1)" in out
         return read("out.traj").positions
@@ -692,10 +701,10 @@ def test_timeout_per_structure(relax, good):
     assert "1 of 2 converged" in out
 
 
-def test_json_options_are_those_of_the_run(relax, good):
-    said = json.loads(relax("run", "--json", "-c", "emt", good)[1])["options"]
-    assert RunOptions(files=[good], calculator="emt").json_options() == said
-    assert said["symprec"] == SYMPREC
+def test_json_says_which_options_decided(relax, good):
+    (said,) = lines(relax("run", "--json", "-c", "emt", "--symprec", 0.02, good)[1])
+    assert RunOptions(files=[good], calculator="emt", symprec=0.02).options_text == said["options"]
+    assert "symprec=0.02" in said["options"].split()
 
 
 LONGEST = Result(
@@ -765,11 +774,18 @@ def test_one_trajectory_may_be_a_file(relax, good):
     assert relax("run", "-c", "emt", good, "--trajectory", "one.traj", "--logfile", "log")[0] == 0
     assert len(read("one.traj", ":")) > 1
     log = Path("log").read_text()
-    assert log.startswith(f"# {good}\n")
-    assert "InternalLBFGSRelax:    0" in log
+    heads, *steps, end = log.splitlines()
+    assert heads.split() == ["step", "calls", "energy", "eV", "fmax", "eV/A", "stress", "GPa", "structure"]
+    frames = read("one.traj", ":")
+    for number, (line, frame) in enumerate(zip(steps, frames, strict=True)):
+        step, calls, energy, fmax, _, name = line.split()
+        assert (int(step), int(calls), name) == (number, number + 1, good)
+        assert float(energy) == pytest.approx(frame.get_potential_energy(), abs=1e-6)
+        assert float(fmax) == pytest.approx(np.linalg.norm(frame.get_forces(), axis=1).max(), abs=1e-6)
+    assert end == f"{good}: converged: no force above 0.05 eV/A"
     code, _, err = relax("run", "-c", "emt", good, good, "--trajectory", "one.traj")
     assert code == 2
-    assert "one file for 2 structures; name a folder" in err[0]
+    assert "one file for several structures; name a folder" in err[0]
 
 
 def test_unsuitable_format_is_found_before_the_run(relax, good):
@@ -785,11 +801,15 @@ def no_room(path, frames, rehearse=False):
         raise InvalidStructure("the disk is full")
 
 
+NO_ROOM = "relax: --output out.traj: the disk is full; the structures are in out.traj.extxyz"
+
+
 def test_failed_write_still_prints_the_results(relax, good, monkeypatch):
-    monkeypatch.setattr("relax.io.outputs.results_file.write_structures", no_room)
-    code, out, err = relax("run", "-c", "emt", good, "-o", "out.extxyz")
-    assert (code, err) == (2, ["relax: --output out.extxyz: the disk is full"])
+    monkeypatch.setattr("relax.io.outputs.run_output.write_structures", no_room)
+    code, out, err = relax("run", "-c", "emt", good, "-o", "out.traj")
+    assert (code, err) == (2, [NO_ROOM])
     assert "1 of 1 converged" in out
+    assert read("out.traj.extxyz").info["relax_status"] == "converged"
 
 
 @pytest.mark.parametrize("rule", RULE_NAMES)
@@ -801,7 +821,7 @@ def test_every_rule_takes_a_step(relax, good, rule):
 def test_lennard_jones_runs(relax):
     atoms = Atoms("Ar3", [[0, 0, 0], [1.2, 0, 0], [0.5, 1.0, 0]])
     write("three.xyz", atoms)
-    (result,) = json.loads(relax("run", "--json", "-c", "lj", "three.xyz", "--fmax", 0.01)[1])["results"]
+    (result,) = lines(relax("run", "--json", "-c", "lj", "three.xyz", "--fmax", 0.01)[1])
     assert result["energy_last"] == pytest.approx(-3, abs=1e-3)
 
 
@@ -818,15 +838,16 @@ def test_ctrl_c_keeps_what_is_finished(relax, good, full, monkeypatch):
     )
     write("long.traj", copper() * (2, 1, 1))
     if full:
-        monkeypatch.setattr("relax.io.outputs.results_file.write_structures", no_room)
-    words = ("run", "-c", "stopped:Stopped", good, "long.traj", good, "-o", "out.extxyz", "--trajectory", "t")
+        monkeypatch.setattr("relax.io.outputs.run_output.write_structures", no_room)
+    words = ("run", "-c", "stopped:Stopped", good, "long.traj", good, "-o", "out.traj", "--trajectory", "t")
     code, out, err = relax(*words)
-    assert (code, err) == (130, ["relax: --output out.extxyz: the disk is full"] if full else [])
+    assert (code, err) == (130, [NO_ROOM] if full else [])
+    assert f"not begun: {good}\n" in out
     assert "long.traj: interrupted" in out
     assert "1 of 2 converged, 1 interrupted" in out
     assert sorted(os.listdir("t")) == ["good.extxyz.traj", "long.traj.traj"]
-    if not full:
-        statuses = [frame.info["relax_status"] for frame in read("out.extxyz", ":")]
+    for file in ["out.traj.extxyz", *([] if full else ["out.traj"])]:
+        statuses = [frame.info["relax_status"] for frame in read(file, ":")]
         assert statuses == ["converged", "interrupted"]
 
 
@@ -873,7 +894,7 @@ def test_the_examples_converge_on_their_own(tmp_path, cell):
     files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "data" / "examples").iterdir())
     output = tmp_path / "relaxed.extxyz"
     ended = shell("-m", "relax", "run", "--json", cell, "-o", str(output), *files, cwd=ROOT)
-    results = json.loads(ended.stdout)["results"]
+    results = lines(ended.stdout)
     assert {r["file"]: r["status"] for r in results} == dict.fromkeys(files, "converged")
     assert ended.returncode == 0
     assert "Warning" not in ended.stderr

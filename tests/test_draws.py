@@ -212,14 +212,13 @@ def test_draws_need_atoms_with_a_calculator():
 # The command line
 
 
-@pytest.mark.parametrize("batch", [[], ["--batch"]])
+@pytest.mark.parametrize("batch", [[], ["--batch-size", "4"]])
 def test_the_command_says_what_the_draws_found(relax, tmp_path, batch):
     ball(9).write(tmp_path / "ball.xyz")
     words = ["run", tmp_path / "ball.xyz", "-c", "emt", "--draws", 4, "--rattle", 0.4, "--fmax", 0.02, *batch]
     code, out, _ = relax(*words, "--json")
     assert code == 0
-    found = json.loads(out)
-    (result,) = [found] if batch else found["results"]
+    result = json.loads(out)
     assert [draw["seed"] for draw in result["draws"]] == [0, 1, 2, 3]
     assert result["force_calls"] == sum(draw["force_calls"] for draw in result["draws"])
     _, table, _ = relax(*words)

@@ -37,8 +37,8 @@ from relax.calculators import as_potential
 from relax.cli.app import main
 from relax.core.result import Result
 from relax.geometry.cell import CellFreedom, periodic_plane
-from relax.io.outputs.results_file import ResultsFile, WholeFile
-from relax.io.write import write_structures
+from relax.io.outputs.results_file import ResultsFile
+from relax.io.write import extxyz_text, write_structures
 
 pytestmark = pytest.mark.faults
 
@@ -681,7 +681,7 @@ def test_an_output_that_cannot_be_written(relax, rule, error, monkeypatch):
     write("good.traj", copper())
     Path("out.extxyz").write_text("what was here before")
     monkeypatch.setattr("relax.io.write.ase_write", unwritable(error))
-    code, err = relax("good.traj", "--rule", rule, "-o", "out.extxyz")
+    code, err = relax("good.traj", "--rule", rule, "-o", "out.extxyz", "--force")
     assert code == 2
     assert len(err) == 1
     assert "refused by the test" in err[0]
@@ -786,7 +786,7 @@ def started(*words: str) -> subprocess.Popen[str]:
     raise AssertionError(process.communicate()[1])
 
 
-@pytest.mark.parametrize("batch", [[], ["--batch", "--resume"]], ids=["one by one", "batch"])
+@pytest.mark.parametrize("batch", [[], ["--batch-size", "2", "--resume"]], ids=["one by one", "batch"])
 def test_one_process_at_a_time_writes_an_output(relax, batch):
     Path("slow.py").write_text(SLOW)
     write("good.traj", copper())
@@ -814,6 +814,11 @@ def test_a_process_that_was_killed_keeps_nobody_out(relax):
 
 
 # The same answer in every mode
+
+
+COMMANDS = pytest.mark.parametrize(
+    "words", [[], ["--batch-size", "2"], ["--draws", "2"]], ids=["alone", "batch", "draws"]
+)
 
 
 class Answers(EMT):
@@ -875,7 +880,7 @@ def test_an_energy_that_is_no_number_is_an_error_of_the_calculator(mode, answer)
     assert re.fullmatch(r"ValueError: the calculator gives .* for the energ(y|ies), not .*", result.reason)
 
 
-@pytest.mark.parametrize("words", [[], ["--batch"], ["--draws", "2"]], ids=["alone", "batch", "draws"])
+@COMMANDS
 def test_an_energy_of_one_is_written_as_a_number(relax, words):
     write("good.traj", copper())
     change = "self.results.update(energy=np.array([1.0]), free_energy=np.array([1.0]))"
@@ -883,7 +888,7 @@ def test_an_energy_of_one_is_written_as_a_number(relax, words):
     assert read("out.extxyz").get_potential_energy() == 1.0
 
 
-@pytest.mark.parametrize("words", [[], ["--batch"], ["--draws", "2"]], ids=["alone", "batch", "draws"])
+@COMMANDS
 def test_the_file_of_a_failed_run_says_what_is_known(relax, words):
     write("good.traj", copper())
     deed = r"raise RuntimeError('no \"SCF\" in C:\\tmp\\ source=x = [1] \\')"
@@ -898,12 +903,11 @@ def test_the_file_of_a_failed_run_says_what_is_known(relax, words):
     np.testing.assert_allclose(done.get_forces(), again.get_forces(), atol=1e-5)
     fmax = np.linalg.norm(done.get_forces(), axis=1).max()
     assert done.info["relax_fmax"] == pytest.approx(fmax, abs=1e-5)
-    if words == ["--batch"]:
-        again = ResultsFile("out.extxyz", done.info["relax_rule"], done.info["relax_options"])
-        assert again.already_done("good.traj")
+    again = ResultsFile("", "out.extxyz", done.info["relax_rule"], done.info["relax_options"], resume=True)
+    assert again.already_done("good.traj", done.info["relax_input"])
 
 
-@pytest.mark.parametrize("words", [[], ["--batch"], ["--draws", "2"]], ids=["alone", "batch", "draws"])
+@COMMANDS
 def test_the_file_of_a_run_that_failed_at_once_has_a_reason_and_no_number(relax, words):
     write("good.traj", copper())
     assert faulty(relax, "self.results['forces'][0] = np.nan", "good.traj", *words, at=1)[0] == 1
@@ -924,7 +928,7 @@ def test_no_energy_may_be_infinite(mode, name, value):
     assert f"the energy is {value}" in result.reason
 
 
-@pytest.mark.parametrize("words", [[], ["--batch"], ["--draws", "2"]], ids=["alone", "batch", "draws"])
+@COMMANDS
 def test_table_json_and_file_have_the_energy_that_forces_are_the_slope_of(relax, words, capsys):
     write("good.traj", copper())
     Path("smeared.py").write_text(FAULTY.replace("if self.count == 3", "if True").format(deed=SMEARED))
@@ -935,7 +939,6 @@ def test_table_json_and_file_have_the_energy_that_forces_are_the_slope_of(relax,
     with pytest.raises(SystemExit):
         main([*command, "--json"])
     told = json.loads(capsys.readouterr().out)
-    told = told if "--batch" in words else told["results"][0]
     done = read("out.extxyz")
     again = done.copy()
     again.calc = EMT()
@@ -996,7 +999,7 @@ def test_a_full_disk_keeps_what_is_finished(relax, which, where):
     relax("small.traj", *words)
     (file,) = Path("paths").iterdir() if which == "--trajectory" else [Path("log")]
     with files_of_at_most(file.stat().st_size + 300):
-        code, err = relax("small.traj", "large.traj", "small.traj", *words)
+        code, err = relax("small.traj", "large.traj", "small.traj", *words, "--force")
     assert (code, err) == (2, [f"relax: {which} {where}: File too large"])
     statuses = [frame.info["relax_status"] for frame in read("out.extxyz", ":")]
     assert statuses == ["max_steps", "interrupted"]
@@ -1025,15 +1028,13 @@ def test_a_log_on_standard_output(relax, capsys):
         main(["run", "good.traj", "-c", "emt", "--logfile", "-"])
     out, err = capsys.readouterr()
     assert (ended.value.code, err) == (0, "")
-    lines = [line for line in out.splitlines() if line.startswith("InternalLBFGSRelax:")]
-    assert out.startswith("# good.traj\n")
+    lines = [line for line in out.splitlines() if line.endswith("  good.traj")]
+    assert out.startswith("  step  calls ")
     assert len(lines) > 1
     assert "1 of 1 converged" in out
     assert [path.name for path in Path().iterdir()] == ["good.traj"]
     says = "relax: --logfile - and --json both write to standard output; name a file for the log"
     assert relax("good.traj", "--logfile", "-", "--json") == (2, [says])
-    says = "relax: --logfile does not work with --batch; leave out one of them"
-    assert relax("good.traj", "--logfile", "-", "--batch") == (2, [says])
 
 
 # Signals
@@ -1052,29 +1053,37 @@ class Stopped(EMT):
 
 
 @pytest.mark.usefixtures("hangup")
-@pytest.mark.parametrize("words", [[], ["--batch", "--budget", "8"]], ids=["one by one", "batch"])
+@pytest.mark.parametrize("words", [[], ["--batch-size", "2"]], ids=["one by one", "batch"])
+@pytest.mark.parametrize("output", ["out.extxyz", "out.traj"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
-def test_what_is_finished_when_a_signal_comes_is_written(relax, words, number, monkeypatch):
+def test_what_is_finished_when_a_signal_comes_is_written(relax, words, output, number, monkeypatch):
     Path(f"stopped_{number:d}.py").write_text(STOPPED.format(number=int(number)))
     write("good.traj", copper())
     write("large.traj", copper() * (2, 1, 1))
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
 
-    def again(*args: Any) -> None:
-        """Write while signals come."""
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.raise_signal(each)
-        write_structures(*args)
+    def disturbed(write: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what writes while signals come."""
 
-    monkeypatch.setattr(
-        "relax.io.outputs.results_file.write_structures", again if not words else write_structures
-    )
+        def again(*args: Any) -> Any:
+            for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.raise_signal(each)
+            return write(*args)
+
+        return again
+
+    # The first structure is written before the signal that counts.
+    texts = iter([extxyz_text, disturbed(extxyz_text)])
+    monkeypatch.setattr("relax.io.outputs.results_file.extxyz_text", lambda frame: next(texts)(frame))
+    monkeypatch.setattr("relax.io.outputs.run_output.write_structures", lambda path, frames, rehearse: (
+        rehearse or disturbed(write_structures)(path, frames)
+    ))  # fmt: skip
     files = ("good.traj", "large.traj")
-    if not words:
-        monkeypatch.setattr(WholeFile, "rehearse", lambda *args: None)
-    code, err = relax(*files, *words, "-c", f"stopped_{number:d}:Stopped", "-o", "out.extxyz")
-    assert (code, err) == (128 + number, [])
-    assert read("out.extxyz", ":")[0].info["relax_status"] == "converged"
+    code, err = relax(*files, *words, "-c", f"stopped_{number:d}:Stopped", "-o", output)
+    assert (code > 128, err) == (True, [])
+    statuses = {frame.info["source"]: frame.info["relax_status"] for frame in read(output, ":")}
+    # In a batch the signal comes before the other structure has converged.
+    assert statuses == {"good.traj": "interrupted" if words else "converged", "large.traj": "interrupted"}
     assert {number: signal.getsignal(number) for number in before} == before
 
 

@@ -19,7 +19,7 @@ class Interrupts:
     Attributes
     ----------
     pending
-        The signal that came while there must be no interruption; a second one is not held back.
+        The last signal that came while there must be no interruption.
     """
 
     def __init__(self) -> None:
@@ -62,11 +62,9 @@ class Interrupts:
             self._held = before
 
     def _stop(self, number: int, _: Any) -> None:
-        if self._held and self.pending is None:
-            self.pending = number
-        else:
-            self.pending = None
+        if not self._held:
             raise KeyboardInterrupt(number)
+        self.pending = number
 
     def _raise_pending(self) -> None:
         if (number := self.pending) is not None:

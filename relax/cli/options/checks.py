@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from relax.cli.options.inputs import InputOptions
     from relax.cli.options.run_options import RunOptions
 
-__all__ = ["check_calculator", "check_format", "check_outputs", "check_together"]
+__all__ = ["check_calculator", "check_format", "check_outputs", "check_together", "check_unwritten"]
 
 
 def check_together(options: RunOptions) -> None:
@@ -135,8 +135,16 @@ def _check_paths(options: RunOptions) -> None:
     check_outputs(options, options.output_files(), goes_on)
     if options.resume and options.force:
         raise UsageError("--resume continues --output and --force replaces it; give one of them")
+
+
+def check_unwritten(options: RunOptions) -> None:
+    """Raise UsageError if the output is there already, and it is not asked to continue or to replace it."""
+    if options.resume or options.force:
+        return
     for flag, path in options.output_files():
-        if flag == "--output" and os.path.lexists(path) and not (options.resume or options.force):
+        # A run that was killed before it had a result leaves an empty file, which is no loss.
+        empty = os.path.isfile(path) and os.path.getsize(path) == 0
+        if flag == "--output" and os.path.lexists(path) and not empty:
             raise UsageError(
                 f"--output {path} exists; add --resume to continue it or --force to replace it, "
                 "or give another name"

@@ -39,9 +39,8 @@ def run(**values: Any) -> None:
     with messages_shown(options.verbose):
         summary, code = run_structures(options, JsonLines(options) if options.as_json else None)
     if options.as_json:
-        for line in summary.lines(options.output):
-            warn(line)
-    else:
+        warn(", ".join(summary.lines(options.output)))
+    elif summary.finished or summary.before:
         from relax.cli.running.tables import run_table
 
         energy = "enthalpy" if options.pressure else "energy"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from relax.cli.inputs import Record, checked_record, count_inputs, input_files, named_structures
 from relax.cli.options import RunOptions
+from relax.cli.options.checks import check_unwritten
 from relax.cli.running.summary import RunSummary
 from relax.cli.signals import Interrupts
 from relax.cli.terminal import BAD_INPUT, OK, UNCONVERGED, warn
@@ -95,10 +96,12 @@ class Runner:
     def run(self) -> int:
         """Do all of it, and return the exit code."""
         options = self.options
+        check_unwritten(options)
         if options.output:
             from relax.io.outputs.run_output import RunOutput
 
-            self.bar.status(f"reading {options.output}" if options.resume else "")
+            if options.resume:
+                self.bar.status(f"reading {options.output}")
             self.output = RunOutput(options.output, options.rule_text, options.options_text, options.resume)
             self.summary.before = self.output.finished_before
         records = self.read()

@@ -6,7 +6,7 @@ import contextlib
 import math
 import sys
 from collections.abc import Iterator
-from typing import IO, Self
+from typing import IO
 
 from relax.core.errors import UsageError
 from relax.io.outputs.patterns import is_pattern, named
@@ -60,15 +60,14 @@ class Log:
 
     def close(self) -> None:
         """Close the file; what a full disk left unwritten has been told before."""
-        if self._file is not None and self._file is not sys.stdout:
+        if self._file is not None:
+            self._close(self._file)
+
+    @staticmethod
+    def _close(file: IO[str]) -> None:
+        if file is not sys.stdout:
             with contextlib.suppress(OSError):
-                self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+                file.close()
 
     def _write(self, place: int, text: str) -> None:
         with self._faults():
@@ -83,9 +82,13 @@ class Log:
     def _open(self, name: str) -> IO[str]:
         with self._faults():
             file = sys.stdout if name == "-" else open(name, self._mode)  # noqa: SIM115
-            if self._mode == "w" or not file.seekable() or not file.tell():
-                file.write(HEADER)
-                file.flush()
+            try:
+                if self._mode == "w" or not file.seekable() or not file.tell():
+                    file.write(HEADER)
+                    file.flush()
+            except OSError:
+                self._close(file)
+                raise
             return file
 
     @contextlib.contextmanager
