@@ -199,7 +199,7 @@ def test_words_that_are_no_axes(cell):
 # On the command line
 
 
-@pytest.mark.parametrize("batch", [[], ["--batch"]], ids=["one by one", "batch"])
+@pytest.mark.parametrize("batch", [[], ["--batch-size", "2"]], ids=["one by one", "batch"])
 def test_the_mask_of_the_command(relax, batch):
     write("alloy.extxyz", alloy())
     words = ("run", "-c", "emt", "--cell", "--cell-mask", "xy", "alloy.extxyz", "--fmax", 0.01, *batch)
@@ -210,7 +210,7 @@ def test_the_mask_of_the_command(relax, batch):
     assert end.info["relax_options"] == "calculator=emt cell=True cell_mask=xy fmax=0.01"
 
 
-@pytest.mark.parametrize("batch", [[], ["--batch"]], ids=["one by one", "batch"])
+@pytest.mark.parametrize("batch", [[], ["--batch-size", "2"]], ids=["one by one", "batch"])
 @pytest.mark.parametrize("word", ["TTF", "ttf", "110"])
 def test_periodicity_of_the_command(relax, word, batch):
     write("slab.extxyz", slab((True, True, True)))

@@ -70,7 +70,7 @@ def test_what_a_run_writes_is_shown_as_it_was_printed(relax):
     clusters = [molecule("H2O"), molecule("CO"), molecule("C2H6")]
     write("in.extxyz", clusters)
     words = ("run", "-c", "emt", "in.extxyz", "--steps", 4, "-o", "out.extxyz", "--json", "--fmax", 0.01)
-    printed = json.loads(relax(*words)[1])["results"]
+    printed = [json.loads(line) for line in relax(*words)[1].splitlines()]
     shown = [json.loads(line) for line in relax("show", "--json", "out.extxyz")[1].splitlines()]
     assert [each["source"] for each in shown] == ["in.extxyz#0", "in.extxyz#1", "in.extxyz#2"]
     same = ("formula", "atoms", "status", "reason", "force_calls", "rule", "settings", "calculator")

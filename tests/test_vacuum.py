@@ -111,7 +111,7 @@ def test_a_filter_or_a_fixed_cell_is_not_told(caplog):
     assert not caplog.records
 
 
-@pytest.mark.parametrize("batch", [[], ["--batch"]], ids=["one by one", "batch"])
+@pytest.mark.parametrize("batch", [[], ["--batch-size", "2"]], ids=["one by one", "batch"])
 def test_the_command_says_it_in_one_line_for_each(relax, batch):
     write("slab.extxyz", slab())
     write("boxed.extxyz", boxed())
