@@ -93,7 +93,7 @@ def test_settings_are_a_table_or_a_list(relax, copper):
         assert said["settings"] == {"s_max": 0.1, "maximize": False}
     Path("relax.toml").write_text("[run]\ncalculator = 'emt'\nrule = 'core'\n[run.set]\ns_max = 0.1\n")
     assert options_of(relax, copper)["set"] == ["s_max=0.1"]
-    assert options_of(relax, copper, "--set", "s_min=1e-9")["settings"] == {"s_min": 1e-9}
+    assert options_of(relax, copper, "--set", "s_min=1e-9")["set"] == ["s_min=1e-9"]
 
 
 def test_a_file_for_another_command_says_nothing(relax, copper):
