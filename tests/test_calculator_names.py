@@ -512,7 +512,7 @@ LOWEST = 3 * (-1 - 4 * (3.0**-12 - 3.0**-6))
 
 
 def test_the_settings_are_part_of_what_decides_a_result(command):
-    words = ["-c", "ase:lj", "--calc-set", "epsilon=2", "--fmax", "0.001", "--batch", "-o", "out.extxyz"]
+    words = ["-c", "ase:lj", "--calc-set", "epsilon=2", "--fmax", "0.001", "-o", "out.extxyz"]
     assert command(*words)[0] == 0
     atoms = read("out.extxyz")
     assert atoms.info["relax_options"] == "calculator=ase:lj fmax=0.001 calc_set.epsilon=2"

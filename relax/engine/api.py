@@ -71,7 +71,7 @@ def relax_many(
         :func:`relax.rules.wrappers.for_atoms`); by default, the rule that needs the fewest force calls.
     fmax, steps, smax, energy_change, displacement, timeout
         The stop criteria of each structure, see :class:`~relax.core.settings.Criteria`.  ``timeout`` limits
-        the time attributed to a structure: its share, by size, of each round.  It ends a call that hangs.
+        the time attributed to a structure: its share, by size, of each call.  It ends a call that hangs.
     budget
         Atoms or edges that the potential evaluates at once (autobatching).  If not given, a GPU is filled,
         and on a CPU the fastest number is found in the first rounds, see

@@ -32,6 +32,11 @@ class BatchCalls:
         Time of each structure, s.  A call is ended when that of all structures in it is up.
     stress
         Whether the stress is computed of cells that are held too.
+
+    Attributes
+    ----------
+    seconds
+        Time (S,) of the last evaluation: the share of each structure, by size, in that of its calls, s.
     """
 
     def __init__(
@@ -59,9 +64,8 @@ class BatchCalls:
         """
         geometry, good, unmoved = c.geometry(), history.good, history.record.unmoved
         self.evaluation, self.calls = unknown(geometry), np.zeros(len(c), int)
-        # A structure's share of the time of a round is as large as its share of the sizes.
-        left = math.inf if self.timeout is None else self.timeout - history.record.wall
-        self.limits = left * sizes.sum() / sizes
+        self.seconds = np.zeros(len(c))
+        self.left = np.full(len(c), math.inf) if self.timeout is None else self.timeout - history.record.wall
         if unmoved.any():
             atoms = unmoved[c.owner]
             energies = c.energies(good.value)
@@ -85,11 +89,15 @@ class BatchCalls:
     def _ask(self, geometry: Geometry, places: np.ndarray, stress: bool, sizes: np.ndarray) -> None:
         """Fill in what the potential says of the structures at ``places``, together or else by halves."""
         size, began, evaluation = float(sizes[places].sum()), time.perf_counter(), self.evaluation
-        longest = float(self.limits[places].max())
+        shares = sizes[places] / size
+        longest = float((self.left[places] / shares).max())
         try:
             some, atoms = chosen(geometry, np.isin(np.arange(len(geometry.keys)), places))
-            with alarm(None if longest == math.inf else began + longest):
-                found = checked(self.potential.evaluate(some, stress), some)
+            try:
+                with alarm(None if longest == math.inf else began + longest):
+                    found = checked(self.potential.evaluate(some, stress), some)
+            finally:
+                self.seconds[places] += shares * (time.perf_counter() - began)
         except RelaxationStopped as stop:
             evaluation.timeouts |= {int(place): stop.reason for place in places}
             self.calls[places] += 1
