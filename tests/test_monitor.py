@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from ase.io import read
 
 from relax import LBFGSRelax, relax_many
 from relax.core.errors import UsageError
+from relax.engine.api import Relaxed
 from relax.engine.batch.monitor import Monitor, Standing
 
 
 def crystals(count: int = 4) -> list[Atoms]:
-    made = [bulk(symbol, cubic=True) * (1 + k % 2, 1, 1) for k, symbol in enumerate("Cu Al Ag Pd".split())]
+    made = [bulk(symbol, cubic=True) * (1 + k % 2, 1, 1) for k, symbol in enumerate(["Cu", "Al", "Ag", "Pd"])]
     for seed, atoms in enumerate(made):
         atoms.rattle(0.1, seed=seed)
     return made[:count]
@@ -60,6 +62,12 @@ def test_a_monitor_sees_the_frames_of_a_trajectory(tmp_path, size, check, cell):
             assert standing.fmax == pytest.approx(np.linalg.norm(other.get_forces(), axis=1).max(), abs=1e-8)
 
 
+def collect(ends: list[Relaxed], structures: Iterable[Atoms], calculator: Any, **options: Any) -> None:
+    """Put what ends into a list, which is there after an error too."""
+    for end in relax_many(structures, calculator, "lbfgs", **options):
+        ends.append(end)
+
+
 class Stops(EMT):
     """EMT that raises at its last call."""
 
@@ -79,8 +87,7 @@ def test_after_an_interruption_what_has_begun_is_yielded(size, begun):
     starts, ends = crystals(), []
     given = iter(starts)
     with pytest.raises(KeyboardInterrupt):
-        for end in relax_many(given, Stops(7, KeyboardInterrupt()), "lbfgs", fmax=1e-9, batch_size=size):
-            ends.append(end)
+        collect(ends, given, Stops(7, KeyboardInterrupt()), fmax=1e-9, batch_size=size)
     assert [end.result.status for end in ends] == ["interrupted"] * begun
     assert len(list(given)) == 4 - begun
     for end in ends:
@@ -92,10 +99,11 @@ def test_after_an_interruption_what_has_begun_is_yielded(size, begun):
 
 
 def test_what_is_interrupted_before_it_is_evaluated_is_where_it_started():
+    ends: list[Relaxed] = []
     with pytest.raises(KeyboardInterrupt):
-        for end in relax_many(crystals(1), Stops(0, KeyboardInterrupt()), "lbfgs"):
-            assert (end.result.status, end.atoms.calc) == ("interrupted", None)
-            np.testing.assert_array_equal(end.atoms.positions, crystals()[0].positions)
+        collect(ends, crystals(1), Stops(0, KeyboardInterrupt()))
+    assert [(end.result.status, end.atoms.calc) for end in ends] == [("interrupted", None)]
+    np.testing.assert_array_equal(ends[0].atoms.positions, crystals()[0].positions)
 
 
 def test_a_monitor_may_end_the_run_and_nothing_is_lost():
@@ -107,8 +115,7 @@ def test_a_monitor_may_end_the_run_and_nothing_is_lost():
 
     ends = []
     with pytest.raises(UsageError, match="the disk is full"):
-        for end in relax_many(crystals(), EMT(), "lbfgs", fmax=1e-9, monitor=Full(), batch_size=2):
-            ends.append(end)
+        collect(ends, crystals(), EMT(), fmax=1e-9, monitor=Full(), batch_size=2)
     assert [end.result.status for end in ends] == ["interrupted"] * 2
 
 
@@ -149,5 +156,5 @@ def test_calls_are_counted_at_the_calculator():
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, "two"])
 def test_the_size_of_a_batch_is_a_whole_number(size):
-    with pytest.raises(ValueError, match="batch_size = .* is not allowed; give a whole number of 1 or more"):
+    with pytest.raises(ValueError, match=r"batch_size = .* is not allowed; give a whole number of 1 or more"):
         relax_many(crystals(), EMT(), batch_size=size)
