@@ -499,7 +499,7 @@ def test_an_instance_and_a_callable_with_settings(command, monkeypatch):
     assert ready is load("mine:Box.ready")
     assert load("mine:make", settings={"sigma": 1.1}).parameters == ready.parameters
     for words in (["-c", "mine:Box.ready"], ["-c", "mine:make", "--calc-set", "sigma=1.1"]):
-        code, _, err = command("--fmax", "0.001", "-o", "out.extxyz", *words)
+        code, _, err = command("--fmax", "0.001", "-o", "out.extxyz", "--force", *words)
         assert (code, err) == (0, [])
         assert read("out.extxyz").get_potential_energy() == pytest.approx(LOWEST, abs=1e-5)
 
