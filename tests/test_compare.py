@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.io import read, write
 from comparisons import alloy, slab
@@ -83,6 +84,20 @@ def test_the_table_says_which_rules_run_without_their_preconditioner(relax, file
     assert "core and core:s_0=0.1 run without the preconditioner" in out
     assert "core:metric=true and core:s_0=0.1,metric=true." in out
     assert "preconditioner" not in relax(*words, "core:metric=true,fire")[1]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_settings_of_the_calculator_count(relax, jobs):
+    write("pair.xyz", Atoms("Ar2", [[0, 0, 0], [0, 0, 1.3]]))
+    words = ("compare", "pair.xyz", "-c", "lj", "--rules", "default,fire", "--rattle", 0, "--jobs", jobs)
+    for depth in (1.0, 2.0):
+        file = f"{depth:g}.json"
+        assert relax(*words, "--calc-set", f"epsilon={depth}", "--json", file)[0] == 0
+        for row in json.loads(Path(file).read_text())["rows"]:
+            assert row["energy"] == pytest.approx([-depth / 2], abs=1e-3)
+    code, _, (line,) = relax(*words, "--calc-set", "epsilon=2.0", "--json", "1.json")
+    assert code == 2
+    assert "1.json" in line
 
 
 def test_the_same_command_makes_no_run_again(relax, files, monkeypatch):

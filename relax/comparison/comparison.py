@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ase import Atoms
 
+from relax.calculators.named.settings import settings_text
 from relax.calculators.registry import load
 from relax.comparison.files.journal import Journal
 from relax.comparison.files.provenance import named_calculator
@@ -32,6 +33,7 @@ class CalculatorChoice(NamedTuple):
     device: str = "cpu"
     dtype: str | None = None
     head: str | None = None
+    settings: Mapping[str, Any] | None = None
 
     def load(self) -> Any:
         """Return the calculator.
@@ -52,7 +54,8 @@ class CalculatorChoice(NamedTuple):
         """Return what a file of results says of the calculator."""
         options = {"dtype": self.dtype, "head": self.head}
         if isinstance(self.calculator, str):
-            return {**named_calculator(self.calculator), "calculator_parameters": None, **options}
+            given = settings_text(self.settings or {}) or None
+            return {**named_calculator(self.calculator), "calculator_parameters": given, **options}
         kind, parameters = type(self.calculator), getattr(self.calculator, "parameters", {})
         return {
             "calculator": f"{kind.__module__}.{kind.__qualname__}",

@@ -61,7 +61,9 @@ def _compare(options: CompareOptions) -> int:
     from relax.comparison.comparison import CalculatorChoice, Comparison, checked_names
 
     names = checked_names(options.rules, options.cell)
-    choice = CalculatorChoice(options.calculator, options.device, options.dtype, options.head)
+    choice = CalculatorChoice(
+        options.calculator, options.device, options.dtype, options.head, options.calculator_settings
+    )
     reader = _Reader(options, choice.load())
     structures = list(reader.structures())
     if not structures:

@@ -35,7 +35,7 @@ def prepare_process(calculator: Any, *options: Any) -> None:
     calculator
         Its name, or itself.
     *options
-        Device, dtype and head, as for :func:`relax.calculators.registry.load`.
+        Device, dtype, head and settings, as for :func:`relax.calculators.registry.load`.
     """
     from relax.calculators.registry import load  # which loads numpy, that reads ONE_THREAD then
 
