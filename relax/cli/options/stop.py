@@ -27,7 +27,8 @@ class StopOptions:
     steps: int = option(500, "Maximum number of steps per structure.", metavar="N", check=not_negative)
     timeout: float | None = option(
         None,
-        "Maximum time per structure, s; with --batch, its share of the running time.",
+        "Maximum time per structure, s: its share, by size, of the calls that it takes part in. A call that "
+        "hangs is ended.",
         metavar="SECONDS",
         check=positive,
         role="run",
