@@ -94,7 +94,8 @@ class BatchCalls:
         try:
             some, atoms = chosen(geometry, np.isin(np.arange(len(geometry.keys)), places))
             try:
-                with alarm(None if longest == math.inf else began + longest):
+                # Without any time there is still the first call of a structure.
+                with alarm(began + longest if 0 < longest < math.inf else None):
                     found = checked(self.potential.evaluate(some, stress), some)
             finally:
                 self.seconds[places] += shares * (time.perf_counter() - began)
