@@ -21,6 +21,7 @@ OK, UNCONVERGED, BAD_INPUT = 0, 1, 2
 
 def warn(message: str) -> None:
     """Print one line on standard error."""
+    message = message.replace("\n", "\\n").replace("\r", "\\r")  # there may be some in the name of a file
     print(f"relax: {message}", file=sys.stderr)
 
 

@@ -19,6 +19,10 @@ FIELD = re.compile(r'(?:^|\s)([^\s="]+)=("[^"\\]*(?:\\.[^"\\]*)*"|\S+)')
 """A key and its value in a comment line."""
 
 
+NUMBER = re.compile(r"\s*[0-9]{1,15}\s*")
+"""A number of atoms."""
+
+
 @contextlib.contextmanager
 def opened(name: str, errors: str = "strict") -> Iterator[IO[str]]:
     """Open a text file, compressed or not, or standard input.
@@ -66,11 +70,10 @@ def split_frames(lines: Iterable[str]) -> Iterator[list[str]]:
     lines = iter(lines)
     head = next(lines, "")
     while head.strip():
-        try:
-            natoms = int(head)
-        except ValueError:
-            raise ValueError(f"expected a number of atoms, found {_shown(head)}") from None
-        frame = [head, *islice(lines, max(natoms, 0) + 1)]
+        # A negative number, too, and one of more digits than a file can have atoms.
+        if not NUMBER.fullmatch(head):
+            raise ValueError(f"expected a number of atoms, found {_shown(head)}")
+        frame = [head, *islice(lines, int(head) + 1)]
         head = next(lines, "")
         while head.lstrip().startswith("VEC"):
             frame.append(head)

@@ -21,8 +21,8 @@ STANDARD_INPUT = "-"
 BUNDLE = "metadata.json"
 """The file that tells a trajectory of ASE's that is a folder from other folders."""
 
-SLICE = re.compile(r"[-+]?\d+|[-+]?\d*:[-+]?\d*(?::[-+]?\d*)?")
-"""An index or a slice of Python."""
+SLICE = re.compile(r"[-+]?\d+|[-+]?\d*:[-+]?\d*(?::(?![-+]?0+$)[-+]?\d*)?")
+"""An index or a slice of Python; its step is not 0."""
 
 
 def expanded(names: Iterable[str], recursive: bool = False, leave_out: Iterable[str] = ()) -> Iterator[str]:
@@ -90,6 +90,8 @@ def missing(name: str) -> str:
     """Return why no file is found under ``name``; empty if there is one."""
     if name == STANDARD_INPUT:
         return ""
+    if re.search(r"[\r\n]", name):
+        return "there is a line break in its name, which no output can hold; rename it"
     plain, _ = split_slice(name)
     if os.path.exists(plain) and not os.access(plain, os.R_OK):
         return "no permission to read it"

@@ -135,6 +135,9 @@ def _frames(path: str, kind: str | None, wanted: range | None) -> Generator[tupl
         # ASE would scan the whole file before it yields the first frame.
         with opened(path) as file:
             for number, lines in pick(split_frames(file), wanted):
+                # ASE would look for each of them, however many they are.
+                if len(lines) < (natoms := int(lines[0])) + 2:
+                    raise EOFError(f"the file ends after {max(len(lines) - 2, 0)} of {natoms} atoms")
                 for atoms in iread(io.StringIO("".join(lines)), index=":", format="extxyz"):
                     yield number, atoms
     elif kind == "traj" and wanted is not None:

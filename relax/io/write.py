@@ -46,6 +46,9 @@ def snapshot(atoms: Atoms, **info: Any) -> Atoms:
     for name in STALE:
         copy.info.pop(name, None)
         copy.arrays.pop(name, None)
+    for name, value in copy.info.items():
+        if isinstance(value, str):  # a line break would end the comment line of a frame
+            copy.info[name] = " ".join(value.splitlines())
     copy.info.update(info)
     copy.calc = SinglePointCalculator(copy, **results) if results else None
     return copy

@@ -18,6 +18,9 @@ __all__ = ["ResultsFile"]
 INTERRUPTED = "interrupted"
 """The status of structures that a run which resumes relaxes again."""
 
+OURS = {"source", "relax_rule"}
+"""Keys that all structures have which relax has written."""
+
 
 class ResultsFile:
     """An extended XYZ file that grows by whole structures.
@@ -70,9 +73,10 @@ class ResultsFile:
         with open(self.path, encoding="latin-1", newline="\n") as file:
             for number, lines in enumerate(split_frames(file)):
                 if not complete(lines):
+                    _check_cut(number, lines)
                     return
                 fields = {key: _unicode(value) for key, value in comment_fields(lines).items()}
-                if "source" not in fields or "relax_rule" not in fields:
+                if not OURS <= fields.keys():
                     raise ValueError(f"frame {number} was not written by relax run")
                 if not _well_formed(lines):
                     raise ValueError(f"frame {number}, of {fields['source']}, is damaged")
@@ -177,6 +181,14 @@ def _compare(what: str, written: str, wanted: str) -> None:
     """Raise ValueError if two lists of words differ in more than their order."""
     if sorted(written.split()) != sorted(wanted.split()):
         raise ValueError(f"it was written with the {what} {written!r}, not {wanted!r}")
+
+
+def _check_cut(number: int, lines: list[str]) -> None:
+    """Raise ValueError if the last frame is more or other than the beginning of one that relax writes."""
+    if len(lines) > 1 and lines[1].endswith("\n") and not OURS <= comment_fields(lines).keys():
+        raise ValueError(f"frame {number} was not written by relax run")
+    if any("relax_rule=" in line for line in lines[2:]):  # it would take others with it
+        raise ValueError(f"frame {number} is damaged: it has no {lines[0].strip()} atoms")
 
 
 def _unicode(value: str) -> str:
