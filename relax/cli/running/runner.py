@@ -17,7 +17,7 @@ from relax.cli.options.checks import check_unwritten
 from relax.cli.running.summary import RunSummary
 from relax.cli.signals import Interrupts
 from relax.cli.terminal import BAD_INPUT, OK, UNCONVERGED, warn
-from relax.core.errors import CalculatorError, InvalidStructure, UsageError
+from relax.core.errors import InvalidStructure, UsageError
 
 if TYPE_CHECKING:
     from relax.cli.running.following import Following
@@ -146,13 +146,14 @@ class Runner:
         others
             The structures after these.
         """
-        from relax.calculators import as_potential
+        from relax.cli.running.confined import load_confined
         from relax.cli.running.following import Following
         from relax.engine.api import relax_many
 
         if self.output:
             self.output.rehearse([record.atoms for record in first])
-        potential = self.load(as_potential)
+        self.bar.status(f"loading {self.options.calculator}")
+        potential = load_confined(self.options)
         self.following = Following(self.options, self.interrupts, self.bar, self.active)
         with contextlib.closing(self.following):
             if len(first) > 1:
@@ -176,17 +177,6 @@ class Runner:
                 if self.output:
                     with self.interrupts.held(), self.write_errors_reported():
                         self.output.close()
-
-    def load(self, loader: Any) -> Any:
-        """Return what ``loader`` makes of the calculator that is asked for."""
-        options = self.options
-        self.bar.status(f"loading {options.calculator}")
-        try:
-            return loader(
-                options.calculator, options.device, options.dtype, options.head, options.calculator_settings
-            )
-        except CalculatorError as error:
-            raise UsageError(str(error)) from error
 
     def started(self, records: Iterator[Record]) -> Iterator[Record]:
         """Yield ``records``, each of which is active from then on."""

@@ -76,7 +76,7 @@ class ResultsFile:
                     _check_cut(number, lines)
                     return
                 fields = {key: _unicode(value) for key, value in comment_fields(lines).items()}
-                if not OURS <= fields.keys():
+                if not fields.keys() >= OURS:
                     raise ValueError(f"frame {number} was not written by relax run")
                 if not _well_formed(lines):
                     raise ValueError(f"frame {number}, of {fields['source']}, is damaged")
@@ -185,7 +185,7 @@ def _compare(what: str, written: str, wanted: str) -> None:
 
 def _check_cut(number: int, lines: list[str]) -> None:
     """Raise ValueError if the last frame is more or other than the beginning of one that relax writes."""
-    if len(lines) > 1 and lines[1].endswith("\n") and not OURS <= comment_fields(lines).keys():
+    if len(lines) > 1 and lines[1].endswith("\n") and not comment_fields(lines).keys() >= OURS:
         raise ValueError(f"frame {number} was not written by relax run")
     if any("relax_rule=" in line for line in lines[2:]):  # it would take others with it
         raise ValueError(f"frame {number} is damaged: it has no {lines[0].strip()} atoms")
