@@ -20,8 +20,8 @@ from ase.utils.abc import Optimizable
 
 from benchmarks.lj38.batched_runs import Ends
 from benchmarks.lj38.clusters import lennard_jones
-from relax.comparison.minimizers.construction import ase_class
 from relax.comparison.runs.call_counter import CapReached
+from relax.engine.batch.of_ase.names import ase_class
 
 
 class NotFinite(Exception):

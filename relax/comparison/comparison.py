@@ -15,13 +15,13 @@ from relax.comparison.files.journal import Journal
 from relax.comparison.files.provenance import named_calculator
 from relax.comparison.files.results_file import Json
 from relax.comparison.minimizers import peers
-from relax.comparison.minimizers.cell_filter import has_cell
 from relax.comparison.minimizers.construction import check_optimizer
 from relax.comparison.minimizers.names import PEERS, System, split_names
 from relax.comparison.results import RUNS, End, Key, Protocol, header
 from relax.comparison.runs import processes
 from relax.comparison.runs.tasks import Task, one_by_one, run_task
 from relax.comparison.starts import rattled, unique_names
+from relax.engine.batch.of_ase.cell_filter import has_cell
 
 __all__ = ["CalculatorChoice", "Comparison", "checked_names", "system_of"]
 
@@ -112,7 +112,7 @@ class Comparison:
     rules
         Names of minimizers, see :mod:`relax.comparison.minimizers.names`.
     cell
-        Whether the cell relaxes, along periodic directions; see :mod:`.minimizers.cell_filter`.
+        Whether the cell relaxes, along periodic directions; see :mod:`relax.engine.batch.of_ase.cell_filter`.
     path
         File of results; each run is written beside it as it ends, and none that is there is made again.
     resume

@@ -13,11 +13,15 @@ from relax.core.hessian import GivenHessian, check_hessians
 from relax.core.rule import Rule
 from relax.core.settings import Criteria, check_batch_size, check_on_bad
 from relax.engine.batch.monitor import Monitor
+from relax.engine.batch.of_ase.names import is_ase
+from relax.engine.batch.of_ase.rule import ase_rule
+from relax.engine.batch.of_ase.run import AseRun
 from relax.engine.batch.run import BatchRun
 from relax.engine.entries import Cell, Intake, Relaxed
 from relax.engine.minima.draws import Draws
 from relax.engine.minima.minimum_check import MinimumCheck, parse_minimum_check
 from relax.engine.relaxation import Policy
+from relax.geometry.cell import CellFreedom
 from relax.geometry.symmetry import SYMPREC
 from relax.rules import DEFAULT_RULE, build_rule
 from relax.rules.wrappers import innermost
@@ -69,6 +73,9 @@ def relax_many(
     rule
         The name of a rule, with ``settings``, or a rule with its wrappers (see
         :func:`relax.rules.wrappers.for_atoms`); by default, the rule that needs the fewest force calls.
+        ``ase:BFGS`` and other names in ``relax.engine.batch.of_ase.names.ASE_NAMES`` are optimizers of ASE,
+        whose keyword arguments are ``settings``.  They relax one structure at a time, see
+        :class:`~relax.engine.batch.of_ase.run.AseRun`.
     fmax, steps, smax, energy_change, displacement, timeout
         The stop criteria of each structure, see :class:`~relax.core.settings.Criteria`.  ``timeout`` limits
         the time attributed to a structure: its share, by size, of each call.  It ends a call that hangs.
@@ -106,12 +113,17 @@ def relax_many(
     ValueError
         The rule is unknown, a parameter is out of its bounds, or ``hessian`` or ``smax`` has no use here.
     """
-    followed = build_rule(rule, settings)
+    of_ase = is_ase(rule)
+    followed = ase_rule(str(rule), settings) if of_ase else build_rule(rule, settings)
     several = Draws(draws, rattle, seed)
     check_hessians(hessian, followed.stiffness is not None, structures)
     check_on_bad(on_bad, ("stop", "backtrack"))
+    if of_ase and on_bad != "stop":
+        raise ValueError(f"on_bad = {on_bad!r} is for the rules of relax, not for {rule}; give 'stop'")
+    if of_ase and isinstance(cell, CellFreedom) and cell.max_strain is not None:
+        raise ValueError(f"max_strain is for the rules of relax, not for {rule}; leave it out")
     check_batch_size(batch_size)
-    run = BatchRun(
+    run = (AseRun if of_ase else BatchRun)(
         as_potential(potential),
         followed,
         Criteria(fmax, steps, smax, energy_change, displacement, timeout),

@@ -8,6 +8,7 @@ from typing import Any
 from ase import Atoms
 
 from relax.core.result import Result
+from relax.engine.batch.of_ase.names import check_ase_name, is_ase
 from relax.rules import DEFAULT_RULE
 
 __all__ = ["relax"]
@@ -43,7 +44,8 @@ def relax(
         An ASE calculator, or the name of one (see :mod:`relax.calculators.registry`); the one that the
         atoms have, if not given.
     rule
-        The name of a rule; by default the one that needs the fewest force calls.
+        The name of a rule; by default the one that needs the fewest force calls.  Optimizers of ASE such as
+        ``"ase:BFGS"`` are those of :func:`~relax.engine.api.relax_many`, with its options.
     fmax, steps, smax, energy_change, displacement, timeout
         When the relaxation is over, see :class:`~relax.core.settings.Criteria`.
     draws
@@ -59,7 +61,8 @@ def relax(
     ------
     ValueError
         An unknown rule, a parameter out of its bounds, no atoms, atoms that the calculator does not support,
-        or several draws of what a batch refuses or of an object that is no ``Atoms``.
+        or, of several draws or for an optimizer of ASE, what a batch refuses or an object that is no
+        ``Atoms``.
     TypeError
         A parameter is unknown, or ``atoms`` is nothing that can be relaxed.
     RuntimeError
@@ -71,7 +74,14 @@ def relax(
     from relax.optimizers.structure import check_relaxable
 
     check_relaxable(atoms)
-    if rule not in OPTIMIZERS:
+    if is_ase(rule):
+        check_ase_name(rule)
+        if not isinstance(atoms, Atoms):
+            kind = type(atoms).__name__
+            raise ValueError(
+                f"{rule} needs Atoms, not a {kind}; give its atoms, and cell=True for their cell"
+            )
+    elif rule not in OPTIMIZERS:
         raise ValueError(f"unknown rule {rule!r} (there are: {', '.join(OPTIMIZERS)})")
     if calculator is not None:
         atoms.calc = load(calculator) if isinstance(calculator, str) else calculator
@@ -83,7 +93,12 @@ def relax(
     if draws != 1:
         if logfile is not None or trajectory is not None:
             raise ValueError("there is no logfile or trajectory of several draws; give draws=1, or neither")
-        return _lowest(atoms, rule, fmax=fmax, steps=steps, draws=draws, **criteria, **options)
+        return _in_batch(atoms, rule, fmax=fmax, steps=steps, draws=draws, **criteria, **options)
+    if is_ase(rule):
+        from relax.engine.batch.of_ase.files import AseFiles
+
+        with AseFiles(rule, logfile, trajectory) as files:
+            return _in_batch(atoms, rule, fmax=fmax, steps=steps, monitor=files, **criteria, **options)
     with (
         batched_calculator(atoms),
         OPTIMIZERS[rule](atoms, logfile=logfile, trajectory=trajectory, **options) as optimizer,
@@ -93,8 +108,8 @@ def relax(
         return result
 
 
-def _lowest(atoms: Atoms, rule: str, **options: Any) -> Result:
-    """Relax several draws of ``atoms`` together, put them to the lowest end, and return how that ended."""
+def _in_batch(atoms: Atoms, rule: str, **options: Any) -> Result:
+    """Relax ``atoms`` as a batch, put them to where that ended, the lowest of several draws; return how."""
     from relax.engine.api import relax_many
 
     if not isinstance(atoms, Atoms):
@@ -103,9 +118,9 @@ def _lowest(atoms: Atoms, rule: str, **options: Any) -> Result:
         raise RuntimeError("the atoms have no calculator; give one: relax(atoms, calculator)")
     if (hessian := options.get("hessian")) is not None and not callable(hessian):
         options["hessian"] = [hessian]
-    (relaxed,) = relax_many([atoms], atoms.calc, rule, **options)
-    if relaxed.result.status == "refused":
-        raise ValueError(relaxed.result.reason)
-    atoms.set_cell(relaxed.atoms.cell)
-    atoms.set_positions(relaxed.atoms.positions, apply_constraint=False)
+    for relaxed in relax_many([atoms], atoms.calc, rule, **options):  # one, and after Ctrl-C it raises
+        if relaxed.result.status == "refused":
+            raise ValueError(relaxed.result.reason)
+        atoms.set_cell(relaxed.atoms.cell, apply_constraint=False)
+        atoms.set_positions(relaxed.atoms.positions, apply_constraint=False)
     return relaxed.result

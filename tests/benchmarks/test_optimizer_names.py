@@ -13,7 +13,6 @@ from benchmarks.lj38.tables import published
 from relax import CoReRelax, relax
 from relax.comparison.minimizers import names as optimizer_names
 from relax.comparison.minimizers.construction import (
-    ase_class,
     check_optimizer,
     chosen_optimizers,
     make_optimizer,
@@ -22,7 +21,6 @@ from relax.comparison.minimizers.construction import (
 from relax.comparison.minimizers.differences import hessian_by_differences
 from relax.comparison.minimizers.names import (
     ALIASES,
-    ASE,
     PEERS,
     PRECON,
     SCIPY,
@@ -36,6 +34,7 @@ from relax.comparison.minimizers.names import (
 )
 from relax.comparison.runs.call_counter import silenced
 from relax.comparison.runs.run import relax_counted
+from relax.engine.batch.of_ase.names import ASE, ase_class
 from relax.rules import DEFAULT_RULE
 
 CLUSTERS, CRYSTALS, POSITIONS, MOLECULES = System

@@ -17,8 +17,8 @@ __all__ = ["check_settings", "parameters_of", "read_settings", "settings_text"]
 WORDS = {"true": True, "false": False, "none": None}
 
 
-def read_settings(words: Iterable[str]) -> dict[str, Any]:
-    """Return the settings in texts such as ``"sigma=2.5"``.
+def read_settings(words: Iterable[str], flag: str = "--calc-set") -> dict[str, Any]:
+    """Return the settings in texts such as ``"sigma=2.5"``, the values of ``flag``.
 
     A value is a number, ``true``, ``false``, ``none``, a Python literal such as ``(2,2,2)``, or else text.
 
@@ -31,7 +31,7 @@ def read_settings(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         key, _, text = word.partition("=")
         if not (key.isidentifier() and text):
-            raise CalculatorError(f"--calc-set {word}: write KEY=VALUE, such as sigma=2.5")
+            raise CalculatorError(f"{flag} {word}: write KEY=VALUE, such as sigma=2.5")
         settings[key] = _value(text)
     return settings
 

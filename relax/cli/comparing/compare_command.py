@@ -108,7 +108,7 @@ class _Reader:
     def checked(self, name: str, atoms: Atoms) -> Atoms:
         """Return a structure with its name.  Raises InvalidStructure if it cannot be relaxed."""
         from relax.calculators.registry import unsupported
-        from relax.comparison.minimizers.cell_filter import has_cell
+        from relax.engine.batch.of_ase.cell_filter import has_cell
         from relax.io.check import check_structure
 
         check_structure(atoms)

@@ -12,6 +12,7 @@ import typer
 from relax.cli.options.declaration import completes
 from relax.cli.options.rule_settings import RULE_NAMES, check_rule, common_settings
 from relax.cli.terminal import print_json
+from relax.engine.batch.of_ase.names import ASE_NAMES, is_ase
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,7 +29,7 @@ def rules(
         typer.Argument(
             metavar="RULE",
             help="Show only this rule, in full.",
-            autocompletion=completes(lambda: RULE_NAMES),
+            autocompletion=completes(lambda: (*RULE_NAMES, *ASE_NAMES)),
         ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Show every rule in full.")] = False,
@@ -41,6 +42,9 @@ def rules(
     """
     if name is not None:
         check_rule(name)
+        if is_ase(name):
+            _print_optimizer(name, as_json)
+            return
     from relax.rules import RULES
 
     chosen = {each: RULES[each] for each in ([name] if name else RULE_NAMES)}
@@ -119,7 +123,10 @@ def _overview(rules: Mapping[str, type[Rule]]) -> RenderableType:
         source = re.sub(r"^(?:equation|section|Algorithm).* of ", "", source)
         summary = re.sub(r", see :class:.*", ".", text.summary)
         table.add_row(name, Text(summary + default), Text(source))
-    more = "See one in full with relax rules RULE, all of them with relax rules --all."
+    more = (
+        "See one in full with relax rules RULE, all of them with relax rules --all.\n"
+        f"Optimizers of ASE can be followed, too: {' '.join(ASE_NAMES)}."
+    )
     return Group(table, Text(), Text(more))
 
 
@@ -146,6 +153,19 @@ def _rule_page(name: str, rule: type[Rule]) -> RenderableType:
         _parameter_table(parameters(rule)),
         Text(),
     )
+
+
+def _print_optimizer(name: str, as_json: bool) -> None:
+    """Print the keyword arguments of an optimizer of ASE, with their defaults."""
+    from relax.engine.batch.of_ase.names import ASE, keywords_of
+
+    path, keywords = ".".join(ASE[name.removeprefix("ase:")]), keywords_of(name)
+    if as_json:
+        parameters = [{"name": key, "default": value} for key, value in keywords.items()]
+        print_json([{"name": name, "class": path, "parameters": parameters}], indent=1)
+        return
+    print(f"{name}  (in Python {path})", "Its keyword arguments can be set, in the units of ASE:", sep="\n")
+    print(*(f"  {key}={value}" for key, value in keywords.items()), sep="\n")
 
 
 def _common_page() -> RenderableType:

@@ -53,9 +53,12 @@ def check_format(name: str | None) -> None:
 
 def _check_conflicts(options: RunOptions) -> None:
     """Check options that exclude each other."""
+    from relax.engine.batch.of_ase.names import is_ase
     from relax.rules import RULES
 
-    if options.metric and RULES[options.rule]().stiffness is not None:
+    if is_ase(options.rule):
+        _check_ase(options)
+    elif options.metric and RULES[options.rule]().stiffness is not None:
         raise UsageError(f"--metric is not for {options.rule}, which is always preconditioned; leave it out")
     if options.rattle and options.symmetry == "keep":
         raise UsageError("--rattle breaks the symmetry that --symmetry keep preserves; give one of them")
@@ -74,6 +77,13 @@ def _check_conflicts(options: RunOptions) -> None:
         _check_constant_volume(options)
     if options.pressure and options.constant_volume:
         raise UsageError("--pressure has no effect with --constant-volume; give one of them")
+
+
+def _check_ase(options: RunOptions) -> None:
+    """Raise UsageError for an option that only the rules of relax follow."""
+    for flag, given in (("--metric", options.metric is not None), ("--on-bad", options.on_bad != "stop")):
+        if given:
+            raise UsageError(f"{flag} is for the rules of relax, not for {options.rule}; leave it out")
 
 
 def _check_constant_volume(options: RunOptions) -> None:

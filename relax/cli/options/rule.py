@@ -8,6 +8,7 @@ from typing import Any
 
 from relax.cli.options.declaration import option
 from relax.cli.options.rule_settings import RULE_NAMES, read_settings
+from relax.engine.batch.of_ase.names import ASE_NAMES
 
 __all__ = ["RuleOptions"]
 
@@ -18,10 +19,11 @@ class RuleOptions:
 
     rule: str = option(
         RULE_NAMES[0],
-        f"Update rule of the optimizer: {' '.join(RULE_NAMES)}.",
+        f"Update rule of the optimizer: {' '.join(RULE_NAMES)}; "
+        f"or an optimizer of ASE: {' '.join(ASE_NAMES)}.",
         *("--rule", "-r"),
         metavar="RULE",
-        words=lambda: RULE_NAMES,
+        words=lambda: (*RULE_NAMES, *ASE_NAMES),
         role="run",
     )
     set_words: list[str] | None = option(  # noqa: RUF009 - it returns a field

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from relax.core.errors import UsageError
+from relax.engine.batch.of_ase.names import ASE_NAMES, is_ase
 
 if TYPE_CHECKING:
     from relax.core.parameters import Param
@@ -21,16 +22,18 @@ RULE_NAMES = (
 
 
 def check_rule(name: str) -> None:
-    """Raise UsageError if there is no rule called ``name``."""
-    if name not in RULE_NAMES:
-        raise UsageError(f"unknown rule {name!r}{_suggestion(name, RULE_NAMES)}")
+    """Raise UsageError if there is no rule, and no optimizer of ASE, called ``name``."""
+    if name not in (*RULE_NAMES, *ASE_NAMES):
+        known = ASE_NAMES if is_ase(name) else RULE_NAMES
+        raise UsageError(f"unknown rule {name!r}{_suggestion(name, known)}")
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown ``name``: the nearest known name, and all of them."""
     known = list(known)
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
-    return f"{f'; did you mean {near[0]!r}?' if near else ''} (available: {' '.join(known)})"
+    folded = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.4)
+    return f"{f'; did you mean {folded[near[0]]!r}?' if near else ''} (available: {' '.join(known)})"
 
 
 def read_settings(rule: str, words: Iterable[str]) -> dict[str, Any]:
@@ -49,6 +52,8 @@ def read_settings(rule: str, words: Iterable[str]) -> dict[str, Any]:
         The rule or a parameter is unknown, or a value is not allowed.
     """
     check_rule(rule)
+    if is_ase(rule):
+        return _read_keywords(rule, words)
     from relax.core.parameters import parameters
     from relax.rules import RULES
     from relax.rules.wrappers import for_atoms
@@ -72,6 +77,20 @@ def read_settings(rule: str, words: Iterable[str]) -> dict[str, Any]:
     except ValueError as error:
         raise UsageError(f"--set {error}") from None
     return settings
+
+
+def _read_keywords(name: str, words: Iterable[str]) -> dict[str, Any]:
+    """Return the values of ``--set`` as keyword arguments of the optimizer ``name`` of ASE."""
+    from relax.calculators.named.settings import read_settings as read_keywords
+    from relax.engine.batch.of_ase.names import check_keywords
+
+    try:
+        keywords = read_keywords(words, "--set")
+        check_keywords(name, keywords)
+    except ValueError as error:
+        text = str(error)
+        raise UsageError(text if text.startswith("--set") else f"--set: {text}") from None
+    return keywords
 
 
 def common_settings() -> dict[str, Param]:

@@ -8,9 +8,7 @@ it stops by the criterion of the others.  The force call with which ``Exp`` find
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -18,10 +16,8 @@ from ase.filters import FrechetCellFilter
 from ase.optimize.optimize import Optimizer
 
 from relax.comparison.minimizers import peers
-from relax.comparison.minimizers.cell_filter import cell_filter
 from relax.comparison.minimizers.differences import hessian_by_differences
 from relax.comparison.minimizers.names import (
-    ASE,
     COMPONENT_RULES,
     METRIC_RULES,
     PEERS,
@@ -39,6 +35,8 @@ from relax.comparison.minimizers.names import (
 from relax.comparison.minimizers.several_draws import SeveralDraws
 from relax.core.parameters import parameters
 from relax.core.rule import Rule
+from relax.engine.batch.of_ase.cell_filter import cell_filter
+from relax.engine.batch.of_ase.names import ASE, ase_class
 from relax.geometry.cell import CellFreedom
 from relax.optimizers.base import RuleOptimizer
 from relax.optimizers.restart import described
@@ -123,26 +121,6 @@ def tuned_precon(target: Atoms | FrechetCellFilter) -> Optimizer:
         target.set_cell(np.ptp(target.positions, axis=0) + 2 * MARGIN)
     tuned = {"precon": Exp(A=3), "maxstep": 0.2, "logfile": None}
     return TunedPreconLBFGS(target, **tuned)  # type: ignore[no-untyped-call]
-
-
-def ase_class(name: str) -> Any:
-    """Return ASE's class of that name; one has a loop replaced by a faster one with the same result."""
-    module, attribute = ASE[name]
-    found: Any = getattr(importlib.import_module(module), attribute)
-    if name != "GoodOldQuasiNewton":
-        return found
-
-    class GoodOldQuasiNewton(found):  # type: ignore[misc]
-        """Updates its Hessian as an array, where ASE has a double loop over 114 x 114 numbers."""
-
-        def update_hessian_bfgs(self, pos: np.ndarray, G: np.ndarray) -> None:
-            dgrad, dpos = G - self.oldG, pos - self.oldpos
-            dotg, tvec = np.dot(dgrad, dpos), np.dot(dpos, self.hessian)
-            dott = np.dot(dpos, tvec)
-            if abs(dott) > self.eps and abs(dotg) > self.eps:
-                self.hessian += np.outer(dgrad, dgrad) / dotg - np.outer(tvec, tvec) / dott
-
-    return GoodOldQuasiNewton
 
 
 def settings_text(name: str, system: System) -> str:

@@ -30,22 +30,10 @@ from typing import Any
 
 from relax.core.parameters import parameters
 from relax.core.rule import Rule
+from relax.engine.batch.of_ase.names import ASE_NAMES
 from relax.optimizers.named import OPTIMIZERS, NamedOptimizer
 from relax.rules import DEFAULT_RULE, RULES, CoRe, Frankenstein
 
-ASE: dict[str, tuple[str, str]] = {
-    "FIRE": ("ase.optimize", "FIRE"),
-    "FIRE2": ("ase.optimize", "FIRE2"),
-    "BFGS": ("ase.optimize", "BFGS"),
-    "LBFGS": ("ase.optimize", "LBFGS"),
-    "LBFGSLineSearch": ("ase.optimize", "LBFGSLineSearch"),
-    "BFGSLineSearch": ("ase.optimize", "BFGSLineSearch"),
-    "GoodOldQuasiNewton": ("ase.optimize", "GoodOldQuasiNewton"),
-    "MDMin": ("ase.optimize", "MDMin"),
-    "CG": ("ase.optimize.sciopt", "SciPyFminCG"),
-    "PreconLBFGS": ("ase.optimize.precon", "PreconLBFGS"),
-}
-"""Module and class of ASE's optimizers, by the name they have here after ``ase:``."""
 FIRE = "ase:FIRE"
 PRECON = "ase:PreconLBFGS"
 TUNED_PRECON = f"{PRECON}:Exp"
@@ -76,7 +64,7 @@ class System(Enum):
 
 def known_optimizers(system: System) -> list[str]:
     """Return the name of every optimizer for a system, without settings."""
-    ase = [f"ase:{name}" for name in ASE]
+    ase = list(ASE_NAMES)
     if system is System.CLUSTERS:
         ase.remove(PRECON)  # it needs a cell
         return [DEFAULT, *RULES, *PUBLISHED_RULES, *COMPONENT_RULES, *METRIC_RULES, *ase, SCIPY]

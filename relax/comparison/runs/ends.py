@@ -14,9 +14,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from relax.comparison.minimizers.cell_filter import cell_filter
 from relax.comparison.runs.call_counter import Stop, forces_below
 from relax.comparison.runs.run import FinalState, Run, overlap, relax_counted
+from relax.engine.batch.of_ase.cell_filter import cell_filter
 
 VOLUME = (0.2, 5.0)
 """Volumes, as multiples of that of the start, outside which a crystal has collapsed or exploded."""

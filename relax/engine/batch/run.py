@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from ase import Atoms
 
-from relax.calculators.base import Potential
+from relax.calculators.base import Evaluation, Potential
 from relax.calculators.batch_size import PROBED
 from relax.core.errors import UsageError
 from relax.core.rule import Rule
@@ -20,6 +20,7 @@ from relax.engine.coordinates import BatchCoordinates
 from relax.engine.entries import Entry, Intake, Relaxed
 from relax.engine.history import BatchSanity
 from relax.engine.relaxation import Policy, Relaxation
+from relax.engine.termination import Stops
 
 __all__ = ["BatchRun"]
 
@@ -150,15 +151,20 @@ class BatchRun:
         self._whole = False
         record.wall += self.calls.seconds
         began += self.calls.seconds.sum()
-        relaxation.observe(evaluation, calls)
-        for standing in standings(relaxation):
-            self.monitor.follow(standing)
-        relaxation.finish()
+        self._judge(evaluation, calls)
         stops = relaxation.advance()
         record.wall += shares * (time.perf_counter() - began)
         left = self._leave() if stops else []
         self._whole = True
         yield from left
+
+    def _judge(self, evaluation: Evaluation, calls: np.ndarray) -> Stops:
+        """Take in what was computed, in ``calls`` (S,) force calls; return the structures that have ended."""
+        assert self.relaxation is not None
+        self.relaxation.observe(evaluation, calls)
+        for standing in standings(self.relaxation):
+            self.monitor.follow(standing)
+        return self.relaxation.finish()
 
     def _interrupted(self) -> list[Relaxed]:
         """Return the structures that are being relaxed, each where it was last good."""

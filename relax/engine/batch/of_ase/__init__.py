@@ -1,0 +1,1 @@
+"""Optimizers of ASE that are followed like a rule: ``ase:BFGS``."""
