@@ -83,9 +83,14 @@ class Log:
     def _open(self, name: str) -> IO[str]:
         with self._faults():
             file = sys.stdout if name == "-" else open(name, self._mode)  # noqa: SIM115
-            if self._mode == "w" or not file.seekable() or not file.tell():
-                file.write(HEADER)
-                file.flush()
+            try:
+                if self._mode == "w" or not file.seekable() or not file.tell():
+                    file.write(HEADER)
+                    file.flush()
+            except OSError:
+                with contextlib.suppress(OSError):  # what is still to be written
+                    file.close()
+                raise
             return file
 
     @contextlib.contextmanager
