@@ -162,9 +162,11 @@ def test_a_full_disk(relax, monkeypatch, number, where):
     Path(OUTPUT).unlink()
     frame = data.index(b"\n4\n") + 1
     room = frame + (100 if where == "in the middle" else 0)
-    monkeypatch.setattr(
-        results_file, "open", lambda *a, **k: Disk(open(*a, **k), room, number), raising=False
-    )
+
+    def little(*args, **kwargs):
+        return Disk(open(*args, **kwargs), room, number)
+
+    monkeypatch.setattr(results_file, "open", little, raising=False)
     code, out, errors = relax(*COMMAND, "-o", OUTPUT)
     assert code == 2
     assert_said(errors, (f"--output {OUTPUT}: {os.strerror(number)}",))
