@@ -49,8 +49,8 @@ class Interrupts:
     @contextlib.contextmanager
     def allowed(self) -> Iterator[None]:
         """Allow interruption within the block."""
-        self._raise_pending()
         with self._holding(False):
+            self._raise_pending()  # only now: one that comes from here on is raised where it comes
             yield
 
     @contextlib.contextmanager

@@ -163,6 +163,8 @@ def count_structures(path: str | Path, kind: str | None = None) -> int | None:
     path = Path(path)
     if not path.exists() or (path.is_file() and path.stat().st_size == 0):
         return 0
+    if not (path.is_file() or path.is_dir()):  # a pipe, which can be read once
+        return None
     try:
         kind = file_format(str(path), kind)
         if kind == "extxyz":

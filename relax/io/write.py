@@ -79,9 +79,6 @@ def write_structures(path: str | Path, frames: Sequence[Atoms], rehearse: bool =
         raise InvalidStructure(f"there is no folder {path.parent}; create it first")
     try:
         file_format = filetype(path.name, read=False)
-    except UnknownFileTypeError:
-        raise InvalidStructure("ASE does not know this format; give a name ending in .extxyz") from None
-    try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".relax-") as folder, _drop_unwritable():
             part = Path(folder, path.name)
             if file_format in ("db", "json"):
@@ -90,6 +87,8 @@ def write_structures(path: str | Path, frames: Sequence[Atoms], rehearse: bool =
                 ase_write(part, list(frames), format=file_format)
             if not rehearse:
                 os.replace(part, path)
+    except UnknownFileTypeError:
+        raise InvalidStructure("ASE does not know this format; give a name ending in .extxyz") from None
     except Exception as error:
         raise InvalidStructure(f"cannot be written: {one_line(error)}") from error
 

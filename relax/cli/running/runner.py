@@ -78,6 +78,8 @@ class Runner:
     ----------
     active
         The structures that are being relaxed, by the order in which they began.
+    waiting
+        The names of those that have been read and not begun, by their places.
     n_read, n_done
         Number of structures that have been read, and that are relaxed, were so before, or are invalid.
     """
@@ -86,6 +88,7 @@ class Runner:
         self.options, self.listener = options, listener
         self.summary, self.interrupts = RunSummary(), Interrupts()
         self.active: dict[int, Record] = {}
+        self.waiting: dict[int, str] = {}
         self.bar: Bar
         self.output: RunOutput | None = None
         self.following: Following
@@ -129,7 +132,9 @@ class Runner:
                         if self.output and self.output.already_done(source, record.digest):
                             self.advance()
                             continue
-                        yield checked_record(record, self.options)
+                        checked = checked_record(record, self.options)
+                        self.waiting[record.place] = source
+                        yield checked
                     except InvalidStructure as error:
                         self.report_invalid(file, frame, source, error)
                         self.advance()
@@ -137,15 +142,7 @@ class Runner:
                 self.report_invalid(file, None, file, error)
 
     def relax(self, first: list[Record], others: Iterator[Record]) -> None:
-        """Relax structures, and write and count each that is finished.
-
-        Parameters
-        ----------
-        first
-            The first one, and the second one if there is one: outputs depend on that.
-        others
-            The structures after these.
-        """
+        """Relax the first one or two structures, on which outputs depend, and the others; write each."""
         from relax.cli.running.confined import load_confined
         from relax.cli.running.following import Following
         from relax.engine.api import relax_many
@@ -183,6 +180,7 @@ class Runner:
         for number, record in enumerate(records):
             self.following.begin(number, record)
             self.active[number] = record
+            del self.waiting[record.place]
             self.show_progress()
             yield record
 
@@ -221,7 +219,7 @@ class Runner:
             self.listener.invalid(file, frame, source, str(error))
 
     def not_begun(self) -> list[str]:
-        """Return the names of structures that have not been read, where there are not too many to read."""
+        """Return the names of structures that were not begun, where there are not too many to read."""
         total = count_inputs(input_files(self.options), self.options.format)
         if total is None or total > MOST_READ_AGAIN or "-" in self.options.files:
             return []
@@ -229,7 +227,7 @@ class Runner:
         for file in input_files(self.options):
             with contextlib.suppress(InvalidStructure):
                 names += [source for source, _, _ in named_structures(file, self.options.format)]
-        return names[self.n_read :]
+        return [*self.waiting.values(), *names[self.n_read :]]
 
     @contextlib.contextmanager
     def write_errors_reported(self) -> Iterator[None]:
