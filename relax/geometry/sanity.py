@@ -35,6 +35,10 @@ class Shape:
     """Distance, over the sum of the covalent radii, that is searched first.  Nearly every atom has a
     neighbour within it, and needs no search up to REACH."""
 
+    TOGETHER = 10_000
+    """Most distances that are computed at once for the atoms without a neighbour within CLOSE; with images,
+    a distance takes about 1 kB."""
+
     def __init__(self, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray) -> None:
         self.numbers, self.positions, self.pbc = numbers.copy(), positions.copy(), pbc.copy()
         # The other vectors of the cell have no meaning, and may be zero.
@@ -103,15 +107,16 @@ class Shape:
         """Return which atoms (N,) have no neighbour within REACH."""
         positions, radii = self.positions, self.radii
         lonely = ~self.bonded & (not self.crushed)
-        for i in np.flatnonzero(lonely):
-            _, d = get_distances(positions[i : i + 1], positions, cell=self.cell, pbc=self.pbc)
-            neighbours = d[0] < self.REACH * (radii[i] + radii)
-            neighbours[i] = bool(self.pbc.any()) and self._has_images_within(self.REACH * 2 * radii[i])
-            lonely[i] = not neighbours.any()
+        among = np.flatnonzero(lonely)
+        nearest_image = np.linalg.norm(self.cell[self.pbc], axis=1).min(initial=np.inf)
+        count = max(1, self.TOGETHER // max(1, len(positions)))
+        for cut in range(0, len(among), count):
+            some = among[cut : cut + count]
+            _, d = get_distances(positions[some], positions, cell=self.cell, pbc=self.pbc)
+            neighbours = d < self.REACH * (radii[some, None] + radii)
+            neighbours[np.arange(len(some)), some] = nearest_image < self.REACH * 2 * radii[some]
+            lonely[some] = ~neighbours.any(axis=1)
         return lonely
-
-    def _has_images_within(self, reach: float) -> bool:
-        return bool((np.linalg.norm(self.cell[self.pbc], axis=1) < reach).any())
 
 
 class Integrity:
