@@ -166,7 +166,7 @@ def test_a_fault_in_the_middle_of_a_file(relax, metals):
         file.write("4\n\nCu 0 0\n")
     code, out, err = relax("run", "-c", "emt", metals, "nothing.cif", "-o", "out.extxyz")
     assert code == 2
-    assert err[0].startswith(f"relax: {metals}: frame 10 cannot be read: XYZError: ")
+    assert err[0] == f"relax: {metals}: frame 10 cannot be read: EOFError: the file ends after 1 of 4 atoms"
     assert err[1:] == ["relax: nothing.cif: there is no such file"]
     assert "10 of 10 converged" in out
     assert "2 invalid inputs were skipped" in out

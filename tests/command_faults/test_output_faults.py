@@ -37,7 +37,7 @@ def left() -> set[str]:
         (["-o", "no/out.extxyz"], None, "there is no folder"),
         (["-o", "folder"], lambda: Path("folder").mkdir(), "--output folder exists"),
         (["-o", "folder", "--force"], lambda: Path("folder").mkdir(), "--output folder: .*not a plain file"),
-        (["-o", OUTPUT], lambda: Path(OUTPUT).touch(), f"--output {OUTPUT} exists; add --resume"),
+        (["-o", OUTPUT], lambda: Path(OUTPUT).write_text("notes"), f"--output {OUTPUT} exists; add --resume"),
         (["-o", OUTPUT], lambda: os.symlink("no/where", OUTPUT), "exists|there is no folder"),
         (["-o", "one.extxyz"], None, "would overwrite an input file"),
         (["-o", "out.qqq"], None, "does not know this format"),
