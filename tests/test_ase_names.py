@@ -228,7 +228,8 @@ class TestEnds:
                 self.results |= {"energy": energy, "free_energy": energy, "forces": forces}
 
         result = one(molecule("CH4"), Pulls(), f"ase:{name}").result
-        assert result.status == "exploded"
+        # The first line search of CG finds no end, and the others make steps.
+        assert result.status == ("nonfinite" if name == "CG" else "exploded")
 
     def test_at_a_saddle_and_beyond(self, name):
         atoms = Atoms("Cu4", 2.3 * np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]))
