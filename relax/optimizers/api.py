@@ -78,9 +78,7 @@ def relax(
         check_ase_name(rule)
         if not isinstance(atoms, Atoms):
             kind = type(atoms).__name__
-            raise ValueError(
-                f"{rule} needs Atoms, not a {kind}; give its atoms, and cell=True for their cell"
-            )
+            raise ValueError(f"{rule} needs Atoms, not a {kind}; give its atoms and cell=True")
     elif rule not in OPTIMIZERS:
         raise ValueError(f"unknown rule {rule!r} (there are: {', '.join(OPTIMIZERS)})")
     if calculator is not None:

@@ -124,8 +124,8 @@ def _overview(rules: Mapping[str, type[Rule]]) -> RenderableType:
         summary = re.sub(r", see :class:.*", ".", text.summary)
         table.add_row(name, Text(summary + default), Text(source))
     more = (
-        "See one in full with relax rules RULE, all of them with relax rules --all.\n"
-        f"Optimizers of ASE can be followed, too: {' '.join(ASE_NAMES)}."
+        f"Optimizers of ASE can be followed, too: {' '.join(ASE_NAMES)}.\n\n"
+        "See one in full with relax rules RULE, all of them with relax rules --all."
     )
     return Group(table, Text(), Text(more))
 
