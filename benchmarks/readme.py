@@ -233,6 +233,13 @@ def choosing(part: str) -> str:
     return "\n".join(summary(RESULTS) if part == "summary" else ANSWERS[part](RESULTS).lines())
 
 
+def features() -> str:
+    """Return what the command can do, beside other tools."""
+    from benchmarks.features.table import table
+
+    return "\n".join(table(json.loads((RESULTS / "features.json").read_text())))
+
+
 def minima() -> str:
     """Return what the minimum check says of each structure, and how often it is right."""
     from benchmarks.minima.tables import sheet, summary
@@ -288,6 +295,7 @@ TABLES |= {
 TABLES |= {f"disturbed_{kind}": partial(disturbed, kind) for kind in ("lj38", "crystals")}
 TABLES |= {
     "kinds": kinds,
+    "features": features,
     "minima": minima,
     "choice": choice,
     "molecules_xtb": partial(molecules, "molecules_xtb"),

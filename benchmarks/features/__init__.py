@@ -1,0 +1,1 @@
+"""What ``relax run``, ``janus geomopt``, ASE and torch-sim can do, each answer found by running them."""

@@ -1,0 +1,1 @@
+"""Checks of ``janus geomopt`` of janus-core."""

@@ -1,0 +1,1 @@
+"""Checks of torch-sim's ``optimize`` with its autobatcher."""
