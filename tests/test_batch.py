@@ -621,6 +621,17 @@ def test_a_probe_takes_the_largest_of_the_fastest():
     assert Budget(potential).limit == budget.limit
 
 
+def test_a_batch_has_several_calls_where_they_are_brief():
+    costs = {1: 0.10, 2: 0.14, 4: 0.20, 8: 0.41, 16: 0.90}
+    potential = Small(1000)
+    brief, _ = probed(potential, lambda n: 1e-3 * costs[n], np.full(31, 10.0))
+    assert brief.limit == 80.0
+    assert brief.room == pytest.approx(80.0 * 10 / 0.41)  # as many as take 10 ms
+    assert Budget(potential).room == brief.room
+    long, _ = probed(Small(1000), costs.get, np.full(31, 10.0))
+    assert long.room == long.limit == 80.0
+
+
 def test_a_probe_that_saw_no_end_goes_on():
     budget, asked = probed(Small(1000), lambda n: 0.5, np.full(31, 10.0))
     assert max(asked) == 16

@@ -37,8 +37,12 @@ outside the call."""
 LONGEST = 1.0
 """Duration of a call (s) above which a probe does not try larger ones, since memory might run out."""
 
-FOUND: WeakKeyDictionary[Potential, float] = WeakKeyDictionary()
-"""Limits that probes have found, so that each potential is probed only once."""
+BRIEF = 0.01
+"""Duration of the calls of a round (s) up to which structures are added on a CPU: what a step does outside of
+them takes nearly as long for few structures as for many."""
+
+FOUND: WeakKeyDictionary[Potential, tuple[float, float]] = WeakKeyDictionary()
+"""Limits that probes have found, and calls per round, so that each potential is probed only once."""
 
 
 def gpu_memory(device: str) -> tuple[float, float]:
@@ -61,7 +65,7 @@ class Budget:
     On a CPU larger calls are faster only as long as the data fits into the caches.  The limit comes from a
     probe: the first rounds evaluate the batch in calls of 1, 2, 4, ... structures, and the largest number
     that is nearly as fast as the best one becomes the limit.  A potential is probed once.  The probe needs
-    no extra calls, since the run uses the results.
+    no extra calls, since the run uses the results.  Where the calls are brief, a batch has several of them.
 
     If memory runs out after all, the limit is lowered.
 
@@ -78,6 +82,11 @@ class Budget:
     ------
     ValueError
         The limit is not above 0.
+
+    Attributes
+    ----------
+    limit
+        The largest size of a call, in the potential's ``unit``.
     """
 
     def __init__(
@@ -102,8 +111,14 @@ class Budget:
         self._costs: dict[int, float] = {}  # fastest seconds per unit, by the number of structures
         self._sizes: dict[int, float] = {}
         self._last, self._sweeps = 0.0, 0
+        self._calls = 1.0
         if self.to_probe and isinstance(potential, Hashable) and potential in FOUND:
-            self.to_probe, self.limit = False, FOUND[potential]
+            self.to_probe, (self.limit, self._calls) = False, FOUND[potential]
+
+    @property
+    def room(self) -> float:
+        """The size of the structures that are relaxed at a time, in the potential's ``unit``."""
+        return self.limit * self._calls
 
     def chunks(self, sizes: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the indices (n,) of the structures of each call, in order; ``sizes`` (S,) are their sizes."""
@@ -141,9 +156,10 @@ class Budget:
         if count == max(self._costs) and self._costs[count] < (1 - LOSS) * half < math.inf:
             size *= 2  # the largest number was still faster than half of it, so more may be faster yet
         self.to_probe, self.limit = False, min(size, self.upper_limit)
+        self._calls = max(1.0, BRIEF / max(self.limit * self._costs[count], 1e-9))
         LOG.info("calls of up to %.0f %s are the fastest", self.limit, self.potential.unit)
         if isinstance(self.potential, Hashable):
-            FOUND[self.potential] = self.limit
+            FOUND[self.potential] = self.limit, self._calls
 
     def shrink(self, size: float) -> None:
         """Lower the limit after a call of this ``size`` ran out of memory."""

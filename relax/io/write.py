@@ -36,12 +36,9 @@ def snapshot(atoms: Atoms, **info: Any) -> Atoms:
     """
     copy: Atoms = atoms.copy()
     results = {}
+    known = {} if atoms.calc is None or atoms.calc.check_state(atoms) else atoms.calc.results
     for name in ("energy", "forces", "stress"):
-        try:
-            value = atoms.calc.get_property(name, atoms, allow_calculation=False)
-        except Exception:  # calculators raise different errors for a property that they do not have
-            value = None
-        if value is not None:
+        if (value := known.get(name)) is not None:
             results[name] = float(value) if name == "energy" else np.array(value, dtype=float)
     for name in STALE:
         copy.info.pop(name, None)

@@ -109,7 +109,7 @@ class BatchRun:
     def _enter(self, source: Iterator[tuple[int, Atoms]], filled: float) -> Iterator[Entry | Relaxed]:
         """Yield entries until the batch is full, and the results of what cannot become one."""
         count, budget = len(self.entries), self.calls.budget
-        while filled < budget.limit and count < self.most:
+        while filled < budget.room and count < self.most:
             if self._next is None:
                 with self.monitor.interruptible():
                     following = next(source, None)
@@ -120,7 +120,7 @@ class BatchRun:
                     yield entered
                     continue
                 self._next = entered
-            if filled and filled + self._next.size > budget.limit:
+            if filled and filled + self._next.size > budget.room:
                 return
             filled += self._next.size
             entry, self._next = self._next, None
