@@ -6,13 +6,14 @@ import json
 from typing import Any
 
 import numpy as np
-import spglib
-from ase import Atoms
 
 from benchmarks.features.tool import Cell, no_name, options, seen
 from benchmarks.features.workplace import LIMIT, NotChecked, Workplace
+from relax.geometry.symmetry import space_group
 
 OUT = "out.extxyz"
+NOISE_FREE = 1e-4
+"""Tolerance of space groups, A, far below what noisy forces displace."""
 APART = 15.0
 """Distance of atoms of a cluster, A, from which on it counts as exploded."""
 
@@ -53,16 +54,11 @@ def atom_is_fixed(place: Workplace, line: str) -> Cell:
 def symmetry_holds(place: Workplace, line: str, option: str) -> Cell:
     """A command keeps the space group of ``ordered.extxyz`` under noisy forces with an option only."""
     place.run(line, STAND_IN_FAULT="noise")
-    free = space_group(place.read(OUT))
+    free = space_group(place.read(OUT), NOISE_FREE)
     done = place.run(f"{line} {option}", STAND_IN_FAULT="noise")
-    kept, first = space_group(place.read(OUT)), space_group(place.read("ordered.extxyz"))
+    kept, first = (space_group(place.read(name), NOISE_FREE) for name in (OUT, "ordered.extxyz"))
     words = f"noisy forces, space group {first} -> {kept}, without the option -> {free}"
     return seen(done, kept == first != free, words)
-
-
-def space_group(atoms: Atoms) -> str:
-    """Return the space group within 1e-4 A."""
-    return str(spglib.get_spacegroup((atoms.cell[:], atoms.get_scaled_positions(), atoms.numbers), 1e-4))
 
 
 def stays_at_the_saddle(place: Workplace, line: str) -> tuple[bool, str]:

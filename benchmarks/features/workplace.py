@@ -103,14 +103,14 @@ class Workplace:
     def started(self, line: str, **stand_in: str) -> Iterator[subprocess.Popen[str]]:
         """Start a command, and kill it at the end if it still runs."""
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        process = subprocess.Popen(
-            self._words(line), cwd=self.folder, env=self._environment(line, stand_in), text=True, **pipes
-        )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+        environment = self._environment(line, stand_in)
+        with subprocess.Popen(
+            self._words(line), cwd=self.folder, env=environment, text=True, **pipes
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def killed(self, line: str, calls: int) -> None:
         """Start a slow command, and ``kill -9`` it after so many more calls of the stand-in."""

@@ -12,9 +12,10 @@ from ase.optimize import LBFGS
 
 from benchmarks.features import observations
 from benchmarks.features.ase_run.tool import TOOL
-from benchmarks.features.observations import OUT, space_group
+from benchmarks.features.observations import NOISE_FREE, OUT
 from benchmarks.features.tool import Cell, in_python, seen
 from benchmarks.features.workplace import ASE, Workplace
+from relax.geometry.symmetry import space_group
 
 
 @TOOL.check("files")
@@ -141,10 +142,12 @@ def symmetry(place: Workplace) -> Cell:
         if kept:
             atoms.set_constraint(FixSymmetry(atoms))
         LBFGS(FrechetCellFilter(atoms), logfile=None).run(fmax=0.001, steps=5)
-        groups.append(space_group(atoms))
+        groups.append(space_group(atoms, NOISE_FREE))
     words = f"noisy forces, space group {groups[1]}, without it {groups[0]}"
     return in_python(
-        "`FixSymmetry`", groups[1] == space_group(place.read("ordered.extxyz")) != groups[0], words
+        "`FixSymmetry`",
+        groups[1] == space_group(place.read("ordered.extxyz"), NOISE_FREE) != groups[0],
+        words,
     )
 
 
