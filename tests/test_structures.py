@@ -87,7 +87,9 @@ def test_a_fault_in_the_middle_costs_no_frame_before_it(tmp_path):
     path.write_text(path.read_text() + "4\n\nCu 0 0\n")
     stream = read_structures(path)
     assert [len(next(stream)) for _ in range(3)] == [4, 4, 4]
-    with pytest.raises(InvalidStructure, match=r"^frame 3 cannot be read: EOFError: the file ends after 1 of 4 atoms"):
+    with pytest.raises(
+        InvalidStructure, match=r"^frame 3 cannot be read: EOFError: the file ends after 1 of 4"
+    ):
         next(stream)
     assert count_structures(path) == 4
     ase_write(path, copper())
