@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
@@ -190,6 +191,32 @@ def single_cost() -> str:
     return "\n".join(lines)
 
 
+def command_cost() -> str:
+    """Return the times of the command and of the relaxation alone, and what the whole run needs."""
+    results = json.loads((RESULTS / "command_cost.json").read_text())
+    lines = [
+        "| clusters | steps at most | force calls | `relax_many`, ms | `relax run`, ms | ratio |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in results["compared"]:
+        times = " | ".join(f"{1e3 * median(row[way]):.2f}" for way in ("alone", "command"))
+        cells = f"{row['n']:,} | {row['steps']} | {row['force_calls']:.1f} | {times} | {row['ratio']:.3f}"
+        lines.append(f"| {cells} |")
+    lines += ["", f"- Start of the command: {results['start']['cpu']:.1f} s."]
+    for row in results["runs"]:
+        speed = f"{row['seconds']:.0f} s by the clock, {row['n'] / row['seconds']:.0f} structures/s"
+        lines.append(
+            f"- `relax run` on {row['n']:,} clusters, at most {row['steps']} steps each: {speed}, "
+            f"{row['memory']:.0f} MB."
+        )
+    lines.append(f"- Growth of the memory between the two: {results['growth']:.0f} bytes for a structure.")
+    for row in results["shown"]:
+        lines.append(
+            f"- `relax {row['command']}` on all {results['runs'][-1]['n']:,}: {median(row['seconds']):.1f} s."
+        )
+    return "\n".join(lines)
+
+
 def cell_cost() -> str:
     """Return the cost of a step with the cell, outside the calculator."""
     results = json.loads((RESULTS / "cell_cost.json").read_text())
@@ -279,6 +306,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "step_cost": step_cost,
     "ase_suite": ase_suite,
     "single_cost": single_cost,
+    "command_cost": command_cost,
 } | {f"tune_{name}": partial(tuned, name) for name in ("frankenstein", "core", "fire", "lbfgs")}
 TABLES |= {
     f"crystals_{name}": partial(crystals, f"crystals_{name}")
