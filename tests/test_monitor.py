@@ -29,6 +29,8 @@ def crystals(count: int = 4) -> list[Atoms]:
 class Frames(Monitor):
     """Keeps what it sees."""
 
+    follows = True
+
     def __init__(self) -> None:
         self.seen: list[tuple[Standing, Atoms]] = []
 

@@ -157,3 +157,33 @@ def test_json_lines_appear_as_structures_end(relax, metals):
     assert [line["source"] for line in told] == [metals[0], "bad.traj", *metals[1:]]
     assert [line["status"] for line in told] == ["converged", "invalid", "converged", "converged"]
     assert told[1]["reason"] in err[0]
+
+
+def test_a_whole_file_that_a_kill_has_left_out_is_made_up_for(relax, metals):
+    words = (*RUN, *metals, "-o", "out.cif")
+    assert relax(*words)[0] == 0
+    whole = read("out.cif", ":")
+    for state in ("not there", "of an earlier run"):
+        Path("out.cif").unlink()
+        if state == "of an earlier run":
+            write("out.cif", metal(1))
+            os.utime("out.cif", (1, 1))
+        code, out, err = relax(*words, "--resume")
+        assert (code, err) == (0, [])
+        assert "3 already in out.cif" in out
+        for frame, other in zip(read("out.cif", ":"), whole, strict=True):
+            assert frame.symbols.get_chemical_formula() == other.symbols.get_chemical_formula()
+            assert np.allclose(frame.positions, other.positions, rtol=0, atol=1e-7)
+
+
+def test_a_whole_file_has_the_order_of_the_inputs_that_are_named_now(relax, metals):
+    assert relax(*RUN, *metals[:2], "-o", "out.cif")[0] == 0
+    assert [str(frame.symbols) for frame in read("out.cif", ":")] == ["Cu4", "Al4"]
+    write("9", metal(9, "Pd"), format="extxyz")  # a name that reads like a number
+    names = ["c.extxyz", "9", "a.extxyz"]
+    code, _, err = relax(*RUN, *names, "-o", "out.cif", "--resume")
+    assert (code, err) == (0, [])
+    # What no input names any more comes last.
+    assert [str(frame.symbols) for frame in read("out.cif", ":")] == ["Ag4", "Pd4", "Al4", "Cu4"]
+    assert relax(*RUN, *names, "b.extxyz", "-o", "out.cif", "--resume")[0] == 0
+    assert len(read("out.cif", ":")) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,7 +43,12 @@ def test_snippets_run(snippet, tmp_path, monkeypatch, capsys):
     if "torch_sim" in snippet:
         pytest.importorskip("torch_sim")
     monkeypatch.chdir(tmp_path)
-    exec(compile(snippet, "snippet", "exec"), {})
+    levels = {name: logging.getLogger(name).level for name in ("", "relax")}
+    try:
+        exec(compile(snippet, "snippet", "exec"), {})
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 @pytest.mark.parametrize("name", PROSE)

@@ -16,6 +16,7 @@ from relax.comparison.minimizers.names import System
 from relax.comparison.runs.ends import run_and_examine
 from relax.comparison.runs.processes import calculators
 from relax.comparison.runs.run import RunEnd
+from relax.comparison.runs.tasks import Task
 
 
 class Key(NamedTuple):
@@ -24,16 +25,6 @@ class Key(NamedTuple):
     kind: str
     optimizer: str
     structure: str
-
-
-class Task(NamedTuple):
-    """One run, for another process."""
-
-    key: Key
-    start: Atoms
-    system: System
-    fmax: float
-    cap: int
 
 
 def run(name: str, start: Atoms, calculator: Any, system: System, fmax: float, cap: int) -> RunEnd:

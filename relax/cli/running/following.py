@@ -55,6 +55,7 @@ class Following(Monitor):
         self.trajectories = (
             Trajectories(options.trajectory, options.files, options.recursive) if options.trajectory else None
         )
+        self.follows = bool(self.log or self.trajectories or bar.visible)
         self.fault: UsageError | None = None
 
     def of_several(self) -> None:

@@ -113,8 +113,11 @@ class Runner:
             self.total = count_inputs(input_files(options), options.format)
         self.bar.start(self.total)
         first = list(islice(records, 2))
-        if first:  # otherwise no model is loaded, and no file is made
+        if first:  # otherwise no model is loaded
             self.relax(first, records)
+        elif self.output:
+            with self.write_errors_reported():
+                self.output.gather()
         if self.summary.n_invalid or self.write_failed:
             return BAD_INPUT
         return OK if self.summary.all_converged else UNCONVERGED
@@ -126,12 +129,14 @@ class Runner:
         for file in input_files(self.options):
             try:
                 for source, frame, atoms in named_structures(file, self.options.format):
-                    record = Record(file, frame, source, atoms, digest(atoms), place=self.n_read)
+                    record = Record(file, frame, source, atoms, place=self.n_read)
                     self.n_read += 1
                     try:
-                        if self.output and self.output.already_done(source, record.digest):
-                            self.advance()
-                            continue
+                        if self.output:
+                            record.digest = digest(atoms)
+                            if self.output.already_done(record.place, source, record.digest):
+                                self.advance()
+                                continue
                         checked = checked_record(record, self.options)
                         self.waiting[record.place] = source
                         yield checked
@@ -157,11 +162,11 @@ class Runner:
                 self.following.of_several()
             if self.output:
                 self.output.open()
-            records = self.started(chain(first, others))
+            freedom = self.options.freedom() if self.options.cell else False
             relaxations = relax_many(
-                (record.atoms for record in records),
+                (record.atoms for record in self.started(chain(first, others))),
                 potential,
-                cell=lambda atoms: self.cell_of(atoms),
+                cell=lambda atoms: freedom if atoms.pbc.any() else False,
                 monitor=self.following,
                 **self.options.relaxation_kwargs(),
             )
@@ -183,11 +188,6 @@ class Runner:
             del self.waiting[record.place]
             self.show_progress()
             yield record
-
-    def cell_of(self, atoms: Any) -> Any:
-        """Return what of the cell relaxes: of the structure that has been started last."""
-        record = next(reversed(self.active.values()))
-        return self.options.freedom() if record.with_cell else False
 
     def finish(self, number: int, atoms: Any, result: Result) -> None:
         """Write and count a structure that is no longer active."""

@@ -26,7 +26,7 @@ class Task(NamedTuple):
     system: System
     fmax: float
     cap: int
-    first_call: bool
+    first_call: bool = True
 
 
 def run(

@@ -32,6 +32,8 @@ class Standing:
         Energy (enthalpy under pressure), eV.
     fmax, smax
         Longest force on an atom, eV/A, and largest component of the residual stress, GPa; NaN without one.
+    relaxation, place
+        The engine, until its next round, and the place of the structure there.
     """
 
     index: int
@@ -53,7 +55,15 @@ class Standing:
 
 
 class Monitor:
-    """Follows a batch; a subclass overrides what it needs."""
+    """Follows a batch; a subclass overrides what it needs.
+
+    Attributes
+    ----------
+    follows
+        Whether it is told of each step of each structure.
+    """
+
+    follows = False
 
     def interruptible(self) -> contextlib.AbstractContextManager[None]:
         """Return the context of a force call, and of reading structures: both may take long.

@@ -162,8 +162,9 @@ class BatchRun:
         """Take in what was computed, in ``calls`` (S,) force calls; return the structures that have ended."""
         assert self.relaxation is not None
         self.relaxation.observe(evaluation, calls)
-        for standing in standings(self.relaxation):
-            self.monitor.follow(standing)
+        if self.monitor.follows:
+            for standing in standings(self.relaxation):
+                self.monitor.follow(standing)
         return self.relaxation.finish()
 
     def _interrupted(self) -> list[Relaxed]:

@@ -42,6 +42,8 @@ class ResultsFile:
     ----------
     finished_before
         How many structures ended with each status before this run; those that were interrupted do not count.
+    before
+        The sources and digests of these structures, in the order of the file.
 
     Raises
     ------
@@ -52,8 +54,7 @@ class ResultsFile:
     def __init__(self, name: str, path: str, rule: str, options: str, resume: bool) -> None:
         self.name, self.path = name, Path(os.path.realpath(path))
         self.finished_before: Counter[str] = Counter()
-        self._known: Counter[tuple[str, str]] = Counter()
-        self._sources: set[str] = set()
+        self.before: list[tuple[str, str]] = []
         self._end, self._interrupted = 0, False
         self._continues = resume and self.path.exists()
         if self._continues:
@@ -64,6 +65,7 @@ class ResultsFile:
                     f"--output {name}: cannot resume from {path}: {error}; "
                     "name another file, or add --force to begin anew"
                 ) from None
+        self._left, self._sources = Counter(self.before), {source for source, _ in self.before}
 
     def _scan(self, rule: str, options: str) -> None:
         """Count the structures in the file, and find the end of the last complete one."""
@@ -86,8 +88,7 @@ class ResultsFile:
                 if fields.get("relax_status") == INTERRUPTED:
                     self._interrupted = True
                     continue
-                self._known[fields["source"], fields.get("relax_input", "")] += 1
-                self._sources.add(fields["source"])
+                self.before.append((fields["source"], fields.get("relax_input", "")))
                 self.finished_before[fields.get("relax_status", "running")] += 1
 
     def already_done(self, source: str, digest: str) -> bool:
@@ -101,10 +102,10 @@ class ResultsFile:
         InvalidStructure
             Another structure of this name is in the file.
         """
-        if self._known[source, digest] > 0:
-            self._known[source, digest] -= 1
+        if self._left[source, digest] > 0:
+            self._left[source, digest] -= 1
             return True
-        if source in self._sources and (source, digest) not in self._known:
+        if source in self._sources and (source, digest) not in self._left:
             raise InvalidStructure(
                 f"it has changed since its result was written to {self.name}; "
                 "name another file, or add --force"

@@ -28,6 +28,8 @@ class AseFiles(Monitor, IOContext):
         Trajectory for the frames, open or by name; None for none.
     """
 
+    follows = True
+
     def __init__(self, name: str, logfile: IO[str] | str | Path | None, trajectory: Any) -> None:
         self.name = name
         self.log = self.openfile(logfile, world, "a")  # type: ignore[no-untyped-call]
