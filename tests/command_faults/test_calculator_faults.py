@@ -52,6 +52,9 @@ def row(name: str, deed: str, status: str, *words: str) -> Row:
     )  # fmt: skip
 
 
+SWALLOWS = "try: time.sleep(600)\nexcept Exception: pass\ntime.sleep(600)"
+"""Hangs, and takes the first interruption for an error of its own."""
+
 ERROR, FINITE = "calculator_error", "nonfinite"
 ENERGIES = "r['energy'] = r['free_energy'] = "
 
@@ -94,8 +97,12 @@ ROWS = [
     row("not deterministic", "r['forces'] = np.random.default_rng().normal(size=(4, 3))", "max_steps"),
     row("sleeps", "time.sleep(600)", "timeout", "--timeout", "0.5"),
     row("spins", "while True: pass", "timeout", "--timeout", "0.5"),
+    row("swallows", f"exec({SWALLOWS!r}, globals())", "timeout", "--timeout", "0.5"),
 ]
-TOGETHER = {"raises", "force nan", "forces in a row", "ends the program", "recursion", "changes its folder"}
+TOGETHER = {
+    *("sleeps", "spins", "swallows", "raises", "force nan", "forces in a row"),
+    *("ends the program", "recursion", "changes its folder"),
+}
 
 
 @pytest.mark.parametrize("fault", ROWS, ids=lambda fault: fault.name)

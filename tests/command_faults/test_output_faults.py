@@ -177,6 +177,25 @@ def test_a_full_disk(relax, monkeypatch, number, where):
     assert Path(OUTPUT).read_bytes() == data
 
 
+@pytest.mark.parametrize("name", ["out.cif", "out.db", "out.traj"])
+def test_a_full_disk_under_a_whole_file(relax, monkeypatch, name):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_good()
+    with monkeypatch.context() as patch:
+        patch.setattr("relax.io.write.os.replace", full)
+        code, out, errors = relax(*COMMAND, "-o", name)
+    assert code == 2
+    assert_said(errors, (f"--output {name}: .*No space left on device.*the structures are in {name}.extxyz",))
+    assert "2 of 2 converged" in out
+    assert left() == {f"{name}.extxyz"}
+    code, out, errors = relax(*COMMAND, "-o", name, "--resume")
+    assert (code, errors) == (0, [])
+    assert f"2 already in {name}" in out
+    assert len(read(name, ":")) == 2
+
+
 class Disk:
     """A file for which there is little room."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ase.io import write
+from ase.io import read, write
 from fault_rows import OUTPUT, frames, metal, statuses, write_good
 
 from relax.io.outputs import results_file
@@ -174,6 +174,7 @@ def test_two_signals_while_a_structure_is_written(relax, monkeypatch, number):
 
     def text(frame: Any) -> str:
         if not written:
+            signal.raise_signal(signal.SIGINT)
             signal.raise_signal(number)
         written.append(frame)
         return original(frame)
@@ -185,6 +186,27 @@ def test_two_signals_while_a_structure_is_written(relax, monkeypatch, number):
     assert statuses() == {"one.extxyz": "converged"}
     assert "not begun: silver.extxyz, two.extxyz" in out
     assert_resumes(relax, Path(OUTPUT).read_bytes())
+
+
+@pytest.mark.usefixtures("hangup")
+@pytest.mark.parametrize("name", ["out.cif", "out.db", "out.traj"])
+@SIGNALS
+def test_signals_while_a_whole_file_is_written(relax, monkeypatch, number, name):
+    """It is written all the same; the signal ends the command after that."""
+    set_up("pass")
+
+    def disturbed(*words: Any) -> None:
+        for each in (signal.SIGINT, number):
+            signal.raise_signal(each)
+        replace(*words)
+        signal.raise_signal(number)
+
+    replace = os.replace
+    monkeypatch.setattr("relax.io.write.os.replace", disturbed)
+    code, _, errors = relax(*COMMAND[:-1], name)
+    assert (code, errors) == (128 + number, [])
+    assert len(read(name, ":")) == 3
+    assert statuses(f"{name}.extxyz") == ALL
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
