@@ -36,6 +36,7 @@ from relax import relax as relax_one
 from relax.calculators import as_potential
 from relax.cli.app import main
 from relax.core.result import Result
+from relax.engine.evaluation import alarm
 from relax.geometry.cell import CellFreedom, periodic_plane
 from relax.io.outputs.results_file import ResultsFile
 from relax.io.write import extxyz_text, write_structures
@@ -209,6 +210,20 @@ def test_the_alarm_clock_is_left_as_it_was(optimizer):
     before = signal.getsignal(signal.SIGALRM)
     for deed in (sleep, lambda results: None):
         optimizer(salt(at=2, deed=deed), logfile=None).run(fmax=1e-6, steps=3, timeout=0.3)
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_an_alarm_at_the_last_moment_leaves_no_clock_running(monkeypatch):
+    def late(which: int, seconds: float, *more: float) -> Any:
+        if seconds == 0:
+            signal.raise_signal(signal.SIGALRM)
+        return stop(which, seconds, *more)
+
+    stop, before = signal.setitimer, signal.getsignal(signal.SIGALRM)
+    monkeypatch.setattr(signal, "setitimer", late)
+    with alarm(time.perf_counter() + 60.0):
+        pass
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 

@@ -31,9 +31,11 @@ def alarm(deadline: float | None) -> Iterator[None]:
     RelaxationStopped
         The time was up.
     """
+    over = False
 
     def ring(*_: Any) -> None:
-        raise RelaxationStopped("timeout", "the time was up, in the middle of a force call")
+        if not over:
+            raise RelaxationStopped("timeout", "the time was up, in the middle of a force call")
 
     if deadline is None:
         yield
@@ -48,7 +50,10 @@ def alarm(deadline: float | None) -> Iterator[None]:
     # Again and again, for code that swallows the first.
     signal.setitimer(signal.ITIMER_REAL, left, 1.0)
     try:
-        yield
+        try:
+            yield
+        finally:
+            over = True  # an alarm from here on must not keep the clock from being stopped
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -127,8 +127,10 @@ def start(forks, tmp_path, monkeypatch):
 
 
 def wait_for(condition: Callable[[], Any], process: Any) -> None:
-    """Wait until a condition holds, or the process has ended."""
+    """Wait until a condition holds, or the process has ended; it is stuck after minutes."""
+    began = time.monotonic()
     while not condition() and process.is_alive():
+        assert time.monotonic() - began < 200
         time.sleep(0.002)
 
 
