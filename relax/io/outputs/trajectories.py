@@ -82,8 +82,13 @@ class Trajectories:
 
         try:
             # Opened for each frame: there may be more structures at a time than a process may open files.
-            with Trajectory(self._part(self._paths[place]), "a") as trajectory:
+            trajectory = Trajectory(self._part(self._paths[place]), "a")
+            try:
                 trajectory.write(atoms)
+                trajectory.close()
+            finally:
+                with contextlib.suppress(OSError):  # ASE leaves it open where the end cannot be written
+                    trajectory.backend.fd.close()
         except OSError as error:
             raise UsageError(f"--trajectory {self.target}: {error.strerror or error}") from error
 
