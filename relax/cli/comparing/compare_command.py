@@ -17,9 +17,9 @@ import typer
 from relax.cli.comparing.compare_options import CompareOptions
 from relax.cli.inputs import input_files, named_structures
 from relax.cli.options.declaration import takes_options
-from relax.cli.signals import Interrupts
 from relax.cli.terminal import BAD_INPUT, OK, print_table, warn
 from relax.core.errors import CalculatorError, InvalidStructure, UsageError
+from relax.core.signals import Interrupts
 
 if TYPE_CHECKING:
     from ase import Atoms

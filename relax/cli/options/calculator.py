@@ -61,3 +61,8 @@ class CalculatorOptions:
         from relax.calculators.named.settings import settings_text
 
         return settings_text(self.calculator_settings)
+
+    def calculator_kwargs(self) -> dict[str, Any]:
+        """Return the arguments of :func:`relax.calculators.registry.load`."""
+        named = {name: getattr(self, name) for name in ("device", "dtype", "head")}
+        return {"name": self.calculator, "settings": self.calculator_settings} | named

@@ -15,9 +15,9 @@ from relax.cli.inputs import Record, checked_record, count_inputs, input_files, 
 from relax.cli.options import RunOptions
 from relax.cli.options.checks import check_unwritten
 from relax.cli.running.summary import RunSummary
-from relax.cli.signals import Interrupts
 from relax.cli.terminal import BAD_INPUT, OK, UNCONVERGED, warn
 from relax.core.errors import InvalidStructure, UsageError
+from relax.core.signals import Interrupts
 
 if TYPE_CHECKING:
     from relax.cli.running.following import Following
@@ -148,14 +148,14 @@ class Runner:
 
     def relax(self, first: list[Record], others: Iterator[Record]) -> None:
         """Relax the first one or two structures, on which outputs depend, and the others; write each."""
-        from relax.cli.running.confined import load_confined
+        from relax.calculators.models.confined import load_confined
         from relax.cli.running.following import Following
         from relax.engine.api import relax_many
 
         if self.output:
             self.output.rehearse([record.atoms for record in first])
         self.bar.status(f"loading {self.options.calculator}")
-        potential = load_confined(self.options)
+        potential = load_confined(**self.options.calculator_kwargs())
         self.following = Following(self.options, self.interrupts, self.bar, self.active)
         with contextlib.closing(self.following):
             if len(first) > 1:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from relax.core.errors import CalculatorError, UsageError, one_line
 
@@ -14,13 +14,18 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from relax.calculators.base import Evaluation, Geometry, Potential
-    from relax.cli.options import RunOptions
 
 __all__ = ["ConfinedPotential", "confined", "load_confined"]
 
 
-def load_confined(options: RunOptions) -> ConfinedPotential:
-    """Return the potential of the calculator that is asked for.
+def load_confined(
+    name: str,
+    device: str = "cpu",
+    dtype: str | None = None,
+    head: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> ConfinedPotential:
+    """Return the potential of a calculator by name, confined; as :func:`~relax.calculators.as_potential`.
 
     Raises
     ------
@@ -29,10 +34,9 @@ def load_confined(options: RunOptions) -> ConfinedPotential:
     """
     from relax.calculators import as_potential
 
-    at = options
     try:
         with confined():
-            potential = as_potential(at.calculator, at.device, at.dtype, at.head, at.calculator_settings)
+            potential = as_potential(name, device, dtype, head, settings)
     except CalculatorError as error:
         raise UsageError(str(error)) from error
     return ConfinedPotential(potential)

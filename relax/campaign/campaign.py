@@ -1,0 +1,262 @@
+"""A campaign: many structures, what is done with each of them, and what has become of them."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any, Self
+
+from ase import Atoms
+
+from relax.campaign.engines.names import engine
+from relax.campaign.outcome import Outcome
+from relax.campaign.settings import Settings
+from relax.campaign.store.additions import Given, add_round, add_structures
+from relax.campaign.store.folder import Folder
+from relax.campaign.store.index import Index, Totals
+from relax.campaign.store.lease import EDITS, Lease
+from relax.campaign.store.rounds import UNIT_COST, Round, units_of
+from relax.campaign.work.driver import Driver, Limits
+from relax.core.errors import UsageError
+from relax.core.signals import Interrupts
+
+__all__ = ["Campaign"]
+
+
+class Campaign:
+    """A campaign in a folder.  Any number of processes on any machines may look at it; one drives it.
+
+    ::
+
+        campaign = Campaign.create("oxides", structures, "mace:medium-mpa-0", cell=True, fmax=0.02)
+        campaign.run(workers=4)
+        for outcome in campaign.results():
+            print(outcome.source, outcome.status, outcome.energy)
+
+    Parameters
+    ----------
+    path
+        The folder of a campaign that there is.
+
+    Raises
+    ------
+    UsageError
+        It is none, or it is damaged; the message says what helps.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.folder = Folder.opened(Path(path))
+        self.index = Index(self.folder)
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        structures: Iterable[Atoms | Given],
+        calculator: str,
+        *,
+        unit_cost: float = UNIT_COST,
+        **settings: Any,
+    ) -> Self:
+        """Make a campaign; nothing is relaxed yet.
+
+        Parameters
+        ----------
+        path
+            A folder that is not there yet.
+        structures
+            The structures, which are taken one after the other and written to the folder.
+        calculator
+            The name of the calculator, see :mod:`relax.calculators.registry`.
+        unit_cost
+            Estimated cost of what is relaxed together, see :mod:`relax.campaign.store.rounds`: about the
+            number of pairs of atoms within 5 A.  A GPU takes much more, and an expensive calculator as little
+            as 1.
+        **settings
+            Arguments of :meth:`relax.campaign.settings.Settings.of`: those of
+            :func:`relax.engine.api.relax_many`, and ``device``, ``dtype``, ``head``, ``calculator_settings``
+            and ``pbc``.
+
+        Raises
+        ------
+        UsageError
+            A setting is not allowed, or the folder cannot be made.
+        """
+        if not (math.isfinite(unit_cost) and unit_cost > 0):
+            raise UsageError(f"unit_cost must be a number above 0 (got {unit_cost!r})")
+        with Folder.created(Path(path), Settings.of(calculator, **settings), unit_cost) as folder:
+            add_structures(folder, map(_given, range(10**18), structures), 0, 0, 0)
+        return cls(path)
+
+    def close(self) -> None:
+        """Close the index."""
+        self.index.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(
+        self,
+        workers: int | None = None,
+        executor: Executor | str | None = None,
+        *,
+        shard: tuple[int, int] = (0, 1),
+        time_limit: float = math.inf,
+        grace: float = 30.0,
+        call_limit: float = 3600.0,
+        threads: int = 1,
+        told: Callable[[Totals], None] | None = None,
+        interrupts: Interrupts | None = None,
+    ) -> int | None:
+        """Relax the structures that wait.
+
+        Parameters
+        ----------
+        workers
+            Number of processes; that of the engine if not given, and of the cores on this machine.
+        executor
+            What the work is handed to: any executor as in :mod:`concurrent.futures`, or the name of one, see
+            :mod:`relax.campaign.engines.names`; processes of this machine if not given.
+        shard
+            Which part of the units is relaxed, from 0, and of how many: for machines that share nothing but
+            the folder.
+        time_limit
+            Time after which it must have ended, s: what would not be done by then is not begun.
+        grace
+            Time that workers get to hand back what they do, s.
+        call_limit
+            Time after which a force call counts as one that never ends, s.
+        threads
+            Threads of each process.
+        told
+            Is called with the totals now and then.
+        interrupts
+            The signals that tell it to stop; those that end a program if not given.
+
+        Returns
+        -------
+        int or None
+            The number of the signal that has told it to stop; 0 where its time was up; None where it is done.
+
+        Raises
+        ------
+        UsageError
+            Another process drives the campaign, the engine does not work, or a worker cannot go on.
+        """
+        until = time.monotonic() + time_limit
+        self.folder.check_model()
+        interrupts = interrupts or Interrupts()
+        name = "whole" if shard == (0, 1) else f"{shard[0]}-of-{shard[1]}"
+        limits = Limits(until, grace, call_limit, threads, shard)
+        with (
+            contextlib.ExitStack() as stack,
+            Lease(self.folder.drivers, name) as lease,
+            interrupts.handled() if _in_main_thread() else contextlib.nullcontext(),
+        ):
+            found, count = stack.enter_context(engine(executor, workers))
+            driver = Driver(
+                self.index, lease, found, count, limits, interrupts, _seldom(told, self) if told else _nothing
+            )
+            ended = driver.run()
+        self.index.catch_up()
+        return ended
+
+    def status(self) -> Totals:
+        """Return how many structures there are, and how they have ended."""
+        self.index.catch_up()
+        return self.index.totals()
+
+    def results(self, statuses: Sequence[str] | None = None) -> Iterator[Outcome]:
+        """Yield the structures in the order of the input, with their results; read as they are asked for.
+
+        Parameters
+        ----------
+        statuses
+            Only those with one of these, such as ``converged`` or ``waiting``.
+        """
+        self.index.catch_up()
+        yield from self.index.outcomes(None if statuses is None else list(statuses))
+
+    def add(self, structures: Iterable[Atoms | Given]) -> int:
+        """Add structures, and return how many.  A driver that is at work takes them in.
+
+        Raises
+        ------
+        UsageError
+            They cannot be written.
+        """
+        with Lease(self.folder.drivers, EDITS):
+            self.index.catch_up()
+            newest, unit, first = self.index.newest_round()
+            given = map(_given, range(first, 10**18), structures)
+            return add_structures(self.folder, given, newest + 1, unit, first)
+
+    def retry(self, statuses: Sequence[str], **changes: Any) -> int:
+        """Have structures relaxed again that ended with one of ``statuses``; return how many.
+
+        Parameters
+        ----------
+        statuses
+            Such as ``exploded`` and ``timeout``.
+        **changes
+            Arguments of :func:`relax.engine.api.relax_many` for them, in place of those of the campaign.
+
+        Raises
+        ------
+        UsageError
+            A change is not allowed.
+        """
+        if "cell" in changes:
+            raise UsageError("what of the cells relaxes cannot be changed for a part of the structures")
+        if changes:
+            self.folder.settings.changed(changes)
+        with Lease(self.folder.drivers, EDITS):
+            self.index.catch_up()
+            newest, unit, _ = self.index.newest_round()
+            ids = self.index.ids_of(list(statuses))
+            if ids:
+                costs = list(self.index.costs(ids))
+                total = sum(cost for _, cost in costs)
+                units = units_of(costs, total, newest + 1, unit, self.folder.unit_cost)
+                add_round(self.folder, Round(newest + 1, "retry", (), changes), units)
+        return len(ids)
+
+
+def _given(number: int, thing: Atoms | Given) -> Given:
+    if isinstance(thing, Given):
+        return thing
+    if not isinstance(thing, Atoms):
+        raise UsageError(f"structure {number} is a {type(thing).__name__}, expected ase.Atoms")
+    return Given(thing, str(thing.info.get("source", number)))
+
+
+def _in_main_thread() -> bool:
+    import threading
+
+    return threading.current_thread() is threading.main_thread()
+
+
+def _nothing() -> None:
+    pass
+
+
+def _seldom(told: Callable[[Totals], None], campaign: Campaign) -> Callable[[], None]:
+    """Return what calls ``told`` with the totals, a small part of the time."""
+    last, took = [-math.inf], [0.0]
+
+    def tell() -> None:
+        if time.monotonic() - last[0] < max(1.0, 20 * took[0]):
+            return
+        began = time.monotonic()
+        told(campaign.status())
+        last[0] = time.monotonic()
+        took[0] = last[0] - began
+
+    return tell

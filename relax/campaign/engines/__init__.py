@@ -1,0 +1,1 @@
+"""Engines: executors in whose workers a campaign is relaxed."""

@@ -1,0 +1,79 @@
+"""Engines by name: where the workers of a campaign are.
+
+``processes``
+    Processes of this machine, as many as there are cores; the default.
+``dask:ADDRESS``
+    The workers of a Dask cluster, by the address of its scheduler or a scheduler file.
+``parsl:FILE``
+    Parsl, with the ``config`` that a Python file defines.
+``executorlib:local``, ``executorlib:slurm``, ``executorlib:flux``
+    executorlib, on this machine, or in the allocation of a SLURM or Flux job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+from relax.core.errors import UsageError
+
+__all__ = ["ENGINES", "engine"]
+
+ENGINES = ("processes", "dask:ADDRESS", "parsl:FILE", "executorlib:local|slurm|flux")
+
+Engine = tuple[Executor, Callable[[], int]]
+
+
+@contextlib.contextmanager
+def engine(given: Executor | str | None, workers: int | None = None) -> Iterator[Engine]:
+    """Yield an executor, and what returns the number of its workers.
+
+    Parameters
+    ----------
+    given
+        An executor, which is used as it is; the name of an engine; None is ``processes``.
+    workers
+        Number of workers; that of the executor if not given.
+
+    Raises
+    ------
+    UsageError
+        There is no such engine, or it cannot be used.
+    """
+    if isinstance(given, Executor):
+        yield given, lambda: workers or int(getattr(given, "_max_workers", 1))
+        return
+    kind, _, where = (given or "processes").partition(":")
+    if kind == "processes" and not where:
+        count = workers or os.cpu_count() or 1
+        with _processes(count) as executor:
+            yield executor, lambda: count
+    elif kind == "dask" and where:
+        from relax.campaign.engines.dask import dask
+
+        with dask(where, workers) as found:
+            yield found
+    elif kind == "parsl" and where:
+        from relax.campaign.engines.parsl import parsl
+
+        with parsl(where, workers) as found:
+            yield found
+    elif kind == "executorlib" and where in ("local", "slurm", "flux"):
+        from relax.campaign.engines.executorlib import executorlib
+
+        with executorlib(where, workers) as found:
+            yield found
+    else:
+        raise UsageError(f"unknown engine {given!r} (there are: {', '.join(ENGINES)})")
+
+
+@contextlib.contextmanager
+def _processes(count: int) -> Iterator[Executor]:
+    """Yield an executor of threads, each of which watches one process; see relax.campaign.work.process."""
+    executor = ThreadPoolExecutor(count, "worker")
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)

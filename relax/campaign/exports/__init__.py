@@ -1,0 +1,1 @@
+"""What a campaign is written to, for other programs."""

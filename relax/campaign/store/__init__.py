@@ -1,0 +1,1 @@
+"""What a campaign keeps in its folder."""

@@ -1,0 +1,138 @@
+"""Structures and rounds as they get into the folder of a campaign."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+
+from relax.campaign.store.folder import Folder
+from relax.campaign.store.lines import text_of
+from relax.campaign.store.rounds import Round, Unit, units_of, write_round
+from relax.campaign.store.structures import cost_of, record_of
+from relax.core.errors import InvalidStructure, UsageError
+from relax.io.check import check_structure, digest
+
+__all__ = ["Given", "add_round", "add_structures"]
+
+IN_FILE = 100_000
+"""Structures in a file of inputs."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """A structure that is given to a campaign.
+
+    Parameters
+    ----------
+    atoms
+        The structure.
+    source
+        Its name.
+    file, frame
+        The file that it comes from, and its place there from 0; empty and 0 if it comes from none.
+    """
+
+    atoms: Atoms
+    source: str
+    file: str = ""
+    frame: int = 0
+
+
+def add_structures(folder: Folder, given: Iterable[Given], number: int, unit: int, first: int) -> int:
+    """Write structures to new files, and a round with them; return how many there are.
+
+    A structure that cannot be relaxed is written with the reason.
+
+    Parameters
+    ----------
+    folder
+        The folder of the campaign.
+    given
+        The structures, which are taken one after the other.
+    number, unit, first
+        Numbers of the round, of its first unit and of its first structure.
+
+    Raises
+    ------
+    UsageError
+        A file cannot be written.
+    """
+    costs, valid = array("f"), array("q")
+    inputs: list[str] = []
+    count = 0
+    try:
+        for path in folder.inputs.glob(f"{number:06d}-*.jsonl"):
+            path.unlink()  # of an addition that was killed
+        records = _records(folder, given, first)
+        while some := next(records, None):
+            inputs.append(f"{number:06d}-{len(inputs):06d}.jsonl")
+            with open(folder.inputs / inputs[-1], "x") as file:
+                for record in chain([some], islice(records, IN_FILE - 1)):
+                    file.write(text_of([record]))
+                    count += 1
+                    if "invalid" not in record:
+                        costs.append(record["cost"])
+                        valid.append(record["id"])
+                file.flush()
+                os.fsync(file.fileno())
+        kind = "add" if number else "init"
+        units = units_of(zip(valid, costs, strict=True), sum(costs), number, unit, folder.unit_cost)
+        add_round(folder, Round(number, kind, tuple(inputs)), units)
+    except OSError as error:
+        raise UsageError(f"{error.filename or folder.inputs}: {error.strerror}") from error
+    return count
+
+
+def add_round(folder: Folder, begun: Round, units: Iterable[Unit]) -> None:
+    """Write a round, which counts from then on: whole, or not at all.
+
+    Raises
+    ------
+    UsageError
+        There is one of this number, or it cannot be written.
+    """
+    path = folder.rounds / f"{begun.number:06d}.jsonl"
+    part = folder.rounds / f".{begun.number:06d}.{os.getpid()}.part"
+    try:
+        try:
+            write_round(part, begun, units)
+            _flush(part)
+            os.link(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except FileExistsError:
+        raise UsageError(
+            f"{path} is there already: another command has changed the campaign; try again"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+
+
+def _records(folder: Folder, given: Iterable[Given], first: int) -> Iterator[dict[str, Any]]:
+    for id_, each in enumerate(given, first):
+        atoms = each.atoms.copy()
+        if folder.settings.pbc is not None:
+            atoms.pbc = folder.settings.pbc
+        record: dict[str, Any] = {
+            "id": id_, "source": each.source, "file": each.file, "frame": each.frame,
+            "formula": str(atoms.get_chemical_formula("metal")), "digest": digest(atoms),
+        }  # fmt: skip
+        try:
+            check_structure(atoms)
+        except InvalidStructure as error:
+            record |= {"invalid": str(error), "cost": 0.0}
+        else:
+            record["cost"] = cost_of(atoms)
+        yield record | record_of(atoms)
+
+
+def _flush(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,70 @@
+"""The process that relaxes structures: ``python -m relax.campaign.work.child FOLDER``.
+
+It reads orders on standard input, a line of JSON each, and answers each on what was its standard output.  A
+calculator may print, hang or end it: whoever has started it takes note.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO
+
+from relax.campaign.work.order import Order, Report
+from relax.core.errors import UsageError
+from relax.core.signals import Interrupts
+
+__all__ = ["main"]
+
+GRACE = 5.0
+"""Seconds that there are to give an order back before the process ends."""
+
+
+def main() -> None:
+    """Fill orders until there are no more, or the process that sends them is gone."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # for what calculators print
+    orders: SimpleQueue[Order | None] = SimpleQueue()
+    threading.Thread(target=_read, args=(sys.stdin, orders), daemon=True).start()
+    interrupts = Interrupts()
+    with contextlib.suppress(KeyboardInterrupt), interrupts.handled(), interrupts.held():
+        worker = None
+        while (order := orders.get()) is not None:
+            try:
+                if worker is None:
+                    from relax.campaign.store.folder import Folder
+                    from relax.campaign.work.unit import Worker
+
+                    _use_threads(order.threads)
+                    worker = Worker(Folder.opened(Path(order.folder)), interrupts)
+                report = worker.fill(order)
+            except UsageError as error:
+                report = Report("fault", str(error))
+            answers.write(json.dumps(asdict(report)) + "\n")
+
+
+def _read(source: IO[str], orders: SimpleQueue[Order | None]) -> None:
+    for line in source:
+        orders.put(Order(**json.loads(line)))
+    # The one who would hear the answer is gone.  Give back what is on the way, also where a call never ends.
+    orders.put(None)
+    end = threading.Timer(GRACE, os._exit, [1])
+    end.daemon = True
+    end.start()
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+
+def _use_threads(number: int) -> None:
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(number)
+
+
+if __name__ == "__main__":
+    main()
