@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ase import Atoms
 
@@ -23,6 +23,9 @@ from relax.campaign.store.rounds import UNIT_COST, Round, units_of
 from relax.campaign.work.driver import Driver, Limits
 from relax.core.errors import UsageError
 from relax.core.signals import Interrupts
+
+if TYPE_CHECKING:
+    from relax.campaign.duplicates.find import Member
 
 __all__ = ["Campaign"]
 
@@ -227,6 +230,18 @@ class Campaign:
                 units = units_of(costs, total, newest + 1, unit, self.folder.unit_cost)
                 add_round(self.folder, Round(newest + 1, "retry", (), changes), units)
         return len(ids)
+
+    def export(self, path: str | Path, kind: str, **options: Any) -> int:
+        """Write structures to a file of another program, and return how many, see :mod:`.exports.export`."""
+        from relax.campaign.exports.export import export
+
+        return export(self, path, kind, **options)
+
+    def duplicates(self, **options: Any) -> Iterator[Member]:
+        """Yield the structures with their groups of duplicates, see :mod:`.duplicates.find`."""
+        from relax.campaign.duplicates.find import duplicates
+
+        return duplicates(self, **options)
 
 
 def _given(number: int, thing: Atoms | Given) -> Given:

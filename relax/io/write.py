@@ -91,7 +91,7 @@ def write_structures(path: str | Path, frames: Sequence[Atoms], rehearse: bool =
         raise InvalidStructure(f"cannot be written: {one_line(error)}") from error
 
 
-def write_database(path: Path, kind: str, frames: Iterable[Atoms], timeless: bool = False) -> int:
+def write_database(path: Path, kind: str, frames: Iterable[Atoms], timeless: bool = False) -> None:
     """Write a database of ASE, whose rows have the ``info`` of the structures as keys where they allow it.
 
     Parameters
@@ -105,18 +105,12 @@ def write_database(path: Path, kind: str, frames: Iterable[Atoms], timeless: boo
     timeless
         Write a ``db`` whose bytes depend on the structures alone: without times and the name of the user, and
         with identities of rows that follow from their place.
-
-    Returns
-    -------
-    int
-        How many there are.
     """
     from ase.db import connect
     from ase.db.core import check
 
-    count = 0
     with connect(path, type=kind, append=False, use_lock_file=False) as database:
-        for count, frame in enumerate(frames, 1):
+        for number, frame in enumerate(frames, 1):
             keys: dict[str, Any] = {}
             others: dict[str, Any] = {}
             for name, value in frame.info.items():
@@ -125,13 +119,12 @@ def write_database(path: Path, kind: str, frames: Iterable[Atoms], timeless: boo
                     keys[name] = value
                 except (ValueError, TypeError):
                     others[name] = value
-            row = _timeless_row(frame, count) if timeless else frame
+            row = _timeless_row(frame, number) if timeless else frame
             database.write(row, key_value_pairs=keys, data=others)
         if timeless:
             database.count()  # which makes the tables where no row has
     if timeless:
         _forget_times(path)
-    return count
 
 
 def _timeless_row(frame: Atoms, number: int) -> Any:
