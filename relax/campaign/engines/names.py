@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 
+from relax.campaign.work.process import end_processes
 from relax.core.errors import UsageError
 
 __all__ = ["ENGINES", "engine"]
@@ -72,8 +75,10 @@ def engine(given: Executor | str | None, workers: int | None = None) -> Iterator
 @contextlib.contextmanager
 def _processes(count: int) -> Iterator[Executor]:
     """Yield an executor of threads, each of which watches one process; see relax.campaign.work.process."""
-    executor = ThreadPoolExecutor(count, "worker")
+    name = f"relax-{uuid.uuid4().hex}"
+    executor = ThreadPoolExecutor(count, name)
     try:
         yield executor
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
+        end_processes([thread for thread in threading.enumerate() if thread.name.startswith(name)])
