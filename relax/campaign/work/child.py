@@ -7,6 +7,7 @@ calculator may print, hang or end it: whoever has started it takes note.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -31,6 +32,7 @@ def main() -> None:
     """Fill orders until there are no more, or the process that sends them is gone."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # for what calculators print
+    faulthandler.enable()  # compiled code says where it has failed
     orders: SimpleQueue[Order | None] = SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin, orders), daemon=True).start()
     interrupts = Interrupts()

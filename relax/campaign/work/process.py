@@ -69,6 +69,7 @@ class _Process:
         self.log = Path(
             order.folder, "logs", f"{os.uname().nodename}-{os.getpid()}-{threading.get_ident()}.log"
         )
+        self.said = 0
         self.said = len(self._last_words())
         with contextlib.ExitStack() as stack:
             try:
