@@ -270,5 +270,7 @@ def _report(future: Future[Any]) -> Report:
         return Report(**future.result())
     except CancelledError:
         return Report("back")
+    except ImportError as error:
+        return Report("fault", f"the workers of the engine cannot load relax: {one_line(error)}")
     except Exception as error:
         return Report("lost", f"the engine has lost the worker: {one_line(error)}")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import relax
+from relax.campaign.store.lease import is_held
 from relax.campaign.work.order import Order, Report
 
 __all__ = ["end_processes", "fill"]
@@ -34,6 +35,8 @@ PROCESSES: dict[threading.Thread, _Process] = {}
 def fill(plain: Json) -> Json:
     """Have an order filled by the process of this thread, and return the report; both as plain values."""
     order = Order(**plain)
+    if _is_stopping(order):
+        return vars(Report("back"))  # not all engines can cancel what they have taken
     thread = threading.current_thread()
     process = PROCESSES.get(thread)
     if process is None or not process.fits(order):
@@ -59,6 +62,12 @@ def _environment(threads: int) -> dict[str, str]:
     paths = [str(Path(relax.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     path = {"PYTHONPATH": os.pathsep.join(each for each in paths if each)}
     return os.environ | path | dict.fromkeys(THREADS, str(threads))
+
+
+def _is_stopping(order: Order) -> bool:
+    """Return whether the driver has said that it will hand out no more."""
+    lease = Path(order.folder, "drivers", f"{order.lease}.json")
+    return is_held(lease, order.token, stopping=True) and not is_held(lease, order.token)
 
 
 class _Process:
