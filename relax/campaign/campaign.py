@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ase import Atoms
 
 from relax.campaign.engines.names import engine
+from relax.campaign.merging import merge
 from relax.campaign.outcome import Outcome
 from relax.campaign.settings import Settings
 from relax.campaign.store.additions import Given, add_round, add_structures
@@ -20,7 +22,7 @@ from relax.campaign.store.folder import Folder
 from relax.campaign.store.index import Index, Totals
 from relax.campaign.store.lease import EDITS, Lease
 from relax.campaign.store.rounds import UNIT_COST, Round, units_of
-from relax.campaign.work.driver import Driver, Limits
+from relax.campaign.work.driver import Driver, Limits, Seldom
 from relax.core.errors import UsageError
 from relax.core.signals import Interrupts
 
@@ -92,7 +94,7 @@ class Campaign:
         if not (math.isfinite(unit_cost) and unit_cost > 0):
             raise UsageError(f"unit_cost must be a number above 0 (got {unit_cost!r})")
         with Folder.created(Path(path), Settings.of(calculator, **settings), unit_cost) as folder:
-            add_structures(folder, map(_given, range(10**18), structures), 0, 0, 0)
+            add_structures(folder, structures, 0, 0, 0)
         return cls(path)
 
     def close(self) -> None:
@@ -163,11 +165,9 @@ class Campaign:
             Lease(self.folder.drivers, name) as lease,
             interrupts.handled() if _in_main_thread() else contextlib.nullcontext(),
         ):
-            found, count = stack.enter_context(engine(executor, workers))
-            driver = Driver(
-                self.index, lease, found, count, limits, interrupts, _seldom(told, self) if told else _nothing
-            )
-            ended = driver.run()
+            found, count = stack.enter_context(engine(executor, workers, self.folder.logs))
+            say = Seldom(lambda: told(self.status())) if told else None
+            ended = Driver(self.index, lease, found, count, limits, interrupts, say).run()
         self.index.catch_up()
         return ended
 
@@ -198,8 +198,7 @@ class Campaign:
         with Lease(self.folder.drivers, EDITS):
             self.index.catch_up()
             newest, unit, first = self.index.newest_round()
-            given = map(_given, range(first, 10**18), structures)
-            return add_structures(self.folder, given, newest + 1, unit, first)
+            return add_structures(self.folder, structures, newest + 1, unit, first)
 
     def retry(self, statuses: Sequence[str], **changes: Any) -> int:
         """Have structures relaxed again that ended with one of ``statuses``; return how many.
@@ -243,35 +242,26 @@ class Campaign:
 
         return duplicates(self, **options)
 
+    def merge(self, other: Campaign) -> tuple[int, int]:
+        """Add the structures of another campaign with the same settings, and the results that are missing.
 
-def _given(number: int, thing: Atoms | Given) -> Given:
-    if isinstance(thing, Given):
-        return thing
-    if not isinstance(thing, Atoms):
-        raise UsageError(f"structure {number} is a {type(thing).__name__}, expected ase.Atoms")
-    return Given(thing, str(thing.info.get("source", number)))
+        A structure that both have, by its name and its content, is taken once.
+
+        Returns
+        -------
+        int, int
+            Numbers of structures and of results that were added.
+
+        Raises
+        ------
+        UsageError
+            The other one has other settings, or is this one.
+        """
+        with Lease(self.folder.drivers, EDITS):
+            self.index.catch_up()
+            other.index.catch_up()
+            return merge(self.folder, self.index, other.index)
 
 
 def _in_main_thread() -> bool:
-    import threading
-
     return threading.current_thread() is threading.main_thread()
-
-
-def _nothing() -> None:
-    pass
-
-
-def _seldom(told: Callable[[Totals], None], campaign: Campaign) -> Callable[[], None]:
-    """Return what calls ``told`` with the totals, a small part of the time."""
-    last, took = [-math.inf], [0.0]
-
-    def tell() -> None:
-        if time.monotonic() - last[0] < max(1.0, 20 * took[0]):
-            return
-        began = time.monotonic()
-        told(campaign.status())
-        last[0] = time.monotonic()
-        took[0] = last[0] - began
-
-    return tell

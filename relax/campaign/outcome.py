@@ -65,7 +65,7 @@ class Outcome:
 
     @property
     def status(self) -> str:
-        """How it ended, see :class:`~relax.core.result.Result`; also ``waiting`` and ``worker_lost``."""
+        """How it ended, see :class:`~relax.core.result.Result`; or ``waiting``."""
         if "invalid" in self.given:
             return "refused"
         return "waiting" if self.found is None else str(self.found["status"])
@@ -76,6 +76,11 @@ class Outcome:
         if "invalid" in self.given:
             return str(self.given["invalid"])
         return "" if self.found is None else str(self.found["reason"])
+
+    @property
+    def cause(self) -> str:
+        """Of what the last process died that relaxed it, where it is lost; else empty."""
+        return str((self.found or {}).get("cause", ""))
 
     @property
     def converged(self) -> bool:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from relax.calculators.registry import FAMILIES
 from relax.core.errors import CalculatorError, UsageError
 from relax.geometry.cell import CellFreedom, cell_freedom
 
@@ -84,7 +86,7 @@ class Settings:
             if name in relaxation:
                 raise UsageError(f"{name} is not for campaigns, whose settings are kept in a file")
         given = cls(
-            calculator, device, dtype, head, dict(calculator_settings or {}),
+            _absolute(calculator), device, dtype, head, dict(calculator_settings or {}),
             None if pbc is None else [bool(along) for along in pbc],
             None if freedom is None else _given(freedom),
             {name: value for name, value in relaxation.items() if value is not None},
@@ -159,6 +161,14 @@ class Settings:
         tree = self.to_plain()
         del tree["calculator"]["device"]
         return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _absolute(calculator: str) -> str:
+    """Return a name of a calculator that is the same in other folders, if it names a file."""
+    kind, colon, model = calculator.partition(":")
+    return (
+        f"{kind}{colon}{os.path.abspath(model)}" if kind in FAMILIES and os.path.exists(model) else calculator
+    )
 
 
 def _given(freedom: CellFreedom) -> Json:

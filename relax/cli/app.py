@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from relax.cli.campaigning.campaign_command import campaign
 from relax.cli.comparing.compare_command import compare
 from relax.cli.listing.rules_command import rules
 from relax.cli.listing.show_command import show
@@ -31,6 +32,7 @@ app.command()(run)
 app.command()(show)
 app.command()(compare)
 app.command()(rules)
+app.add_typer(campaign, name="campaign")
 
 
 def main(args: list[str] | None = None) -> None:

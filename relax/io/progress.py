@@ -48,6 +48,10 @@ class Bar:
         """Count one more finished structure."""
         self.bar.advance(self.task)
 
+    def complete(self, number: int) -> None:
+        """Set the number of finished structures."""
+        self.bar.update(self.task, completed=number)
+
     def update(self, active: int, finished: int, rate: float, left: int | None) -> None:
         """Show the speed of a run and the time left.
 

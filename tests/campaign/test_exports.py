@@ -25,8 +25,8 @@ from relax.core.errors import UsageError
 pytestmark = pytest.mark.slow
 
 NAMES = {
-    "extxyz": "found.extxyz", "ase.db": "found.db", "parquet": "found.parquet", "pymatgen-json": "found.jsonl",
-    "matbench": "emt",
+    "extxyz": "found.extxyz", "ase.db": "found.db", "parquet": "found.parquet",
+    "pymatgen-json": "found.jsonl", "matbench": "emt",
 }  # fmt: skip
 
 
@@ -57,11 +57,18 @@ def campaign_at(path, shards=((0, 1),)):
 
 
 @pytest.fixture(scope="module")
-def campaign(tmp_path_factory):
+def campaign(tmp_path_factory, shared_index):
     """Return a campaign of which all is done."""
     with campaign_at(tmp_path_factory.mktemp("whole") / "campaign") as found:
         assert found.status().statuses == {"converged": 6, "max_steps": 1, "refused": 1}
         yield found
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return an empty folder."""
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "empty"
 
 
 def exported(campaign, folder, kind, **options):
@@ -75,8 +82,8 @@ def energies(campaign):
     return [outcome.energy for outcome in campaign.results()]
 
 
-def test_extended_xyz_has_the_structures_in_their_order_with_the_energies_that_emt_gives(campaign, tmp_path):
-    path = exported(campaign, tmp_path, "extxyz")
+def test_extended_xyz_has_the_structures_in_their_order_with_the_energies_that_emt_gives(campaign, folder):
+    path = exported(campaign, folder, "extxyz")
     frames = list(iread(path))
     assert [atoms.info["relax_place"] for atoms in frames] == list(range(8))
     assert [atoms.info["source"] for atoms in frames][5] == "slabs/cu.xyz#3"
@@ -93,16 +100,16 @@ def test_extended_xyz_has_the_structures_in_their_order_with_the_energies_that_e
     assert frames[0].info["relax_options"] == "calculator=emt fmax=0.01 steps=8 cell=True"
 
 
-def test_relax_show_reads_extended_xyz(campaign, relax, tmp_path):
-    exported(campaign, tmp_path, "extxyz")
-    code, out, errors = relax("show", "found.extxyz")
+def test_relax_show_reads_extended_xyz(campaign, relax, folder):
+    exported(campaign, folder, "extxyz")
+    code, out, errors = relax("show", folder / "found.extxyz")
     assert (code, errors) == (0, [])
     assert "6 of 8 converged" in out
     assert "slabs/cu.xyz#3" in out
 
 
-def test_a_database_of_ase_has_a_row_for_each_with_what_it_ended_as(campaign, tmp_path):
-    with connect(exported(campaign, tmp_path, "ase.db")) as database:
+def test_a_database_of_ase_has_a_row_for_each_with_what_it_ended_as(campaign, folder):
+    with connect(exported(campaign, folder, "ase.db")) as database:
         rows = list(database.select())
         assert [row.relax_place for row in rows] == list(range(8))
         assert database.count(relax_status="converged", Cu=4) == 2
@@ -113,8 +120,8 @@ def test_a_database_of_ase_has_a_row_for_each_with_what_it_ended_as(campaign, tm
         assert len({row.unique_id for row in rows}) == 8
 
 
-def test_a_parquet_table_has_columns_and_lists(campaign, tmp_path):
-    path = exported(campaign, tmp_path, "parquet")
+def test_a_parquet_table_has_columns_and_lists(campaign, folder):
+    path = exported(campaign, folder, "parquet")
     table = pd.read_parquet(path)
     assert table.id.tolist() == list(range(8))
     assert table.status.tolist().count("refused") == 1
@@ -128,8 +135,8 @@ def test_a_parquet_table_has_columns_and_lists(campaign, tmp_path):
     assert json.loads(table["info"].iloc[2]) == {"material_id": "wbm-1-2"}
 
 
-def test_pymatgen_reads_its_json_lines(campaign, tmp_path):
-    path = exported(campaign, tmp_path, "pymatgen-json")
+def test_pymatgen_reads_its_json_lines(campaign, folder):
+    path = exported(campaign, folder, "pymatgen-json")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["id"] for line in lines] == list(range(8))
     for line, outcome in zip(lines, campaign.results(), strict=True):
@@ -144,18 +151,18 @@ def test_pymatgen_reads_its_json_lines(campaign, tmp_path):
     assert lines[3]["info"] == {"material_id": "wbm-1-3"}
 
 
-def test_matbench_discovery_gets_the_records_that_it_names(campaign, tmp_path):
+def test_matbench_discovery_gets_the_records_that_it_names(campaign, folder):
     corrections = {f"wbm-1-{k}": -0.1 * k for k in range(4)} | {"slabs/cu.xyz#3": 0, "6": 0, "7": 0.5}
-    folder = exported(campaign, tmp_path, "matbench", date="2026-01-31", corrections=corrections)
-    assert sorted(path.name for path in folder.iterdir()) == [
+    found = exported(campaign, folder, "matbench", date="2026-01-31", corrections=corrections)
+    assert sorted(path.name for path in found.iterdir()) == [
         "2026-01-31-discovery.csv.gz", "2026-01-31-geo-opt.jsonl.gz",
     ]  # fmt: skip
-    ends = pd.read_json(folder / "2026-01-31-geo-opt.jsonl.gz", lines=True)
+    ends = pd.read_json(found / "2026-01-31-geo-opt.jsonl.gz", lines=True)
     assert ends.columns.tolist() == ["material_id", "energy", "converged", "n_steps", "structure"]
     assert ends.material_id.tolist()[:5] == [*(f"wbm-1-{k}" for k in range(4)), "slabs/cu.xyz#3"]
     assert IStructure.from_dict(ends.structure[1]).formula == "Cu4"
     assert ends.converged.tolist() == [True] * 6 + [False]
-    table = pd.read_csv(folder / "2026-01-31-discovery.csv.gz", index_col="material_id")
+    table = pd.read_csv(found / "2026-01-31-discovery.csv.gz", index_col="material_id")
     assert len(table) == 8
     column = table["e_form_per_atom_emt"]
     energy = energies(campaign)
@@ -166,72 +173,72 @@ def test_matbench_discovery_gets_the_records_that_it_names(campaign, tmp_path):
     assert table.error["4"].startswith("refused: atoms 0 (Au)")
 
 
-def test_formation_energies_are_those_of_matbench_discovery(campaign, tmp_path):
+def test_formation_energies_are_those_of_matbench_discovery(campaign, folder):
     energy = pytest.importorskip(
         "matbench_discovery.energy", reason="matbench-discovery is not installed", exc_type=ImportError
     )
-    folder = exported(campaign, tmp_path, "matbench")
-    table = pd.read_csv(folder / "discovery.csv.gz", index_col="material_id")
+    found = exported(campaign, folder, "matbench")
+    table = pd.read_csv(found / "discovery.csv.gz", index_col="material_id")
     references = {"Cu": -0.01, "Al": 0.2, "N": 1.5, "O": 0.4}
-    for line in gzip.open(folder / "geo-opt.jsonl.gz", "rt"):
-        end = json.loads(line)
-        composition = {site["species"][0]["element"]: 0 for site in end["structure"]["sites"]}
-        for site in end["structure"]["sites"]:
-            composition[site["species"][0]["element"]] += 1
-        entry = {"energy": end["energy"], "composition": composition}
-        expected = energy.get_e_form_per_atom(entry, references)
-        assert table["e_form_per_atom_emt"][end["material_id"]] == pytest.approx(expected)
+    for end in pd.read_json(found / "geo-opt.jsonl.gz", lines=True).itertuples():
+        composition = IStructure.from_dict(end.structure).composition if end.material_id != "6" else "NO"
+        expected = energy.get_e_form_per_atom({"energy": end.energy, "composition": composition}, references)
+        assert table["e_form_per_atom_emt"][end.material_id] == pytest.approx(expected)
 
 
-def test_files_hold_references_and_corrections(campaign, tmp_path):
-    references, corrections = tmp_path / "references.json", tmp_path / "summary.csv.gz"
+def test_files_hold_references_and_corrections(campaign, folder):
+    references, corrections = folder / "references.json", folder / "summary.csv.gz"
     references.write_text('{"Cu": -0.01}')
     with gzip.open(corrections, "wt") as file:
         file.write("material_id,formula,e_correction_per_atom_mp2020\n")
         file.writelines(f"wbm-1-{k},Cu,{0.1 * k}\n" for k in range(4))
         file.write("slabs/cu.xyz#3,Cu,0\n")
-    with pytest.raises(UsageError, match="^6: references has no energy of N$"):
-        exported(campaign, tmp_path, "matbench", references=references, corrections=corrections)
-    assert not (tmp_path / "emt").exists()
+    with pytest.raises(UsageError, match=r"^6: references has no energy of N$"):
+        exported(campaign, folder, "matbench", references=references, corrections=corrections)
+    assert not (folder / "emt").exists()
     references.write_text('{"Cu": -0.01, "N": 0, "O": 0, "Al": 0}')
-    with pytest.raises(UsageError, match="^6: corrections has none of it$"):
-        exported(campaign, tmp_path, "matbench", references=references, corrections=corrections)
+    with pytest.raises(UsageError, match=r"^6: corrections has none of it$"):
+        exported(campaign, folder, "matbench", references=references, corrections=corrections)
     references.write_text("[1]")
     with pytest.raises(UsageError, match="is no JSON object of numbers"):
-        exported(campaign, tmp_path, "matbench", references=references)
-    with pytest.raises(UsageError, match="has no column 'material_id'"):
-        exported(campaign, tmp_path, "matbench", references={"Cu": 1}, corrections=str(references))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["references.json", "summary.csv.gz"]
+        exported(campaign, folder, "matbench", references=references)
+    no_columns = folder / "other.csv"
+    no_columns.write_text("id,energy\n6,0.1\n")
+    with pytest.raises(UsageError, match=r"has no column 'material_id'$"):
+        exported(campaign, folder, "matbench", corrections=str(no_columns))
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "other.csv", "references.json", "summary.csv.gz",
+    ]  # fmt: skip
 
 
-def test_without_references_a_line_says_what_is_missing(campaign, tmp_path):
+def test_without_references_a_line_says_what_is_missing(campaign, folder):
     with pytest.warns(UserWarning, match="these need references"):
-        campaign.export(tmp_path / "emt", "matbench")
-    table = pd.read_csv(tmp_path / "emt" / "discovery.csv.gz")
+        campaign.export(folder / "emt", "matbench")
+    table = pd.read_csv(folder / "emt" / "discovery.csv.gz")
     assert table.energy_per_atom[1] == pytest.approx(energies(campaign)[1] / 4)
 
 
 @pytest.fixture(scope="module")
-def disturbed(tmp_path_factory):
+def disturbed(tmp_path_factory, shared_index):
     """Return the campaign again, run in another order, in parts and with a part done twice."""
     with campaign_at(tmp_path_factory.mktemp("parts") / "other", [(2, 3), (0, 3), (1, 3), (0, 1)]) as found:
         yield found
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_bytes_do_not_depend_on_how_the_campaign_was_run(campaign, disturbed, kind, tmp_path):
+def test_the_bytes_do_not_depend_on_how_the_campaign_was_run(campaign, disturbed, kind, folder):
     found = []
     for number, each in enumerate((campaign, disturbed)):
-        (tmp_path / str(number)).mkdir()
-        path = exported(each, tmp_path / str(number), kind, duplicates="after", waiting=True)
+        (folder / str(number)).mkdir()
+        path = exported(each, folder / str(number), kind, duplicates="after", waiting=True)
         files = [path] if path.is_file() else sorted(path.iterdir())
         found.append([file.read_bytes() for file in files])
     assert found[0] == found[1]
     assert all(found[0])
 
 
-def test_statuses_and_waiting_choose_structures(tmp_path):
-    with campaign_at(tmp_path / "campaign", [(0, 2)]) as campaign:
+def test_statuses_and_waiting_choose_structures(folder):
+    with campaign_at(folder / "campaign", [(0, 2)]) as campaign:
         waiting = campaign.status().waiting
         assert 0 < waiting < 7
         for options, count in (
@@ -240,38 +247,37 @@ def test_statuses_and_waiting_choose_structures(tmp_path):
             ({"statuses": ["waiting"]}, waiting),
             ({"statuses": ["refused", "waiting"]}, waiting + 1),
         ):
-            path = tmp_path / f"{len(options)}{count}.extxyz"
+            path = folder / f"{len(options)}{count}.extxyz"
             assert campaign.export(path, "extxyz", **options) == count
             assert len(list(iread(path))) == count
-        frames = list(iread(tmp_path / "18.extxyz"))
+        frames = list(iread(folder / "18.extxyz"))
         starts = [each.atoms if isinstance(each, Given) else each for each in structures()]
         for atoms, start in zip(frames, starts, strict=True):
             if atoms.info["relax_status"] == "waiting":
                 np.testing.assert_allclose(atoms.positions, start.positions, atol=1e-8)
-        assert campaign.export(tmp_path / "none.db", "ase.db", statuses=["timeout"]) == 0
-        assert connect(tmp_path / "none.db").count() == 0
+        assert campaign.export(folder / "none.db", "ase.db", statuses=["timeout"]) == 0
+        assert connect(folder / "none.db").count() == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_there_is_replaced_only_if_told(campaign, kind, tmp_path):
-    path = exported(campaign, tmp_path, kind)
+def test_what_is_there_is_replaced_only_if_told(campaign, kind, folder):
+    path = exported(campaign, folder, kind)
     with pytest.raises(UsageError, match="is there already; name another one"):
-        exported(campaign, tmp_path, kind)
-    exported(campaign, tmp_path, kind, force=True, statuses=["converged"])
-    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+        exported(campaign, folder, kind)
+    exported(campaign, folder, kind, force=True, statuses=["converged"])
+    assert [each.name for each in folder.iterdir()] == [path.name]
 
 
-def test_a_folder_with_other_things_is_not_replaced(campaign, tmp_path):
-    (tmp_path / "emt").mkdir()
-    (tmp_path / "emt" / "phonons.json.gz").touch()
+def test_a_folder_with_other_things_is_not_replaced(campaign, folder):
+    (folder / "emt").mkdir()
+    (folder / "emt" / "phonons.json.gz").touch()
     for kind in ("matbench", "extxyz"):
-        with pytest.raises(UsageError, match="is a folder with other things in it; name another one$"):
-            campaign.export(
-                tmp_path / "emt", kind, force=True, **{"references": {}} if kind == "matbench" else {}
-            )
-    (tmp_path / "emt" / "phonons.json.gz").unlink()
-    with pytest.raises(UsageError, match="is a folder; name a file$"):
-        campaign.export(tmp_path / "emt", "extxyz", force=True)
+        options = {"references": {"Cu": 1}} if kind == "matbench" else {}
+        with pytest.raises(UsageError, match=r"is a folder with other things in it; name another one$"):
+            campaign.export(folder / "emt", kind, force=True, **options)
+    (folder / "emt" / "phonons.json.gz").unlink()
+    with pytest.raises(UsageError, match=r"is a folder; name a file$"):
+        campaign.export(folder / "emt", "extxyz", force=True)
 
 
 @pytest.mark.parametrize(
@@ -284,30 +290,30 @@ def test_a_folder_with_other_things_is_not_replaced(campaign, tmp_path):
         ("matbench", {"fast": True}, r"^matbench: .*'fast'$"),
         ("matbench", {"model": "a b"}, r"^model = 'a b': give the key of the model, such as mace-mpa-0$"),
         ("matbench", {"date": "today"}, r"^date = 'today': give a day such as 2026-01-31$"),
-        ("matbench", {"corrections": {"a": 1}}, r"^corrections need references, the energies of the elements$"),
+        ("matbench", {"corrections": {"a": 1}}, r"^corrections need references, the energies of the elem"),
         ("matbench", {"references": "none.json"}, r"^references: none.json: No such file or directory$"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_in_a_line(campaign, kind, options, message, tmp_path):
+def test_what_is_wrong_is_said_in_a_line(campaign, kind, options, message, folder):
     with pytest.raises(UsageError, match=message):
-        campaign.export(tmp_path / "out", kind, **options)
-    assert not list(tmp_path.iterdir())
+        campaign.export(folder / "out", kind, **options)
+    assert not list(folder.iterdir())
 
 
-def test_a_folder_that_is_not_there_is_named(campaign, tmp_path):
+def test_a_folder_that_is_not_there_is_named(campaign, folder):
     with pytest.raises(UsageError, match=r"out\.xyz: there is no folder .*/none; create it first$"):
-        campaign.export(tmp_path / "none" / "out.xyz", "extxyz")
+        campaign.export(folder / "none" / "out.xyz", "extxyz")
 
 
 @pytest.mark.parametrize(
     ("kind", "package", "extra"),
     [("parquet", "pyarrow", "parquet"), ("pymatgen-json", "pymatgen", "pymatgen")],
 )
-def test_a_missing_package_is_named_with_its_extra(campaign, kind, package, extra, monkeypatch, tmp_path):
+def test_a_missing_package_is_named_with_its_extra(campaign, kind, package, extra, monkeypatch, folder):
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     words = rf'^{package} is not installed, which {extra} needs: pip install "relax\[{extra}\]"$'
     with pytest.raises(UsageError, match=words):
-        campaign.export(tmp_path / "out", kind)
-    assert not list(tmp_path.iterdir())
+        campaign.export(folder / "out", kind)
+    assert not list(folder.iterdir())

@@ -45,7 +45,7 @@ class Given:
     frame: int = 0
 
 
-def add_structures(folder: Folder, given: Iterable[Given], number: int, unit: int, first: int) -> int:
+def add_structures(folder: Folder, given: Iterable[Atoms | Given], number: int, unit: int, first: int) -> int:
     """Write structures to new files, and a round with them; return how many there are.
 
     A structure that cannot be relaxed is written with the reason.
@@ -115,8 +115,9 @@ def add_round(folder: Folder, begun: Round, units: Iterable[Unit]) -> None:
         raise UsageError(f"{path}: {error.strerror}") from error
 
 
-def _records(folder: Folder, given: Iterable[Given], first: int) -> Iterator[dict[str, Any]]:
-    for id_, each in enumerate(given, first):
+def _records(folder: Folder, given: Iterable[Atoms | Given], first: int) -> Iterator[dict[str, Any]]:
+    for id_, thing in enumerate(given, first):
+        each = _named(id_, thing)
         atoms = each.atoms.copy()
         if folder.settings.pbc is not None:
             atoms.pbc = folder.settings.pbc
@@ -131,6 +132,14 @@ def _records(folder: Folder, given: Iterable[Given], first: int) -> Iterator[dic
         else:
             record["cost"] = cost_of(atoms)
         yield record | record_of(atoms)
+
+
+def _named(id_: int, thing: Atoms | Given) -> Given:
+    if isinstance(thing, Given):
+        return thing
+    if not isinstance(thing, Atoms):
+        raise UsageError(f"structure {id_} is a {type(thing).__name__}, expected ase.Atoms")
+    return Given(thing, str(thing.info.get("source", id_)))
 
 
 def _flush(path: Path) -> None:

@@ -56,6 +56,8 @@ class Folder:
         Estimated cost of a unit, see :class:`~relax.campaign.store.rounds.Unit`.
     versions
         Of the packages at the start.
+    made_in
+        The folder in which that was, where modules of the user's are found.
     """
 
     path: Path
@@ -63,6 +65,7 @@ class Folder:
     settings: Settings = field(repr=False)
     unit_cost: float
     versions: dict[str, str] = field(default_factory=dict, repr=False)
+    made_in: str = field(default="", repr=False)
 
     @property
     def inputs(self) -> Path:
@@ -111,7 +114,7 @@ class Folder:
             part.mkdir(parents=True)
             for name in PARTS:
                 (part / name).mkdir()
-            folder = cls(part, uuid.uuid4().hex, settings, unit_cost, versions_now())
+            folder = cls(part, uuid.uuid4().hex, settings, unit_cost, versions_now(), os.getcwd())
             (part / FILE).write_text(folder._text())
             yield folder
             _check_free(path)
@@ -153,7 +156,9 @@ class Folder:
             )
         try:
             settings = Settings.from_plain(tree["settings"])
-            folder = cls(path, tree["campaign"], settings, tree["unit_cost"], tree["versions"])
+            folder = cls(
+                path, tree["campaign"], settings, tree["unit_cost"], tree["versions"], tree["made_in"]
+            )
             digests = tree["settings_digest"], tree.get("model_sha256")
         except (KeyError, TypeError) as error:
             raise UsageError(f"{file} is damaged: {error} is missing; restore it") from None
@@ -170,9 +175,9 @@ class Folder:
     def check_model(self) -> None:
         """Raise UsageError if the file of the model is not what it was when the campaign was made."""
         tree = tomllib.loads((self.path / FILE).read_text())
-        model = self.model_file
-        if model is None or (known := tree.get("model_sha256")) is None:
+        if (known := tree.get("model_sha256")) is None:
             return
+        model = Path(self.settings.calculator.partition(":")[2])
         if not model.is_file():
             raise UsageError(f"{self.path}: there is no model {model}; restore it")
         if _sha256(model) != known:
@@ -194,7 +199,7 @@ class Folder:
         tree: dict[str, Any] = {
             "format": FORMAT, "campaign": self.campaign,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "unit_cost": self.unit_cost, "settings_digest": self.settings.digest,
+            "made_in": self.made_in, "unit_cost": self.unit_cost, "settings_digest": self.settings.digest,
         }  # fmt: skip
         if self.model_file is not None:
             tree["model_sha256"] = _sha256(self.model_file)

@@ -210,6 +210,14 @@ class Index:
             structures = self._one("SELECT COALESCE(MAX(id), -1) + 1 FROM structures")[0]
         return newest, units, structures
 
+    def waiting(self) -> Iterator[tuple[int, int]]:
+        """Yield the number and the round of structures without a result of this round."""
+        with self._faults():
+            yield from self._database.execute(
+                "SELECT s.id, s.round FROM structures s LEFT JOIN results r ON r.id = s.id "
+                "WHERE r.id IS NULL OR r.stale ORDER BY s.id"
+            )
+
     def known(self) -> dict[tuple[str, str], int]:
         """Return the numbers of the structures by their sources and digests."""
         with self._faults():

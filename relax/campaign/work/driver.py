@@ -19,7 +19,7 @@ from relax.campaign.work.queue import Queue, Task
 from relax.core.errors import UsageError, one_line
 from relax.core.signals import Interrupts
 
-__all__ = ["Driver", "Limits"]
+__all__ = ["Driver", "Limits", "Seldom"]
 
 AHEAD = 2
 """Orders on their way for each worker: one that it fills, and one that waits."""
@@ -59,6 +59,26 @@ class Limits:
     shard: tuple[int, int] = (0, 1)
 
 
+class Seldom:
+    """Calls a function now and then: it takes a twentieth of the time, and once a second at most.
+
+    Parameters
+    ----------
+    function
+        What is called.
+    """
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function, self._next = function, -float("inf")
+
+    def __call__(self) -> None:
+        began = time.monotonic()
+        if began >= self._next:
+            self.function()
+            ended = time.monotonic()
+            self._next = ended + max(1.0, 20 * (ended - began))
+
+
 class Driver:
     """Hands out the units of a campaign to the workers of an engine.
 
@@ -88,7 +108,7 @@ class Driver:
         workers: Callable[[], int],
         limits: Limits,
         interrupts: Interrupts,
-        told: Callable[[], None],
+        told: Callable[[], None] | None = None,
     ) -> None:
         self.index, self.lease, self.executor, self.workers = index, lease, executor, workers
         self.limits, self.interrupts, self.told = limits, interrupts, told
@@ -137,7 +157,8 @@ class Driver:
                 if self.queue and not self._flying and not self.stopping:
                     told_by = 0  # nothing of what is left would be done in time
                     break
-                self.told()
+                if self.told:
+                    self.told()
         if self._writer:
             self._writer.close()
         if self._fault:
@@ -199,6 +220,7 @@ class Driver:
             str(self.index.folder.path), self.lease.name, self.lease.token, task.unit.number,
             task.unit.round, self.index.places(list(task.ids)), missing, task.alone, task.counts,
             self._changes.get(task.unit.round, {}), self.limits.call_limit, self.limits.threads,
+            self.index.folder.made_in,
         )  # fmt: skip
 
     def _take_ended(self) -> None:
@@ -209,7 +231,7 @@ class Driver:
                 self._cost += task.unit.cost * len(task.ids) / len(task.unit.ids)
                 self._seconds += report.seconds
                 self.queue.ended(task)
-            elif report.kind == "died":
+            elif report.kind in ("died", "lost"):
                 self._take_death(task, report)
             else:
                 self.queue.again(task)
@@ -223,6 +245,9 @@ class Driver:
                 f"{self._deaths} processes in a row have died; of the last one is known: {report.words}"
             )
         self.index.catch_up()
+        if report.kind == "lost" and not self._has_begun(task):
+            self.queue.again(task)
+            return
         for id_ in self.queue.died(task):
             if self._writer is None:
                 self._writer = ResultsWriter(self.index.folder)
@@ -230,12 +255,22 @@ class Driver:
                 given = next(self.index.given([id_]))
                 self._writer.add([lost_line(id_, task.unit.round, given["digest"], report.words)])
 
+    def _has_begun(self, task: Task) -> bool:
+        """Return whether a process has begun with a task, and that is not among the deaths that are known."""
+        now, known = self.index.deaths(), self.queue.deaths
+        if task.alone:
+            key = task.unit.number, task.ids[0]
+            return now.alone[key] > known.alone[key]
+        return now.units[task.unit.number] > known.units[task.unit.number]
+
 
 def _report(future: Future[Any]) -> Report:
-    """Return what has become of an order; a worker that the engine has lost counts as a process that died."""
+    """Return what has become of an order; ``lost`` is one that the engine does not know of."""
     try:
         return Report(**future.result())
     except CancelledError:
         return Report("back")
+    except ImportError as error:
+        return Report("fault", f"the workers of the engine cannot load relax: {one_line(error)}")
     except Exception as error:
-        return Report("died", f"the engine has lost the worker: {one_line(error)}")
+        return Report("lost", f"the engine has lost the worker: {one_line(error)}")

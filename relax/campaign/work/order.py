@@ -36,6 +36,8 @@ class Order:
         Time after which a force call counts as one that never ends, s.
     threads
         Threads of the process.
+    made_in
+        The folder in which the process starts, where it is there.
     """
 
     folder: str
@@ -50,6 +52,7 @@ class Order:
     changes: Json = field(default_factory=dict)
     call_limit: float = 3600.0
     threads: int = 1
+    made_in: str = ""
 
     @property
     def head(self) -> Json:

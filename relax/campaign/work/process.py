@@ -14,34 +14,60 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import relax
+from relax.campaign.store.lease import is_held
 from relax.campaign.work.order import Order, Report
 
-__all__ = ["fill"]
+__all__ = ["end_processes", "fill"]
 
 Json = dict[str, Any]
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
-PLACES = threading.local()
+PROCESSES: dict[threading.Thread, _Process] = {}
 """The process of each thread."""
 
 
 def fill(plain: Json) -> Json:
     """Have an order filled by the process of this thread, and return the report; both as plain values."""
     order = Order(**plain)
-    process: _Process | None = getattr(PLACES, "process", None)
+    if _is_stopping(order):
+        return vars(Report("back"))  # not all engines can cancel what they have taken
+    thread = threading.current_thread()
+    process = PROCESSES.get(thread)
     if process is None or not process.fits(order):
         if process is not None:
             process.close()
-        process = PLACES.process = _Process(order)
+        process = PROCESSES[thread] = _Process(order)
     report = process.fill(order)
     if report.kind != "ended":
         process.close()
-        del PLACES.process
+        PROCESSES.pop(thread, None)
     return vars(report)
+
+
+def end_processes(threads: Collection[threading.Thread]) -> None:
+    """End the processes of threads; an order that one fills is given back."""
+    for thread in threads:
+        if (process := PROCESSES.pop(thread, None)) is not None:
+            process.close()
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """Return the environment of a process, which finds the same relax as this one, wherever it starts."""
+    paths = [str(Path(relax.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    path = {"PYTHONPATH": os.pathsep.join(each for each in paths if each)}
+    return os.environ | path | dict.fromkeys(THREADS, str(threads))
+
+
+def _is_stopping(order: Order) -> bool:
+    """Return whether the driver has said that it will hand out no more."""
+    lease = Path(order.folder, "drivers", f"{order.lease}.json")
+    return is_held(lease, order.token, stopping=True) and not is_held(lease, order.token)
 
 
 class _Process:
@@ -52,6 +78,7 @@ class _Process:
         self.log = Path(
             order.folder, "logs", f"{os.uname().nodename}-{os.getpid()}-{threading.get_ident()}.log"
         )
+        self.said = 0
         self.said = len(self._last_words())
         with contextlib.ExitStack() as stack:
             try:
@@ -64,7 +91,8 @@ class _Process:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=os.environ | dict.fromkeys(THREADS, str(order.threads)),
+                cwd=order.made_in if os.path.isdir(order.made_in) else None,
+                env=_environment(order.threads),
                 start_new_session=True,  # a Ctrl-C is for the driver, which tells its workers
             )
         atexit.register(self.close)

@@ -13,17 +13,33 @@ from relax.core.errors import UsageError
 if TYPE_CHECKING:
     from relax.cli.options.calculator import CalculatorOptions
     from relax.cli.options.inputs import InputOptions
-    from relax.cli.options.run_options import RunOptions
+    from relax.cli.options.run_options import RelaxationOptions, RunOptions
 
-__all__ = ["check_calculator", "check_format", "check_outputs", "check_together", "check_unwritten"]
+__all__ = [
+    "check_calculator",
+    "check_format",
+    "check_output",
+    "check_outputs",
+    "check_relaxation",
+    "check_unwritten",
+]
 
 
-def check_together(options: RunOptions) -> None:
-    """Raise UsageError for options that do not work together, or not here."""
+def check_relaxation(options: RelaxationOptions) -> None:
+    """Raise UsageError for options of a relaxation that do not work together, or not here."""
     _check_conflicts(options)
-    _check_patterns(options)
     check_calculator(options)
     check_format(options.format)
+
+
+def check_output(options: RunOptions) -> None:
+    """Raise UsageError for an output that cannot be written, or not with the other options."""
+    if options.draws > 1 and (options.logfile or options.trajectory):
+        flag = "--logfile" if options.logfile else "--trajectory"
+        raise UsageError(f"{flag} does not work with --draws; leave out one of them")
+    if options.logfile == "-" and options.as_json:
+        raise UsageError("--logfile - and --json both write to standard output; name a file for the log")
+    _check_patterns(options)
     _check_paths(options)
 
 
@@ -51,7 +67,7 @@ def check_format(name: str | None) -> None:
         raise UsageError(f"--format: ASE has no format {name!r}; {hint}")
 
 
-def _check_conflicts(options: RunOptions) -> None:
+def _check_conflicts(options: RelaxationOptions) -> None:
     """Check options that exclude each other."""
     from relax.engine.batch.of_ase.names import is_ase
     from relax.rules import RULES
@@ -64,11 +80,6 @@ def _check_conflicts(options: RunOptions) -> None:
         raise UsageError("--rattle breaks the symmetry that --symmetry keep preserves; give one of them")
     if options.draws > 1 and options.symmetry == "keep":
         raise UsageError("--draws breaks the symmetry that --symmetry keep preserves; give one of them")
-    if options.draws > 1 and (options.logfile or options.trajectory):
-        flag = "--logfile" if options.logfile else "--trajectory"
-        raise UsageError(f"{flag} does not work with --draws; leave out one of them")
-    if options.logfile == "-" and options.as_json:
-        raise UsageError("--logfile - and --json both write to standard output; name a file for the log")
     if options.hydrostatic and options.constant_volume:
         raise UsageError("--hydrostatic and --constant-volume together fix the cell; give one of them")
     if options.hydrostatic and options.cell_mask:
@@ -79,14 +90,14 @@ def _check_conflicts(options: RunOptions) -> None:
         raise UsageError("--pressure has no effect with --constant-volume; give one of them")
 
 
-def _check_ase(options: RunOptions) -> None:
+def _check_ase(options: RelaxationOptions) -> None:
     """Raise UsageError for an option that only the rules of relax follow."""
     for flag, given in (("--metric", options.metric is not None), ("--on-bad", options.on_bad != "stop")):
         if given:
             raise UsageError(f"{flag} is for the rules of relax, not for {options.rule}; leave it out")
 
 
-def _check_constant_volume(options: RunOptions) -> None:
+def _check_constant_volume(options: RelaxationOptions) -> None:
     """Raise UsageError if --cell-mask leaves no strain that keeps the volume."""
     try:
         options.freedom()

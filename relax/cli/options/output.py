@@ -1,4 +1,4 @@
-"""What is written, and how many structures are relaxed at once."""
+"""What is written, and how much is computed at once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,33 @@ from dataclasses import dataclass
 
 from relax.cli.options.declaration import option, positive
 
-__all__ = ["OutputOptions"]
+__all__ = ["BatchOptions", "OutputOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions:
+    """How much is computed at once."""
+
+    batch_size: int | None = option(
+        None,
+        "Relax at most so many structures at a time. If not given, as many as the calculator is fastest "
+        "with: one, but for chgnet, mace and lj.",
+        metavar="N",
+        check=positive,
+        role="run",
+    )
+    budget: float | None = option(
+        None,
+        "Atoms (mace: edges) per call of the calculator; chosen automatically if not given.",
+        metavar="N",
+        check=positive,
+        role="run",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """What is written, and how many structures are relaxed at once."""
+    """What is written."""
 
     output: str | None = option(
         None,
@@ -46,21 +67,6 @@ class OutputOptions:
     )
     as_json: bool = option(
         False, "Print a line of JSON for each finished structure, instead of a table.", "--json", role="files"
-    )
-    batch_size: int | None = option(
-        None,
-        "Relax at most so many structures at a time. If not given, as many as the calculator is fastest "
-        "with: one, but for chgnet, mace and lj.",
-        metavar="N",
-        check=positive,
-        role="run",
-    )
-    budget: float | None = option(
-        None,
-        "Atoms (mace: edges) per call of the calculator; chosen automatically if not given.",
-        metavar="N",
-        check=positive,
-        role="run",
     )
     verbose: int = option(
         0,

@@ -1,4 +1,4 @@
-"""The options of ``relax run``."""
+"""The options of ``relax run``, and those that other commands which relax have too."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import Any
 
 from relax.cli.options.calculator import CalculatorOptions
 from relax.cli.options.cell import CellOptions
-from relax.cli.options.checks import check_together
+from relax.cli.options.checks import check_output, check_relaxation
 from relax.cli.options.declaration import check_values, declarations
 from relax.cli.options.inputs import InputOptions
-from relax.cli.options.output import OutputOptions
+from relax.cli.options.output import BatchOptions, OutputOptions
 from relax.cli.options.rule import RuleOptions
 from relax.cli.options.starts import StartOptions
 from relax.cli.options.stop import StopOptions
 
-__all__ = ["RunOptions"]
+__all__ = ["RelaxationOptions", "RunOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(
-    OutputOptions, StopOptions, StartOptions, CellOptions, RuleOptions, CalculatorOptions, InputOptions
+class RelaxationOptions(
+    BatchOptions, StopOptions, StartOptions, CellOptions, RuleOptions, CalculatorOptions, InputOptions
 ):
-    """The options of ``relax run``, with the names and units of the command line.
+    """What is relaxed, and how.
 
-    The help shows them in the order of the classes, the last one first.
+    The help shows the options in the order of the classes, the last one first.
     """
 
     def validate(self) -> None:
         """Raise UsageError for what is wrong with the options, whatever the input files contain."""
         self.settings, self.calculator_settings  # noqa: B018 - reading them checks them
         check_values(self)
-        check_together(self)
+        check_relaxation(self)
 
     @property
     def options_text(self) -> str:
@@ -52,3 +52,13 @@ class RunOptions(
             *("symmetry", "symprec", "rattle", "seed", "check", "escape", "metric", "stress"),
         )
         return {name: getattr(self, name) for name in names} | self.settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(OutputOptions, RelaxationOptions):
+    """The options of ``relax run``, with the names and units of the command line."""
+
+    def validate(self) -> None:
+        """Raise UsageError for what is wrong with the options, whatever the input files contain."""
+        super().validate()
+        check_output(self)

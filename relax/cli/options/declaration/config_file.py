@@ -14,7 +14,7 @@ from relax.core.errors import UsageError
 
 __all__ = ["read_config"]
 
-TABLES = ("run", "compare")
+TABLES = ("run", "compare", "campaign")
 """The commands that may have options in a file."""
 
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text in quotes"}

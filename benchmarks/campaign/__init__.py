@@ -1,0 +1,1 @@
+"""Campaigns: faults, engines, scale."""
