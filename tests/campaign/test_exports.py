@@ -174,15 +174,17 @@ def test_matbench_discovery_gets_the_records_that_it_names(campaign, folder):
 
 
 def test_formation_energies_are_those_of_matbench_discovery(campaign, folder):
-    energy = pytest.importorskip(
-        "matbench_discovery.energy", reason="matbench-discovery is not installed", exc_type=ImportError
-    )
+    pytest.importorskip("matbench_discovery", reason="matbench-discovery is not installed")
+    try:
+        from matbench_discovery.energy import get_e_form_per_atom
+    except OSError:
+        pytest.skip("the data files of matbench-discovery are not on this machine")
     found = exported(campaign, folder, "matbench")
     table = pd.read_csv(found / "discovery.csv.gz", index_col="material_id")
     references = {"Cu": -0.01, "Al": 0.2, "N": 1.5, "O": 0.4}
     for end in pd.read_json(found / "geo-opt.jsonl.gz", lines=True).itertuples():
         composition = IStructure.from_dict(end.structure).composition if end.material_id != "6" else "NO"
-        expected = energy.get_e_form_per_atom({"energy": end.energy, "composition": composition}, references)
+        expected = get_e_form_per_atom({"energy": end.energy, "composition": composition}, references)
         assert table["e_form_per_atom_emt"][end.material_id] == pytest.approx(expected)
 
 
