@@ -231,13 +231,19 @@ class Campaign:
         return len(ids)
 
     def export(self, path: str | Path, kind: str, **options: Any) -> int:
-        """Write structures to a file of another program, and return how many, see :mod:`.exports.export`."""
+        """Write structures to a file of another program, and return how many.
+
+        Arguments and errors are those of :func:`relax.campaign.exports.export.export`.
+        """
         from relax.campaign.exports.export import export
 
         return export(self, path, kind, **options)
 
     def duplicates(self, **options: Any) -> Iterator[Member]:
-        """Yield the structures with their groups of duplicates, see :mod:`.duplicates.find`."""
+        """Yield the structures with their groups of duplicates.
+
+        Arguments and errors are those of :func:`relax.campaign.duplicates.find.duplicates`.
+        """
         from relax.campaign.duplicates.find import duplicates
 
         return duplicates(self, **options)

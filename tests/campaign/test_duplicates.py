@@ -177,3 +177,11 @@ def test_exports_have_the_groups_as_columns(campaign, tmp_path):
 def test_a_tolerance_that_is_none_is_refused(campaign, symprec):
     with pytest.raises(UsageError, match=f"^symprec must be a number above 0 .got {symprec}.$"):
         list(campaign.duplicates(symprec=symprec))
+
+
+@pytest.mark.slow
+def test_a_matcher_that_is_none_is_refused(campaign):
+    with pytest.raises(
+        UsageError, match=r"^matcher = 'strict': give True, or a StructureMatcher of pymatgen$"
+    ):
+        list(campaign.duplicates(matcher="strict"))

@@ -97,7 +97,7 @@ def duplicates(
     Raises
     ------
     UsageError
-        pymatgen is not installed, ``symprec`` is not above 0, or the campaign is damaged.
+        pymatgen is not installed, ``matcher`` is none, ``symprec`` is not above 0, or the campaign is damaged.
     """
     if not (math.isfinite(symprec) and symprec > 0):
         raise UsageError(f"symprec must be a number above 0 (got {symprec!r})")
@@ -136,8 +136,10 @@ def _fits(matcher: Any) -> Any:
     """Return what says whether two structures of pymatgen are the same; None if nothing is to."""
     if matcher is False or matcher is None:
         return None
-    if matcher is not True:
+    if hasattr(matcher, "fit"):
         return matcher.fit
+    if matcher is not True:
+        raise UsageError(f"matcher = {matcher!r}: give True, or a StructureMatcher of pymatgen")
     with needed("pymatgen", "pymatgen"):
         from pymatgen.analysis.structure_matcher import StructureMatcher
 

@@ -16,7 +16,10 @@ from relax.campaign.store.lines import text_of
 __all__ = ["write_parquet"]
 
 GROUP = 10_000
-"""Structures that are written at a time."""
+"""Structures in a row group, which is written at a time."""
+
+AT_ONCE = 500
+"""Structures that are rows of Python objects at a time, which take far more memory than columns."""
 
 UNITS = {
     "energy": "eV", "fmax": "eV/A", "smax": "GPa", "positions": "A", "cell": "A", "forces": "eV/A",
@@ -64,10 +67,16 @@ def write_parquet(part: Path, rows: Iterable[tuple[Outcome, dict[str, Any]]], mo
         from pyarrow import parquet
 
     schema = _schema(pyarrow, more)
-    source: Iterator[tuple[Outcome, dict[str, Any]]] = iter(rows)
     with parquet.ParquetWriter(part, schema, compression="zstd") as writer:
-        while some := [_row(outcome, others) for outcome, others in islice(source, GROUP)]:
-            writer.write_table(pyarrow.Table.from_pylist(some, schema), row_group_size=GROUP)
+        parts = (pyarrow.Table.from_pylist(some, schema) for some in _parts(rows))
+        while group := list(islice(parts, GROUP // AT_ONCE)):
+            writer.write_table(pyarrow.concat_tables(group), row_group_size=GROUP)
+
+
+def _parts(rows: Iterable[tuple[Outcome, dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+    source = iter(rows)
+    while some := [_row(outcome, more) for outcome, more in islice(source, AT_ONCE)]:
+        yield some
 
 
 def _schema(pyarrow: Any, more: Iterable[str]) -> Any:
