@@ -97,7 +97,7 @@ def duplicates(
     Raises
     ------
     UsageError
-        pymatgen is not installed, ``matcher`` is none, ``symprec`` is not above 0, or the campaign is damaged.
+        pymatgen is not installed, ``matcher`` is none, ``symprec`` is not above 0, or a file is damaged.
     """
     if not (math.isfinite(symprec) and symprec > 0):
         raise UsageError(f"symprec must be a number above 0 (got {symprec!r})")
