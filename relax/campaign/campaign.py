@@ -9,22 +9,26 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ase import Atoms
 
 from relax.campaign.engines.names import engine
 from relax.campaign.merging import merge
 from relax.campaign.outcome import Outcome
+from relax.campaign.retries import retry
 from relax.campaign.settings import Settings
-from relax.campaign.store.additions import Given, add_round, add_structures
+from relax.campaign.store.additions import Given, add_structures
 from relax.campaign.store.folder import Folder
 from relax.campaign.store.index import Index, Totals
 from relax.campaign.store.lease import EDITS, Lease
-from relax.campaign.store.rounds import UNIT_COST, Round, units_of
+from relax.campaign.store.rounds import UNIT_COST
 from relax.campaign.work.driver import Driver, Limits, Seldom
 from relax.core.errors import UsageError
 from relax.core.signals import Interrupts
+
+if TYPE_CHECKING:
+    from relax.campaign.duplicates.find import Member
 
 __all__ = ["Campaign"]
 
@@ -212,20 +216,8 @@ class Campaign:
         UsageError
             A change is not allowed.
         """
-        if "cell" in changes:
-            raise UsageError("what of the cells relaxes cannot be changed for a part of the structures")
-        if changes:
-            self.folder.settings.changed(changes)
         with Lease(self.folder.drivers, EDITS):
-            self.index.catch_up()
-            newest, unit, _ = self.index.newest_round()
-            ids = self.index.ids_of(list(statuses))
-            if ids:
-                costs = list(self.index.costs(ids))
-                total = sum(cost for _, cost in costs)
-                units = units_of(costs, total, newest + 1, unit, self.folder.unit_cost)
-                add_round(self.folder, Round(newest + 1, "retry", (), changes), units)
-        return len(ids)
+            return retry(self.folder, self.index, statuses, changes)
 
     def merge(self, other: Campaign) -> tuple[int, int]:
         """Add the structures of another campaign with the same settings, and the results that are missing.
@@ -246,6 +238,18 @@ class Campaign:
             self.index.catch_up()
             other.index.catch_up()
             return merge(self.folder, self.index, other.index)
+
+    def export(self, path: str | Path, kind: str, **options: Any) -> int:
+        """Write structures to a file of another program, and return how many, see :mod:`.exports.export`."""
+        from relax.campaign.exports.export import export
+
+        return export(self, path, kind, **options)
+
+    def duplicates(self, **options: Any) -> Iterator[Member]:
+        """Yield the structures with their groups of duplicates, see :mod:`.duplicates.find`."""
+        from relax.campaign.duplicates.find import duplicates
+
+        return duplicates(self, **options)
 
 
 def _in_main_thread() -> bool:
