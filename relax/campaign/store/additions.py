@@ -6,6 +6,7 @@ import os
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ __all__ = ["Given", "add_round", "add_structures"]
 
 IN_FILE = 100_000
 """Structures in a file of inputs."""
+
+FEW = 16
+"""Atoms of a structure up to which its formula is remembered: it takes long beside the rest."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +122,13 @@ def add_round(folder: Folder, begun: Round, units: Iterable[Unit]) -> None:
 def _records(folder: Folder, given: Iterable[Atoms | Given], first: int) -> Iterator[dict[str, Any]]:
     for id_, thing in enumerate(given, first):
         each = _named(id_, thing)
-        atoms = each.atoms.copy()
+        atoms = each.atoms
         if folder.settings.pbc is not None:
+            atoms = atoms.copy()
             atoms.pbc = folder.settings.pbc
         record: dict[str, Any] = {
             "id": id_, "source": each.source, "file": each.file, "frame": each.frame,
-            "formula": str(atoms.get_chemical_formula("metal")), "digest": digest(atoms),
+            "formula": _formula(atoms), "digest": digest(atoms),
         }  # fmt: skip
         try:
             check_structure(atoms)
@@ -132,6 +137,17 @@ def _records(folder: Folder, given: Iterable[Atoms | Given], first: int) -> Iter
         else:
             record["cost"] = cost_of(atoms)
         yield record | record_of(atoms)
+
+
+def _formula(atoms: Atoms) -> str:
+    if len(atoms) > FEW:
+        return str(atoms.get_chemical_formula("metal"))
+    return _formula_of(tuple(atoms.numbers.tolist()))
+
+
+@lru_cache(maxsize=1024)
+def _formula_of(numbers: tuple[int, ...]) -> str:
+    return str(Atoms(numbers).get_chemical_formula("metal"))
 
 
 def _named(id_: int, thing: Atoms | Given) -> Given:
