@@ -9,9 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, Self
-
-from ase import Atoms
+from typing import TYPE_CHECKING, Any, Self
 
 from relax.campaign.engines.names import engine
 from relax.campaign.merging import merge
@@ -25,6 +23,9 @@ from relax.campaign.store.rounds import UNIT_COST, Round, units_of
 from relax.campaign.work.driver import Driver, Limits, Seldom
 from relax.core.errors import UsageError
 from relax.core.signals import Interrupts
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 __all__ = ["Campaign"]
 

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
-
-from ase import Atoms
+from typing import TYPE_CHECKING, Any
 
 from relax.campaign.store.folder import Folder
 from relax.campaign.store.lines import text_of
 from relax.campaign.store.rounds import Round, Unit, units_of, write_round
-from relax.campaign.store.structures import cost_of, record_of
 from relax.core.errors import InvalidStructure, UsageError
-from relax.io.check import check_structure, digest
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 __all__ = ["Given", "add_round", "add_structures"]
 
@@ -120,6 +119,9 @@ def add_round(folder: Folder, begun: Round, units: Iterable[Unit]) -> None:
 
 
 def _records(folder: Folder, given: Iterable[Atoms | Given], first: int) -> Iterator[dict[str, Any]]:
+    from relax.campaign.store.structures import cost_of, record_of
+    from relax.io.check import check_structure, digest
+
     for id_, thing in enumerate(given, first):
         each = _named(id_, thing)
         atoms = each.atoms
@@ -147,12 +149,16 @@ def _formula(atoms: Atoms) -> str:
 
 @lru_cache(maxsize=1024)
 def _formula_of(numbers: tuple[int, ...]) -> str:
+    from ase import Atoms
+
     return str(Atoms(numbers).get_chemical_formula("metal"))
 
 
 def _named(id_: int, thing: Atoms | Given) -> Given:
     if isinstance(thing, Given):
         return thing
+    from ase import Atoms
+
     if not isinstance(thing, Atoms):
         raise UsageError(f"structure {id_} is a {type(thing).__name__}, expected ase.Atoms")
     return Given(thing, str(thing.info.get("source", id_)))
