@@ -163,7 +163,7 @@ class Campaign:
             Lease(self.folder.drivers, name) as lease,
             interrupts.handled() if _in_main_thread() else contextlib.nullcontext(),
         ):
-            found, count = stack.enter_context(engine(executor, workers))
+            found, count = stack.enter_context(engine(executor, workers, self.folder.logs))
             say = Seldom(lambda: told(self.status())) if told else None
             ended = Driver(self.index, lease, found, count, limits, interrupts, say).run()
         self.index.catch_up()

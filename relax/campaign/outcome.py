@@ -65,7 +65,7 @@ class Outcome:
 
     @property
     def status(self) -> str:
-        """How it ended, see :class:`~relax.core.result.Result`; also ``waiting`` and ``worker_lost``."""
+        """How it ended, see :class:`~relax.core.result.Result`; or ``waiting``."""
         if "invalid" in self.given:
             return "refused"
         return "waiting" if self.found is None else str(self.found["status"])

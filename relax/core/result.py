@@ -29,6 +29,7 @@ Status = Literal[
     "calculator_error",
     "timeout",
     "interrupted",
+    "worker_lost",
 ]
 STATUSES: tuple[str, ...] = get_args(Status)
 
@@ -86,6 +87,7 @@ class Result:
         - ``timeout``: the time limit was reached;
         - ``interrupted``: the run was stopped from outside;
         - ``refused``: a batch does not support this structure, its constraints or its cell;
+        - ``worker_lost``: in a campaign, two processes died that relaxed it;
         - ``running``: the run has not ended.
     reason
         The same in words, with the atom and the number that decided.

@@ -18,7 +18,9 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 
+from relax.campaign.engines.handed import Handed
 from relax.campaign.work.process import end_processes
 from relax.core.errors import UsageError
 
@@ -30,15 +32,17 @@ Engine = tuple[Executor, Callable[[], int]]
 
 
 @contextlib.contextmanager
-def engine(given: Executor | str | None, workers: int | None = None) -> Iterator[Engine]:
+def engine(given: Executor | str | None, workers: int | None, logs: Path) -> Iterator[Engine]:
     """Yield an executor, and what returns the number of its workers.
 
     Parameters
     ----------
     given
-        An executor, which is used as it is; the name of an engine; None is ``processes``.
+        An executor, which is left as it is; the name of an engine; None is ``processes``.
     workers
         Number of workers; that of the executor if not given.
+    logs
+        A folder that all machines see, for what an engine itself has to say.
 
     Raises
     ------
@@ -46,7 +50,8 @@ def engine(given: Executor | str | None, workers: int | None = None) -> Iterator
         There is no such engine, or it cannot be used.
     """
     if isinstance(given, Executor):
-        yield given, lambda: workers or int(getattr(given, "_max_workers", 1))
+        known = getattr(given, "_max_workers", None) or getattr(given, "max_workers", None)
+        yield Handed(given.submit), lambda: workers or int(known or 1)
         return
     kind, _, where = (given or "processes").partition(":")
     if kind == "processes" and not where:
@@ -61,7 +66,7 @@ def engine(given: Executor | str | None, workers: int | None = None) -> Iterator
     elif kind == "parsl" and where:
         from relax.campaign.engines.parsl import parsl
 
-        with parsl(where, workers) as found:
+        with parsl(where, workers, logs) as found:
             yield found
     elif kind == "executorlib" and where in ("local", "slurm", "flux"):
         from relax.campaign.engines.executorlib import executorlib

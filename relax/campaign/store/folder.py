@@ -175,9 +175,9 @@ class Folder:
     def check_model(self) -> None:
         """Raise UsageError if the file of the model is not what it was when the campaign was made."""
         tree = tomllib.loads((self.path / FILE).read_text())
-        model = self.model_file
-        if model is None or (known := tree.get("model_sha256")) is None:
+        if (known := tree.get("model_sha256")) is None:
             return
+        model = Path(self.settings.calculator.partition(":")[2])
         if not model.is_file():
             raise UsageError(f"{self.path}: there is no model {model}; restore it")
         if _sha256(model) != known:

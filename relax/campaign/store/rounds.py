@@ -23,10 +23,10 @@ UNIT_COST = 10_000.0
 MOST_IN_UNIT = 512
 """Most structures of a unit."""
 
-SHARES = 64
+SHARES = 16
 """Units become smaller once what is left is less than so many of them, so that no worker waits long."""
 
-SMALLEST = 1 / 8
+SMALLEST = 1 / 4
 """Cost of the smallest units, as a fraction of that of the others."""
 
 

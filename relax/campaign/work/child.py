@@ -2,21 +2,27 @@
 
 It reads orders on standard input, a line of JSON each, and answers each on what was its standard output.  A
 calculator may print, hang or end it: whoever has started it takes note.
+
+It ends when there are no more orders, and when the driver is gone: workers of a cluster live on then, and the
+calculator would be kept in their memory.
 """
 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
 import sys
 import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO
 
+from relax.campaign.store.lease import is_held
 from relax.campaign.work.order import Order, Report
 from relax.core.errors import UsageError
 from relax.core.signals import Interrupts
@@ -26,11 +32,18 @@ __all__ = ["main"]
 GRACE = 5.0
 """Seconds that there are to give an order back before the process ends."""
 
+LOOK_EVERY = 2.0
+"""Seconds between two looks at whether the driver is still there."""
+
+LOOKS = 2
+"""Looks in a row that do not find it: a file server may be slow to show a file that was replaced."""
+
 
 def main() -> None:
     """Fill orders until there are no more, or the process that sends them is gone."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # for what calculators print
+    faulthandler.enable()  # compiled code says where it has failed
     orders: SimpleQueue[Order | None] = SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin, orders), daemon=True).start()
     interrupts = Interrupts()
@@ -51,9 +64,29 @@ def main() -> None:
 
 
 def _read(source: IO[str], orders: SimpleQueue[Order | None]) -> None:
+    last: list[Order] = []
     for line in source:
-        orders.put(Order(**json.loads(line)))
-    # The one who would hear the answer is gone.  Give back what is on the way, also where a call never ends.
+        last.append(Order(**json.loads(line)))
+        orders.put(last[-1])
+        if len(last) == 1:
+            threading.Thread(target=_watch, args=(last, orders), daemon=True).start()
+        else:
+            del last[0]
+    _end(orders)
+
+
+def _watch(last: list[Order], orders: SimpleQueue[Order | None]) -> None:
+    """End once the driver is gone that has sent the last order: with it goes its lease."""
+    missed = 0
+    while missed < LOOKS:
+        time.sleep(LOOK_EVERY)
+        lease = Path(last[-1].folder, "drivers", f"{last[-1].lease}.json")
+        missed = 0 if is_held(lease, last[-1].token, stopping=True) else missed + 1
+    _end(orders)
+
+
+def _end(orders: SimpleQueue[Order | None]) -> None:
+    """Give back what is on the way, and end the process, also where a call never ends."""
     orders.put(None)
     end = threading.Timer(GRACE, os._exit, [1])
     end.daemon = True

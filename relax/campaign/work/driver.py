@@ -231,7 +231,7 @@ class Driver:
                 self._cost += task.unit.cost * len(task.ids) / len(task.unit.ids)
                 self._seconds += report.seconds
                 self.queue.ended(task)
-            elif report.kind == "died":
+            elif report.kind in ("died", "lost"):
                 self._take_death(task, report)
             else:
                 self.queue.again(task)
@@ -245,6 +245,9 @@ class Driver:
                 f"{self._deaths} processes in a row have died; of the last one is known: {report.words}"
             )
         self.index.catch_up()
+        if report.kind == "lost" and not self._has_begun(task):
+            self.queue.again(task)
+            return
         for id_ in self.queue.died(task):
             if self._writer is None:
                 self._writer = ResultsWriter(self.index.folder)
@@ -252,12 +255,22 @@ class Driver:
                 given = next(self.index.given([id_]))
                 self._writer.add([lost_line(id_, task.unit.round, given["digest"], report.words)])
 
+    def _has_begun(self, task: Task) -> bool:
+        """Return whether a process has begun with a task, and that is not among the deaths that are known."""
+        now, known = self.index.deaths(), self.queue.deaths
+        if task.alone:
+            key = task.unit.number, task.ids[0]
+            return now.alone[key] > known.alone[key]
+        return now.units[task.unit.number] > known.units[task.unit.number]
+
 
 def _report(future: Future[Any]) -> Report:
-    """Return what has become of an order; a worker that the engine has lost counts as a process that died."""
+    """Return what has become of an order; ``lost`` is one that the engine does not know of."""
     try:
         return Report(**future.result())
     except CancelledError:
         return Report("back")
+    except ImportError as error:
+        return Report("fault", f"the workers of the engine cannot load relax: {one_line(error)}")
     except Exception as error:
-        return Report("died", f"the engine has lost the worker: {one_line(error)}")
+        return Report("lost", f"the engine has lost the worker: {one_line(error)}")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import relax
+from relax.campaign.store.lease import is_held
 from relax.campaign.work.order import Order, Report
 
 __all__ = ["end_processes", "fill"]
@@ -34,6 +35,8 @@ PROCESSES: dict[threading.Thread, _Process] = {}
 def fill(plain: Json) -> Json:
     """Have an order filled by the process of this thread, and return the report; both as plain values."""
     order = Order(**plain)
+    if _is_stopping(order):
+        return vars(Report("back"))  # not all engines can cancel what they have taken
     thread = threading.current_thread()
     process = PROCESSES.get(thread)
     if process is None or not process.fits(order):
@@ -61,6 +64,12 @@ def _environment(threads: int) -> dict[str, str]:
     return os.environ | path | dict.fromkeys(THREADS, str(threads))
 
 
+def _is_stopping(order: Order) -> bool:
+    """Return whether the driver has said that it will hand out no more."""
+    lease = Path(order.folder, "drivers", f"{order.lease}.json")
+    return is_held(lease, order.token, stopping=True) and not is_held(lease, order.token)
+
+
 class _Process:
     """A process that fills orders of one campaign."""
 
@@ -69,6 +78,7 @@ class _Process:
         self.log = Path(
             order.folder, "logs", f"{os.uname().nodename}-{os.getpid()}-{threading.get_ident()}.log"
         )
+        self.said = 0
         self.said = len(self._last_words())
         with contextlib.ExitStack() as stack:
             try:

@@ -16,7 +16,7 @@ __all__ = ["merge", "retry", "statuses_of"]
 def _statuses() -> tuple[str, ...]:
     from relax.core.result import STATUSES
 
-    return (*STATUSES, "worker_lost")
+    return STATUSES
 
 
 def statuses_of(text: str) -> list[str]:
