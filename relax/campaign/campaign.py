@@ -11,8 +11,6 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ase import Atoms
-
 from relax.campaign.engines.names import engine
 from relax.campaign.merging import merge
 from relax.campaign.outcome import Outcome
@@ -28,6 +26,8 @@ from relax.core.errors import UsageError
 from relax.core.signals import Interrupts
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from relax.campaign.duplicates.find import Member
 
 __all__ = ["Campaign"]
@@ -159,12 +159,13 @@ class Campaign:
         until = time.monotonic() + time_limit
         self.folder.check_model()
         interrupts = interrupts or Interrupts()
+        in_main = threading.current_thread() is threading.main_thread()
         name = "whole" if shard == (0, 1) else f"{shard[0]}-of-{shard[1]}"
         limits = Limits(until, grace, call_limit, threads, shard)
         with (
             contextlib.ExitStack() as stack,
             Lease(self.folder.drivers, name) as lease,
-            interrupts.handled() if _in_main_thread() else contextlib.nullcontext(),
+            interrupts.handled() if in_main else contextlib.nullcontext(),
         ):
             found, count = stack.enter_context(engine(executor, workers, self.folder.logs))
             say = Seldom(lambda: told(self.status())) if told else None
@@ -250,7 +251,3 @@ class Campaign:
         from relax.campaign.duplicates.find import duplicates
 
         return duplicates(self, **options)
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
