@@ -83,7 +83,7 @@ def export(
     """
     if kind not in KINDS:
         raise UsageError(f"unknown kind {kind!r} (there are: {', '.join(KINDS)})")
-    known = (*STATUSES, "worker_lost", "waiting")
+    known = (*STATUSES, "waiting")
     for status in statuses or ():
         if status not in known:
             raise UsageError(f"unknown status {status!r} (there are: {', '.join(known)})")
