@@ -39,7 +39,7 @@ class ExportOptions(FolderOption):
 
     to: str | None = option(
         None,
-        "Format: extxyz, ase.db, parquet, pymatgen-json, or matbench, a folder as Matbench Discovery takes it; "
+        "Format: extxyz, ase.db, parquet, pymatgen-json, or matbench, a folder for Matbench Discovery; "
         "that of the name of --output if not given.",
         metavar="FORMAT",
         words=lambda: KINDS,
