@@ -1,0 +1,1 @@
+"""Campaigns: what they cost beside the relaxation, and how they grow."""
