@@ -95,7 +95,11 @@ def test_what_cannot_be_read_is_told_and_the_others_are_there(relax, files):
 )
 def test_wrong_words_are_one_line(relax, files, crystals, words, said):
     Campaign.create("there", crystals(1), "emt").close()
-    before = {path: path.read_bytes() for path in Path().rglob("*.*") if path.is_file()}
+    before = {
+        path: path.read_bytes()
+        for path in Path().rglob("*.*")
+        if path.is_file() and path.parent.name != "index"
+    }
     code, out, errors = relax("campaign", *words)
     assert (code, out, len(errors)) == (2, "", 1), errors
     assert said in errors[0]
