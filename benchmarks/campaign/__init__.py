@@ -1,1 +1,1 @@
-"""Campaigns: what they cost beside the relaxation, and how they grow."""
+"""Campaigns: faults, engines, scale."""

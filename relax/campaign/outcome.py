@@ -78,6 +78,11 @@ class Outcome:
         return "" if self.found is None else str(self.found["reason"])
 
     @property
+    def cause(self) -> str:
+        """Of what the last process died that relaxed it, where it is lost; else empty."""
+        return str((self.found or {}).get("cause", ""))
+
+    @property
     def converged(self) -> bool:
         """Whether the status is ``converged``."""
         return self.status == "converged"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import sqlite3
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ase.io.formats import UnknownFileTypeError, filetype
 
 from relax.core.errors import InvalidStructure, one_line
 
-__all__ = ["extxyz_text", "snapshot", "write_structures"]
+__all__ = ["extxyz_text", "snapshot", "write_database", "write_structures"]
 
 STALE = (
     *("energy", "free_energy", "forces", "stress", "magmoms"),
@@ -79,7 +80,7 @@ def write_structures(path: str | Path, frames: Sequence[Atoms], rehearse: bool =
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".relax-") as folder, _drop_unwritable():
             part = Path(folder, path.name)
             if file_format in ("db", "json"):
-                _write_database(part, file_format, frames)
+                write_database(part, file_format, frames)
             else:
                 ase_write(part, list(frames), format=file_format)
             if not rehearse:
@@ -90,13 +91,26 @@ def write_structures(path: str | Path, frames: Sequence[Atoms], rehearse: bool =
         raise InvalidStructure(f"cannot be written: {one_line(error)}") from error
 
 
-def _write_database(path: Path, kind: str, frames: Sequence[Atoms]) -> None:
-    """Write a database of ASE, whose rows have the ``info`` of the structures as keys where they allow it."""
+def write_database(path: Path, kind: str, frames: Iterable[Atoms], timeless: bool = False) -> None:
+    """Write a database of ASE, whose rows have the ``info`` of the structures as keys where they allow it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        ``db`` or ``json``, as in :func:`ase.db.connect`.
+    frames
+        The structures as :func:`snapshot` returns them, which are taken one after the other.
+    timeless
+        Write a ``db`` whose bytes depend on the structures alone: without times and the name of the user, and
+        with identities of rows that follow from their place.
+    """
     from ase.db import connect
     from ase.db.core import check
 
-    with connect(path, type=kind, append=False) as database:
-        for frame in frames:
+    with connect(path, type=kind, append=False, use_lock_file=False) as database:
+        for number, frame in enumerate(frames, 1):
             keys: dict[str, Any] = {}
             others: dict[str, Any] = {}
             for name, value in frame.info.items():
@@ -105,7 +119,30 @@ def _write_database(path: Path, kind: str, frames: Sequence[Atoms]) -> None:
                     keys[name] = value
                 except (ValueError, TypeError):
                     others[name] = value
-            database.write(frame, key_value_pairs=keys, data=others)
+            row = _timeless_row(frame, number) if timeless else frame
+            database.write(row, key_value_pairs=keys, data=others)
+        if timeless:
+            database.count()  # which makes the tables where no row has
+    if timeless:
+        _forget_times(path)
+
+
+def _timeless_row(frame: Atoms, number: int) -> Any:
+    """Return a row with an identity that is its number, and without a time and a user."""
+    from ase.db.row import AtomsRow, atoms2dict
+
+    fixed: dict[str, Any] = {"unique_id": f"{number:032x}", "ctime": 0.0, "user": ""}
+    if frame.calc is not None:  # ASE would compare the atoms with those of the calculator for each result
+        fixed |= {"calculator": frame.calc.name, "calculator_parameters": {}, **frame.calc.results}
+    return AtomsRow(atoms2dict(frame.copy()) | fixed)
+
+
+def _forget_times(path: Path) -> None:
+    """Set the time of the last change of all rows, which ASE takes from the clock, to that of their birth."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous = OFF")
+        database.execute("UPDATE systems SET mtime = ctime")
+        database.execute("VACUUM")  # or what was there before would stay in parts of the file
 
 
 def extxyz_text(frame: Atoms) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -115,7 +116,7 @@ def test_a_structure_that_ends_its_process_is_set_aside_and_the_others_go_on(cry
         outcomes = list(campaign.results())
     statuses = [outcome.status for outcome in outcomes]
     assert statuses == ["converged"] * 3 + ["worker_lost"] + ["converged"] * 3
-    assert outcomes[3].reason.startswith("the process was ended by signal 6; see logs/")
+    assert outcomes[3].cause.startswith("the process was ended by signal 6; see logs/")
     assert next(Path("made/logs").iterdir()).read_text().count("Abort") >= 2
 
 
@@ -125,7 +126,7 @@ def test_a_call_that_never_ends_is_ended(crystals):
         assert campaign.run(workers=1, call_limit=2.0) is None
         outcomes = list(campaign.results())
     assert [outcome.status for outcome in outcomes] == ["worker_lost", "converged", "converged"]
-    assert outcomes[0].reason.startswith("the process was ended, since a force call took longer than 2 s")
+    assert outcomes[0].cause.startswith("the process was ended, since a force call took longer than 2 s")
 
 
 def test_shards_share_the_work(crystals):
@@ -234,3 +235,38 @@ def test_merged_campaigns_have_the_structures_of_both_once(crystals):
         pytest.raises(UsageError, match="has other settings"),
     ):
         one.merge(other)
+
+
+def large(seed):
+    atoms = bulk("Cu", cubic=True) * (4, 4, 4)
+    atoms.rattle(0.15, rng=np.random.default_rng(seed))
+    return atoms
+
+
+def test_a_large_structure_goes_on_from_its_last_step(driver, workplace, monkeypatch):
+    """Its numbers are those of a run that was left alone."""
+    module = Path("calculators_of_tests.py")
+    lines = ["", "from relax.campaign.work import long_run", "long_run.EVERY = 0.0"]
+    module.write_text(module.read_text() + "\n".join(lines) + "\n")
+    for folder in ("quiet", "killed"):
+        Campaign.create(folder, [large(1)], "calculators_of_tests:slow", fmax=0.005, cell=True).close()
+    run("quiet")
+    process = driver("run", "killed", "-n", "1")
+    checkpoint = Path("killed/checkpoints/0-0.json")
+    while not (checkpoint.exists() and json.loads(checkpoint.read_text())["steps"] >= 3):
+        assert process.poll() is None, "the run was too short"
+        time.sleep(0.02)
+    for child in children():
+        os.kill(child, signal.SIGKILL)
+    process.wait(timeout=120)
+    with Campaign("quiet") as quiet, Campaign("killed") as killed:
+        (expected,), (found,) = quiet.results(), killed.results()
+        (many,) = relax_many([large(1)], "emt", fmax=0.005, cell=True)
+    assert (found.status, found.calls, found.steps) == (expected.status, expected.calls, expected.steps)
+    assert expected.calls == many.result.force_calls
+    assert found.energy == pytest.approx(expected.energy, abs=1e-9)
+    assert expected.energy == pytest.approx(many.result.energy_last, abs=1e-9)
+    assert found.atoms.positions == pytest.approx(expected.atoms.positions, abs=1e-7)
+    names = ("energy_first", "volume_ratio", "spacegroup_first", "spacegroup_last")
+    assert [found.found[name] for name in names] == pytest.approx([expected.found[name] for name in names])
+    assert not list(Path("killed/checkpoints").iterdir())

@@ -112,8 +112,10 @@ def line_of(id_: int, round_: int, digest: str, atoms: Atoms, result: Result) ->
 
 
 def lost_line(id_: int, round_: int, digest: str, words: str) -> Json:
-    """Return the line of a structure of which processes have died, as ``words`` say."""
-    head: Json = {"id": id_, "round": round_, "input": digest, "status": "worker_lost", "reason": words}
+    """Return the line of a structure of which processes have died, the last one as ``words`` say."""
+    head: Json = {"id": id_, "round": round_, "input": digest, "status": "worker_lost"}
+    # The cause stands apart: it may differ from run to run where processes die of something else as well.
+    head |= {"reason": "two processes died that relaxed it alone", "cause": words}
     return head | {"force_calls": 0, "steps": 0, "wall_time": 0.0}
 
 

@@ -14,10 +14,12 @@ from relax.campaign.store.lease import is_held
 from relax.campaign.store.lines import line_at
 from relax.campaign.store.results import ResultsWriter, line_of
 from relax.campaign.store.structures import atoms_of
+from relax.campaign.work.long_run import can_go_on, relax_with_checkpoints
 from relax.campaign.work.order import Order, Report
 from relax.core.signals import Interrupts
 from relax.engine.api import relax_many
 from relax.engine.batch.monitor import Monitor
+from relax.engine.entries import Relaxed
 
 __all__ = ["Worker"]
 
@@ -69,10 +71,7 @@ class Worker:
         pending: list[Json] = []
         wrote = time.perf_counter()
         monitor = _Watch(order, self.interrupts, self.folder)
-        settings = self.folder.settings.changed(order.changes) if order.changes else self.folder.settings
-        relaxations = relax_many(
-            (atoms_of(line) for line in lines), self.potential, monitor=monitor, **settings.arguments()
-        )
+        relaxations = self._relaxations(order, lines, monitor)
         count = 0
         try:
             with monitor.guarded(), self.interrupts.held():
@@ -95,6 +94,19 @@ class Worker:
         found = [line for line in pending if line["id"] in order.missing]
         self.writer.add([*found, {"end": order.unit} | order.head])
         return Report("ended", "", len(order.missing), time.perf_counter() - began)
+
+    def _relaxations(self, order: Order, lines: list[Json], monitor: _Watch) -> Iterator[Relaxed]:
+        """Yield the structures of an order as they end."""
+        settings = self.folder.settings.changed(order.changes) if order.changes else self.folder.settings
+        arguments = settings.arguments()
+        structures = [atoms_of(line) for line in lines]
+        if len(order.places) == 1 and structures and can_go_on(structures[0], arguments):
+            path = self.folder.checkpoints / f"{order.places[0][0]}-{order.round}.json"
+            yield relax_with_checkpoints(
+                structures[0], self.potential, arguments, path, monitor.interruptible
+            )
+            return
+        yield from relax_many(structures, self.potential, monitor=monitor, **arguments)
 
 
 class _Watch(Monitor):

@@ -27,7 +27,9 @@ class StatusOptions(FolderOption):
 
 @takes_options(StatusOptions)
 def status(**values: Any) -> None:
-    """Show how the structures of a campaign have ended, from any machine and at any time.
+    """Show how the structures have ended.
+
+    From any machine that has the folder, and at any time.
 
     Exit code: 0, or 2 if the campaign cannot be read.
     """

@@ -1,0 +1,60 @@
+"""The same campaign with one process and with two."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.throughput.models import MINI, starts
+from relax.campaign.campaign import Campaign
+
+Json = dict[str, Any]
+
+SEED = 12
+
+
+def compare_workers(folder: Path, number: int, turns: int) -> Json:
+    """Return structures per second of one process and of two, which take turns.
+
+    The time is that from the first result that is on the disk to the last one: what the start of a process
+    and the loading of the model take does not grow with a campaign.
+
+    Parameters
+    ----------
+    folder
+        Where the campaigns are.
+    number
+        Crystals of each.
+    turns
+        Turns of both.
+    """
+    structures = starts(number, SEED)
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    whole: dict[int, list[float]] = {1: [], 2: []}
+    for turn in range(turns):
+        for workers in (1, 2) if turn % 2 else (2, 1):
+            path = folder / f"workers-{workers}-{turn}"
+            with Campaign.create(path, structures, f"mace:{MINI}", cell=True) as campaign:
+                rate, seconds = _rate(campaign, workers)
+            rates[workers].append(rate)
+            whole[workers].append(number / seconds)
+    rows = [
+        {
+            "workers": workers, "rates": rates[workers], "rates_with_start": whole[workers],
+            "ratio": median(mine / its for mine, its in zip(rates[workers], rates[1], strict=True)),
+        }
+        for workers in (1, 2)
+    ]  # fmt: skip
+    return {"structures": number, "seed": SEED, "rows": rows}
+
+
+def _rate(campaign: Campaign, workers: int) -> tuple[float, float]:
+    """Return structures per second, without what it takes to begin; and the time of it all, s."""
+    seen: list[tuple[float, int]] = []
+    began = time.monotonic()
+    campaign.run(workers, told=lambda totals: seen.append((time.monotonic(), totals.statuses.total())))
+    seen.append((time.monotonic(), campaign.status().statuses.total()))
+    first = next(each for each in seen if each[1])
+    return (seen[-1][1] - first[1]) / (seen[-1][0] - first[0]), seen[-1][0] - began

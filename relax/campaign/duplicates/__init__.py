@@ -1,0 +1,1 @@
+"""Structures of a campaign that are the same."""
