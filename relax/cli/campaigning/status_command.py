@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +43,7 @@ def status(**values: Any) -> None:
         while True:
             totals = campaign.status()
             if options.as_json:
-                print_json(dataclasses.asdict(totals))
+                print_json(vars(totals))
             else:
                 print_table(lambda _: status_table(options.folder, totals))  # noqa: B023 - called at once
             if not options.watch or not totals.waiting:
