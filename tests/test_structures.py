@@ -81,6 +81,80 @@ def test_vectors_after_the_atoms_are_of_the_frame_before(tmp_path):
     assert count_structures(path) == 2
 
 
+COMMENTS = [
+    "", "any words", "uid=012 e=1 e=2", 'pbc="T F T"', "pbc=T", "x=1_000 y=+5 z=1e5 big=99999999999999999999",
+    'name="a  b" other=c,d energy=-1.5 free_energy=-1.25', 'empty="" next=3', "key= value", "key =value",
+    'q="it\\"s" r=1', "a=b=c", "set={1 2 3} list=[4 5]", "'single'=1", "two=1,2 three='T F T' four=T,F",
+    'data="_JSON [1, [2, 3]]"', 'data="_JSON {\\"a\\": [1]}"', "Lattice=5", 'Lattice="4 0 0 0 4 0 1 0 4"',
+    'Lattice="4 0 0 0 4 0 0 0 5" pbc="T T F" stress="1 2 3 2 4 5 3 5 6" dipole="0 0 1"',
+    "e=nan f=inf g=-0.0", "Properties=species:S:1:pos:R:3 name=here", "\x1fsource=a\u00a0step=3\t",
+]  # fmt: skip
+"""Comments of frames; ASE cannot read one of them."""
+COLUMNS = {
+    "Properties=species:S:1:pos:R:3:move_mask:L:1": (["Ar 0 0 0 T", "Ar 0 0 1.5 F"]),
+    "Properties=species:S:1:pos:R:3:move_mask:L:3": (["Ar 0 0 0 T F T", "Ar 0 0 1.5 F F T"]),
+    "Properties=species:S:1:pos:R:3:forces:R:3 energy=2": (["Ar 0 0 0 1 2 3", "H 0 0 1 -1 -2 -3"]),
+    "Properties=Z:I:1:pos:R:3:tags:I:1": (["1 0 0 0 7", "18 0 0 1.5 8"]),
+    "Properties=pos:R:3:species:S:1": (["0 0 0 He", "0 0 1 Li"]),
+    "columns left out": (["ar 0 0 0 9 9", " AR 1e1 -.5 1_0 x"]),
+}
+
+
+def frames_by_ase(path):
+    """Return the structures that ASE reads from a file, or its error."""
+    try:
+        return ase_read(path, ":", format="extxyz")
+    except Exception as error:
+        return type(error)
+
+
+@pytest.mark.parametrize("comment", [*COMMENTS, *COLUMNS])
+def test_frames_are_read_as_by_ase(tmp_path, comment):
+    path = tmp_path / "odd.extxyz"
+    rows = COLUMNS.get(comment, ["Ar 0 0 0", "ar 0.1 -2.5e-1 1.123456789012345678"])
+    path.write_text("\n".join(["2", comment, *rows, ""]) * 2, encoding="utf-8")
+    expected = frames_by_ase(path)
+    if isinstance(expected, type):
+        with pytest.raises(InvalidStructure, match=rf"^cannot be read: {expected.__name__}"):
+            list(read_structures(path))
+        return
+    found = list(read_structures(path))
+    assert len(found) == 2
+    found[0].info |= {"more": 1}
+    for value in found[0].info.values():  # what one says is not shared with the next
+        if isinstance(value, list | np.ndarray) and np.ndim(value):
+            value[0] = None if isinstance(value, list) else 0
+    for one, other in zip(found[1:], expected[1:], strict=True):
+        assert_identical(one, other)
+
+
+def assert_identical(one, other):
+    """Check that two structures are the same in all that a file can say, types and bits included."""
+    assert list(one.arrays) == list(other.arrays)
+    for name, array in one.arrays.items():
+        assert array.dtype == other.arrays[name].dtype
+        assert array.tolist() == other.arrays[name].tolist()
+    assert one.cell.tolist() == other.cell.tolist()
+    assert one.pbc.tolist() == other.pbc.tolist()
+    assert [each.todict() for each in one.constraints] == [each.todict() for each in other.constraints]
+    assert repr(one.info) == repr(other.info)
+    assert [type(value) for value in one.info.values()] == [type(value) for value in other.info.values()]
+    assert (one.calc is None) == (other.calc is None)
+    if one.calc is not None:
+        assert repr(one.calc.results) == repr(other.calc.results)
+
+
+@pytest.mark.parametrize("row", ["Ar 0 0", "Ar 0 0 zero", "Xx 0 0 0", ""])
+def test_a_damaged_row_is_told_as_by_ase(tmp_path, row):
+    path = tmp_path / "damaged.extxyz"
+    path.write_text(f"1\n\nAr 0 0 0\n2\n\nAr 0 0 0\n{row}\n")
+    expected = frames_by_ase(path)
+    stream = read_structures(path)
+    assert next(stream).symbols[0] == "Ar"
+    with pytest.raises(InvalidStructure, match=rf"^frame 1 cannot be read: {expected.__name__}"):
+        next(stream)
+
+
 def test_a_fault_in_the_middle_costs_no_frame_before_it(tmp_path):
     path = tmp_path / "many.extxyz"
     ase_write(path, [copper()] * 3)
@@ -182,6 +256,22 @@ def spoiled(what: str) -> Atoms:
 def test_invalid_structure_is_rejected(what, words):
     with pytest.raises(InvalidStructure, match=words):
         check_structure(spoiled(what))
+
+
+@pytest.mark.parametrize("natoms", [2, 20, 100])
+@pytest.mark.parametrize("far", [0.0, 1e6])
+def test_overlaps_are_found_among_few_and_many(natoms, far):
+    positions = np.arange(3 * natoms).reshape(-1, 3) + far
+    for distance in (0.098, 0.102, 0.19, 0.21):
+        positions = np.vstack([positions[:-1], positions[0] + np.array([0, distance, 0])])
+        atoms = Atoms(f"Ar{natoms}", positions)
+        if distance > 0.1:
+            check_structure(atoms)
+        else:
+            with pytest.raises(
+                InvalidStructure, match=rf"^atoms 0 \(Ar\) and {natoms - 1} \(Ar\) overlap: .*0.098"
+            ):
+                check_structure(atoms)
 
 
 def test_no_atoms_are_rejected():

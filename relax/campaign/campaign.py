@@ -11,22 +11,23 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ase import Atoms
-
 from relax.campaign.engines.names import engine
 from relax.campaign.merging import merge
 from relax.campaign.outcome import Outcome
+from relax.campaign.retries import retry
 from relax.campaign.settings import Settings
-from relax.campaign.store.additions import Given, add_round, add_structures
+from relax.campaign.store.additions import Given, add_structures
 from relax.campaign.store.folder import Folder
 from relax.campaign.store.index import Index, Totals
 from relax.campaign.store.lease import EDITS, Lease
-from relax.campaign.store.rounds import UNIT_COST, Round, units_of
+from relax.campaign.store.rounds import UNIT_COST
 from relax.campaign.work.driver import Driver, Limits, Seldom
 from relax.core.errors import UsageError
 from relax.core.signals import Interrupts
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from relax.campaign.duplicates.find import Member
 
 __all__ = ["Campaign"]
@@ -158,12 +159,13 @@ class Campaign:
         until = time.monotonic() + time_limit
         self.folder.check_model()
         interrupts = interrupts or Interrupts()
+        in_main = threading.current_thread() is threading.main_thread()
         name = "whole" if shard == (0, 1) else f"{shard[0]}-of-{shard[1]}"
         limits = Limits(until, grace, call_limit, threads, shard)
         with (
             contextlib.ExitStack() as stack,
             Lease(self.folder.drivers, name) as lease,
-            interrupts.handled() if _in_main_thread() else contextlib.nullcontext(),
+            interrupts.handled() if in_main else contextlib.nullcontext(),
         ):
             found, count = stack.enter_context(engine(executor, workers, self.folder.logs))
             say = Seldom(lambda: told(self.status())) if told else None
@@ -215,38 +217,8 @@ class Campaign:
         UsageError
             A change is not allowed.
         """
-        if "cell" in changes:
-            raise UsageError("what of the cells relaxes cannot be changed for a part of the structures")
-        if changes:
-            self.folder.settings.changed(changes)
         with Lease(self.folder.drivers, EDITS):
-            self.index.catch_up()
-            newest, unit, _ = self.index.newest_round()
-            ids = self.index.ids_of(list(statuses))
-            if ids:
-                costs = list(self.index.costs(ids))
-                total = sum(cost for _, cost in costs)
-                units = units_of(costs, total, newest + 1, unit, self.folder.unit_cost)
-                add_round(self.folder, Round(newest + 1, "retry", (), changes), units)
-        return len(ids)
-
-    def export(self, path: str | Path, kind: str, **options: Any) -> int:
-        """Write structures to a file of another program, and return how many.
-
-        Arguments and errors are those of :func:`relax.campaign.exports.export.export`.
-        """
-        from relax.campaign.exports.export import export
-
-        return export(self, path, kind, **options)
-
-    def duplicates(self, **options: Any) -> Iterator[Member]:
-        """Yield the structures with their groups of duplicates.
-
-        Arguments and errors are those of :func:`relax.campaign.duplicates.find.duplicates`.
-        """
-        from relax.campaign.duplicates.find import duplicates
-
-        return duplicates(self, **options)
+            return retry(self.folder, self.index, statuses, changes)
 
     def merge(self, other: Campaign) -> tuple[int, int]:
         """Add the structures of another campaign with the same settings, and the results that are missing.
@@ -268,6 +240,14 @@ class Campaign:
             other.index.catch_up()
             return merge(self.folder, self.index, other.index)
 
+    def export(self, path: str | Path, kind: str, **options: Any) -> int:
+        """Write structures to a file of another program, and return how many, see :mod:`.exports.export`."""
+        from relax.campaign.exports.export import export
 
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
+        return export(self, path, kind, **options)
+
+    def duplicates(self, **options: Any) -> Iterator[Member]:
+        """Yield the structures with their groups of duplicates, see :mod:`.duplicates.find`."""
+        from relax.campaign.duplicates.find import duplicates
+
+        return duplicates(self, **options)

@@ -1,4 +1,7 @@
-"""What has become of one structure of a campaign."""
+"""What has become of one structure of a campaign.
+
+ASE and numpy are imported where they are used: to count structures needs neither, and takes less time.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
-
-from relax.campaign.store.structures import atoms_of
+if TYPE_CHECKING:
+    from ase import Atoms
 
 __all__ = ["Outcome"]
 
@@ -125,6 +125,8 @@ class Outcome:
     @property
     def start(self) -> Atoms:
         """The structure as it was given."""
+        from relax.campaign.store.structures import atoms_of
+
         return atoms_of(dict(self.given))
 
     @cached_property
@@ -133,6 +135,9 @@ class Outcome:
         atoms = self.start
         if self.found is None or "positions" not in self.found:
             return atoms
+        import numpy as np
+        from ase.calculators.singlepoint import SinglePointCalculator
+
         atoms.set_constraint()  # which would keep the atoms from where they ended
         if "cell" in self.found:
             atoms.set_cell(self.found["cell"])

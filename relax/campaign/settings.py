@@ -9,14 +9,14 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from ase import Atoms
-
-from relax.calculators.registry import FAMILIES
 from relax.core.errors import CalculatorError, UsageError
-from relax.geometry.cell import CellFreedom, cell_freedom
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from relax.geometry.cell import CellFreedom
 
 __all__ = ["Settings"]
 
@@ -73,6 +73,8 @@ class Settings:
         **relaxation: Any,
     ) -> Settings:
         """Return the settings for arguments as those of :func:`relax.engine.api.relax_many`."""
+        from relax.geometry.cell import cell_freedom
+
         if not isinstance(calculator, str):
             raise UsageError(
                 f"a campaign needs the name of a calculator, not a {type(calculator).__name__}: each process "
@@ -113,6 +115,8 @@ class Settings:
 
     def arguments(self) -> Json:
         """Return the arguments of :func:`relax.engine.api.relax_many`."""
+        from relax.geometry.cell import CellFreedom
+
         freedom = None if self.cell is None else CellFreedom(**self.cell)
         cell: Any = False if freedom is None else lambda atoms: freedom if atoms.pbc.any() else False
         # A structure must not depend on what was measured of the calls before it.
@@ -165,6 +169,8 @@ class Settings:
 
 def _absolute(calculator: str) -> str:
     """Return a name of a calculator that is the same in other folders, if it names a file."""
+    from relax.calculators.registry import FAMILIES
+
     kind, colon, model = calculator.partition(":")
     return (
         f"{kind}{colon}{os.path.abspath(model)}" if kind in FAMILIES and os.path.exists(model) else calculator
@@ -176,7 +182,7 @@ def _given(freedom: CellFreedom) -> Json:
     found = {}
     for each in dataclasses.fields(freedom):
         value = getattr(freedom, each.name)
-        value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        value = value.tolist() if hasattr(value, "tolist") else value
         if each.init and value != each.default and value is not None:
             found[each.name] = value
     return found

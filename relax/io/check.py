@@ -9,12 +9,15 @@ import numpy as np
 from ase import Atoms
 
 from relax.core.errors import InvalidStructure
-from relax.geometry.neighbors import pairs, vectors
+from relax.geometry.neighbors import FAR, distances
 
 __all__ = ["check_structure", "digest"]
 
 OVERLAP = 0.1
 """Distance (A) below which two atoms overlap."""
+
+FEW = 16
+"""Atoms that are compared with each other, where that is cheaper than a search for pairs."""
 
 PAIR_CUTOFF = 1.5
 """Distance (A) of the pairs that are searched: neighbour lists are slow for cutoffs far below this."""
@@ -25,7 +28,7 @@ def digest(atoms: Atoms) -> str:
 
     Positions and cell count to 1e-8 A.
     """
-    lengths = np.round(np.vstack([atoms.cell.array, atoms.positions]), 8) + 0.0  # no negative zeros
+    lengths = np.concatenate([atoms.cell.array, atoms.positions]).round(8) + 0.0  # no negative zeros
     parts = [atoms.numbers.astype("<i8"), lengths.astype("<f8"), atoms.pbc]
     parts += [atoms.get_initial_charges(), atoms.get_initial_magnetic_moments()]
     found = hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts))
@@ -61,18 +64,23 @@ def check_structure(atoms: Atoms) -> None:
 
 
 def _check_distances(atoms: Atoms) -> None:
+    if len(atoms) <= FEW and not atoms.pbc.any() and np.abs(atoms.positions).max() < FAR:
+        d = atoms.positions[:, None] - atoms.positions
+        if np.count_nonzero(np.einsum("ijk,ijk->ij", d, d) < (2 * OVERLAP) ** 2) == len(atoms):
+            return
     try:
-        first, second, shifts = pairs(atoms.positions, atoms.cell.array, atoms.pbc, PAIR_CUTOFF)
+        first, second, apart = distances(atoms.positions, atoms.cell.array, atoms.pbc, PAIR_CUTOFF)
     except ValueError as error:
         raise InvalidStructure(str(error)) from error
-    distances = np.linalg.norm(vectors(atoms.positions, first, second, shifts, atoms.cell.array), axis=1)
-    overlaps = np.flatnonzero(distances < OVERLAP)
+    overlaps = np.flatnonzero(apart < OVERLAP)
     if len(overlaps):
-        i, j = first[overlaps[0]], second[overlaps[0]]
+        first, second, apart = first[overlaps], second[overlaps], apart[overlaps]
+        found = np.lexsort((apart, second, first))[0]
+        i, j = first[found], second[found]
         pair = f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]})"
         if i == j:
             pair = f"atom {i} ({atoms.symbols[i]}) and its periodic image"
-        raise InvalidStructure(f"{pair} overlap: they are {distances[overlaps[0]]:.3f} A apart")
+        raise InvalidStructure(f"{pair} overlap: they are {apart[found]:.3f} A apart")
 
 
 def _check_occupancy(atoms: Atoms) -> None:

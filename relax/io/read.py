@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import shutil
 import sys
@@ -17,7 +16,7 @@ from ase.io import Trajectory, iread
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats, open_with_compression
 
 from relax.core.errors import InvalidStructure, one_line
-from relax.io.extxyz import opened, split_frames
+from relax.io.extxyz import opened, split_frames, structures_of
 from relax.io.named_files import STANDARD_INPUT, pick, split_slice
 
 __all__ = ["count_structures", "file_format", "frames_wanted", "read_numbered", "read_structures"]
@@ -138,7 +137,7 @@ def _frames(path: str, kind: str | None, wanted: range | None) -> Generator[tupl
                 # ASE would look for each of them, however many they are.
                 if len(lines) < (natoms := int(lines[0])) + 2:
                     raise EOFError(f"the file ends after {max(len(lines) - 2, 0)} of {natoms} atoms")
-                for atoms in iread(io.StringIO("".join(lines)), index=":", format="extxyz"):
+                for atoms in structures_of(lines):
                     yield number, atoms
     elif kind == "traj" and wanted is not None:
         with Trajectory(path) as trajectory:

@@ -46,6 +46,14 @@ def on_a_full_disk():
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def index_of_module(tmp_path_factory):
+    """Keep the indices of campaigns that several tests look at in a folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RELAX_INDEX_DIR", str(tmp_path_factory.mktemp("index")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def workplace(tmp_path, monkeypatch):
     """Have a folder of its own for the index and for all else, with a module of calculators."""

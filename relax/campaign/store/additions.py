@@ -6,23 +6,26 @@ import os
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
-
-from ase import Atoms
+from typing import TYPE_CHECKING, Any
 
 from relax.campaign.store.folder import Folder
 from relax.campaign.store.lines import text_of
 from relax.campaign.store.rounds import Round, Unit, units_of, write_round
-from relax.campaign.store.structures import cost_of, record_of
 from relax.core.errors import InvalidStructure, UsageError
-from relax.io.check import check_structure, digest
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 __all__ = ["Given", "add_round", "add_structures"]
 
 IN_FILE = 100_000
 """Structures in a file of inputs."""
+
+FEW = 16
+"""Atoms of a structure up to which its formula is remembered: it takes long beside the rest."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +119,18 @@ def add_round(folder: Folder, begun: Round, units: Iterable[Unit]) -> None:
 
 
 def _records(folder: Folder, given: Iterable[Atoms | Given], first: int) -> Iterator[dict[str, Any]]:
+    from relax.campaign.store.structures import cost_of, record_of
+    from relax.io.check import check_structure, digest
+
     for id_, thing in enumerate(given, first):
         each = _named(id_, thing)
-        atoms = each.atoms.copy()
+        atoms = each.atoms
         if folder.settings.pbc is not None:
+            atoms = atoms.copy()
             atoms.pbc = folder.settings.pbc
         record: dict[str, Any] = {
             "id": id_, "source": each.source, "file": each.file, "frame": each.frame,
-            "formula": str(atoms.get_chemical_formula("metal")), "digest": digest(atoms),
+            "formula": _formula(atoms), "digest": digest(atoms),
         }  # fmt: skip
         try:
             check_structure(atoms)
@@ -134,9 +141,24 @@ def _records(folder: Folder, given: Iterable[Atoms | Given], first: int) -> Iter
         yield record | record_of(atoms)
 
 
+def _formula(atoms: Atoms) -> str:
+    if len(atoms) > FEW:
+        return str(atoms.get_chemical_formula("metal"))
+    return _formula_of(tuple(atoms.numbers.tolist()))
+
+
+@lru_cache(maxsize=1024)
+def _formula_of(numbers: tuple[int, ...]) -> str:
+    from ase import Atoms
+
+    return str(Atoms(numbers).get_chemical_formula("metal"))
+
+
 def _named(id_: int, thing: Atoms | Given) -> Given:
     if isinstance(thing, Given):
         return thing
+    from ase import Atoms
+
     if not isinstance(thing, Atoms):
         raise UsageError(f"structure {id_} is a {type(thing).__name__}, expected ase.Atoms")
     return Given(thing, str(thing.info.get("source", id_)))

@@ -18,7 +18,7 @@ from typing import Any
 from relax.campaign.outcome import Outcome
 from relax.campaign.store.deaths import Deaths
 from relax.campaign.store.folder import Folder
-from relax.campaign.store.index_folder import index_folder
+from relax.campaign.store.index_folder import index_folder, opened
 from relax.campaign.store.lines import OpenFiles, line_at
 from relax.campaign.store.loader import Loader
 from relax.campaign.store.rounds import Unit
@@ -73,7 +73,7 @@ class Index:
         self.folder = folder
         self.path = index_folder() / f"{folder.campaign}.sqlite"
         with self._faults():
-            self._database = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            self._database = opened(self.path)
             self._loader = Loader(self._database, folder)
 
     def close(self) -> None:
@@ -88,13 +88,11 @@ class Index:
     def totals(self) -> Totals:
         """Return numbers of structures by status, and sums."""
         with self._faults():
-            count, atoms, cost = self._one("SELECT COUNT(*), SUM(atoms), SUM(cost) FROM structures")
-            rows = self._all(
-                "SELECT status, COUNT(*), SUM(calls), SUM(seconds), SUM(cost) FROM results WHERE NOT stale "
-                "GROUP BY status ORDER BY status"
-            )
+            count, atoms, cost = self._one("SELECT SUM(structures), SUM(atoms), SUM(cost) FROM files")
+            rows = self._all("SELECT * FROM totals WHERE number > 0 ORDER BY status")
         statuses = Counter({status: number for status, number, *_ in rows})
-        calls, seconds, done = (sum(row[k] or 0 for row in rows) for k in (2, 3, 4))
+        calls, seconds, done = (sum(row[k] for row in rows) for k in (2, 3, 4))
+        count = count or 0
         waiting = count - statuses.total()
         return Totals(count, atoms or 0, waiting, statuses, calls, seconds, cost or 0.0, done)
 

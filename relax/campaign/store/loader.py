@@ -3,41 +3,43 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sqlite3
+import time
+from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
 from relax.campaign.store.folder import Folder
+from relax.campaign.store.index_folder import transaction
 from relax.campaign.store.lines import lines_from
 from relax.campaign.store.rounds import Unit, ranges, read_round
 from relax.core.errors import UsageError
 
 __all__ = ["Loader"]
 
+Json = dict[str, Any]
+
+LOG = logging.getLogger(__name__)
+
 AT_ONCE = 20_000
 """Lines that are read before what they say is put into the index."""
 
-TABLES = """
-CREATE TABLE IF NOT EXISTS files (id INTEGER PRIMARY KEY, name TEXT UNIQUE, read INTEGER, header TEXT);
-CREATE TABLE IF NOT EXISTS structures (
-    id INTEGER PRIMARY KEY, file INTEGER, offset INTEGER, source TEXT, formula TEXT, atoms INTEGER, cost REAL,
-    digest TEXT, round INTEGER);
-CREATE TABLE IF NOT EXISTS rounds (round INTEGER PRIMARY KEY, changes TEXT);
-CREATE TABLE IF NOT EXISTS units (unit INTEGER PRIMARY KEY, round INTEGER, cost REAL, ids TEXT);
-CREATE TABLE IF NOT EXISTS results (
-    id INTEGER PRIMARY KEY, round INTEGER, file INTEGER, offset INTEGER, status TEXT, calls INTEGER,
-    seconds REAL, cost REAL, stale INTEGER);
-CREATE TABLE IF NOT EXISTS deaths (
-    unit INTEGER, alone INTEGER, begun INTEGER, ended INTEGER, PRIMARY KEY (unit, alone));
-"""
+TELL_EVERY = 5.0
+"""Seconds between two messages on how far the index is."""
 
 RESULT = """
 INSERT INTO results SELECT ?, ?, ?, ?, ?, ?, ?, cost, round > ? FROM structures WHERE id = ?
 ON CONFLICT (id) DO UPDATE SET round = excluded.round, file = excluded.file, offset = excluded.offset,
     status = excluded.status, calls = excluded.calls, seconds = excluded.seconds, stale = excluded.stale
 WHERE excluded.round > results.round
+"""
+
+SUMS = """
+UPDATE files SET structures = structures + ?, atoms = atoms + ?, cost = cost + ? WHERE id = ?
 """
 
 EVENT = """
@@ -62,29 +64,39 @@ class Loader:
 
     def __init__(self, database: sqlite3.Connection, folder: Folder) -> None:
         self.database, self.folder = database, folder
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = OFF")  # what is lost is made again
-        database.executescript(TABLES)
-        self._headers: dict[int, dict[str, Any]] = {}
+        self._headers: dict[int, Json] = {}
+        self._told, self._counts = time.monotonic(), Counter[str]()
 
     def catch_up(self) -> None:
         """Read what is new in the files."""
+        # Sizes first: what a result is of is there before it, and so it is not passed over.
+        with os.scandir(self.folder.results) as entries:
+            sizes = sorted(
+                (each.name, each.stat().st_size) for each in entries if each.name.endswith(".jsonl")
+            )
         files = sorted(self.folder.rounds.glob("*.jsonl"))
         if not files:
             raise UsageError(f"{self.folder.path} has no rounds: rounds/*.jsonl are missing; restore them")
+        ends = {
+            name: (file, read)
+            for file, name, read in self.database.execute("SELECT id, name, read FROM files")
+        }
         for path in files:
-            if self._end(path)[1] == 0:
+            if ends.get(f"rounds/{path.name}", (0, 0))[1] == 0:
                 self._take_round(path)
-        for path in sorted(self.folder.results.glob("*.jsonl")):
-            self._take_results(path)
+        for name, size in sizes:
+            if ends.get(f"results/{name}", (0, -1))[1] != size:
+                self._take_results(self.folder.results / name, size)
 
     def units(self) -> Iterator[Unit]:
         """Yield all units, in their order."""
         for number, round_, cost, ids in self.database.execute("SELECT * FROM units ORDER BY unit"):
-            numbers = [id_ for first, end in json.loads(ids) for id_ in range(first, end)]
-            yield Unit(number, round_, numbers, cost)
+            parts = [range(*ends) for ends in json.loads(ids)]
+            yield Unit(
+                number, round_, parts[0] if len(parts) == 1 else [i for ids in parts for i in ids], cost
+            )
 
-    def header(self, file: int) -> dict[str, Any]:
+    def header(self, file: int) -> Json:
         """Return the first line of a file of results."""
         if file not in self._headers:
             (text,) = self.database.execute("SELECT header FROM files WHERE id = ?", (file,)).fetchone()
@@ -94,23 +106,32 @@ class Loader:
     def _end(self, path: Path) -> tuple[int, int]:
         """Return the number of a file, and up to where it has been read, in bytes."""
         name = str(path.relative_to(self.folder.path))
-        found = self.database.execute("SELECT id, read FROM files WHERE name = ?", (name,)).fetchone()
-        if found is None:
-            cursor = self.database.execute("INSERT INTO files (name, read) VALUES (?, 0)", (name,))
-            return int(cursor.lastrowid or 0), 0
-        return found[0], found[1]
+        for _ in range(2):
+            found = self.database.execute("SELECT id, read FROM files WHERE name = ?", (name,)).fetchone()
+            if found is not None:
+                break
+            self.database.execute("INSERT OR IGNORE INTO files (name, read) VALUES (?, 0)", (name,))
+        return int(found[0]), int(found[1])
+
+    def _advance(self, file: int, read: int, end: int) -> bool:
+        """Take note that a file is read up to ``end``; False if another process has done so meanwhile."""
+        words = "UPDATE files SET read = ? WHERE id = ? AND read = ?"
+        return bool(self.database.execute(words, (end, file, read)).rowcount)
 
     def _take_round(self, path: Path) -> None:
         begun, units = read_round(path)
-        with _transaction(self.database):
-            for name in begun.inputs:
-                self._take_inputs(self.folder.inputs / name, begun.number)
+        for name in begun.inputs:
+            self._take_inputs(self.folder.inputs / name, begun.number)
+        file, _ = self._end(path)
+        with transaction(self.database):
+            if not self._advance(file, 0, path.stat().st_size):
+                return
             for unit in units:
                 self.database.execute(
                     "INSERT OR IGNORE INTO units VALUES (?, ?, ?, ?)",
                     (unit.number, unit.round, unit.cost, json.dumps(ranges(unit.ids))),
                 )
-                if begun.number:
+                if begun.kind == "retry":
                     again = [(begun.number, id_) for id_ in unit.ids]
                     self.database.executemany("UPDATE structures SET round = ? WHERE id = ?", again)
                     self.database.executemany(
@@ -119,33 +140,44 @@ class Loader:
             self.database.execute(
                 "INSERT OR IGNORE INTO rounds VALUES (?, ?)", (begun.number, json.dumps(begun.changes))
             )
-            file, _ = self._end(path)
-            self.database.execute("UPDATE files SET read = ? WHERE id = ?", (path.stat().st_size, file))
 
     def _take_inputs(self, path: Path, round_: int) -> None:
         if not path.is_file():
             raise UsageError(f"the structures {path} are missing; restore them")
-        file, _ = self._end(path)
-        lines = lines_from(path)
-        while some := list(islice(lines, AT_ONCE)):
-            try:
-                rows = [
-                    (line["id"], file, at, line["source"], line["formula"], len(line["numbers"]),
-                     line["cost"], line["digest"], round_)
-                    for at, _, line in some
-                ]  # fmt: skip
-            except KeyError as error:
-                raise UsageError(f"{path} is damaged: a line lacks {error}; restore the file") from None
-            self.database.executemany("INSERT OR REPLACE INTO structures VALUES (?,?,?,?,?,?,?,?,?)", rows)
-            invalid = [
-                (line["id"], round_, file, INVALID, "refused", 0, 0.0, round_, line["id"])
-                for _, _, line in some if "invalid" in line
-            ]  # fmt: skip
-            self.database.executemany(RESULT, invalid)
+        while True:
+            file, read = self._end(path)  # each time: another process may be at it, too
+            for some in _batches(lines_from(path, read)):
+                if not self._take_structures(path, file, round_, some):
+                    break
+            else:
+                return
 
-    def _take_results(self, path: Path) -> None:
+    def _take_structures(self, path: Path, file: int, round_: int, some: list[tuple[int, int, Json]]) -> bool:
+        """Put structures into the index; return False if they have been put there meanwhile."""
+        try:
+            rows = [
+                (line["id"], file, at, line["source"], line["formula"], len(line["numbers"]),
+                 line["cost"], line["digest"], round_)
+                for at, _, line in some
+            ]  # fmt: skip
+        except KeyError as error:
+            raise UsageError(f"{path} is damaged: a line lacks {error}; restore the file") from None
+        invalid = [
+            (line["id"], round_, file, INVALID, "refused", 0, 0.0, round_, line["id"])
+            for _, _, line in some if "invalid" in line
+        ]  # fmt: skip
+        sums = len(rows), sum(row[5] for row in rows), sum(row[6] for row in rows), file
+        with transaction(self.database):
+            if not self._advance(file, some[0][0], some[-1][1]):
+                return False
+            self.database.executemany("INSERT OR REPLACE INTO structures VALUES (?,?,?,?,?,?,?,?,?)", rows)
+            self.database.executemany(RESULT, invalid)
+            self.database.execute(SUMS, sums)
+        self._tell(len(rows), "structures")
+        return True
+
+    def _take_results(self, path: Path, size: int) -> None:
         file, read = self._end(path)
-        size = path.stat().st_size
         if size == read:
             return
         if size < read:
@@ -153,22 +185,22 @@ class Loader:
                 f"{path} is shorter than it was; restore it, or delete the index "
                 f"{self.folder.campaign}.sqlite to go on without what it has lost"
             )
-        lines = lines_from(path, read)
+        lines = takewhile(lambda line: line[0] < size, lines_from(path, read))
         if read == 0:
             first = next(lines, None)
             if first is None:
                 return
             self._check_header(path, first[2])
             header = json.dumps(first[2])
-            with _transaction(self.database):
+            with transaction(self.database):
                 self.database.execute(
                     "UPDATE files SET read = ?, header = ? WHERE id = ? AND read = 0",
                     (first[1], header, file),
                 )
-        while some := list(islice(lines, AT_ONCE)):
+        for some in _batches(lines):
             self._take_lines(path, file, some)
 
-    def _take_lines(self, path: Path, file: int, some: list[tuple[int, int, dict[str, Any]]]) -> None:
+    def _take_lines(self, path: Path, file: int, some: list[tuple[int, int, Json]]) -> None:
         results, events = [], []
         try:
             for at, _, line in some:
@@ -183,30 +215,26 @@ class Loader:
                     events.append((unit, line.get("alone", -1), 0, 1))
         except KeyError as error:
             raise UsageError(f"{path} is damaged: a line lacks {error}; restore the file") from None
-        with _transaction(self.database):
-            read, end = some[0][0], some[-1][1]
-            changed = self.database.execute(
-                "UPDATE files SET read = ? WHERE id = ? AND read = ?", (end, file, read)
-            )
-            if changed.rowcount:  # otherwise another process has taken them meanwhile
+        with transaction(self.database):
+            if self._advance(file, some[0][0], some[-1][1]):
                 self.database.executemany(RESULT, results)
                 self.database.executemany(EVENT, events)
+        self._tell(len(results), "results")
 
-    def _check_header(self, path: Path, head: dict[str, Any]) -> None:
+    def _tell(self, number: int, what: str) -> None:
+        """Say now and then how much has been read since the campaign was opened."""
+        self._counts[what] += number
+        if time.monotonic() - self._told > TELL_EVERY:
+            self._told = time.monotonic()
+            LOG.info("index of %s: %s %s are read", self.folder.path, f"{self._counts[what]:,}", what)
+
+    def _check_header(self, path: Path, head: Json) -> None:
         if head.get("campaign") != self.folder.campaign:
             raise UsageError(f"{path} holds no results of this campaign; move it away")
         if head.get("settings") != self.folder.settings.digest:
             raise UsageError(f"{path} was made with other settings than {self.folder.path}; move it away")
 
 
-class _transaction:
-    """What is done within the block is done as a whole, or not at all."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self.database = database
-
-    def __enter__(self) -> None:
-        self.database.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self.database.execute("ROLLBACK" if kind else "COMMIT")
+def _batches(lines: Iterator[tuple[int, int, Json]]) -> Iterator[list[tuple[int, int, Json]]]:
+    while some := list(islice(lines, AT_ONCE)):
+        yield some

@@ -9,14 +9,15 @@ import socket
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from ase import Atoms
+from typing import TYPE_CHECKING, Any
 
 from relax.campaign.store.folder import Folder, versions_now
 from relax.campaign.store.lines import Appender
-from relax.core.result import Result
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from relax.core.result import Result
 
 __all__ = ["ResultsWriter", "hardware", "line_of", "lost_line"]
 
@@ -138,8 +139,5 @@ def _lines_of(path: str) -> Sequence[str]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        value = value.item()
+    value = value.tolist() if hasattr(value, "tolist") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from relax.cli.campaigning.changes import merge, retry
+from relax.cli.campaigning.export_command import duplicates, export, sbatch
 from relax.cli.campaigning.init_command import add, init
 from relax.cli.campaigning.run_command import run
 from relax.cli.campaigning.status_command import status
@@ -16,5 +17,5 @@ campaign = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
 )
-for command in (init, run, status, retry, add, merge):
+for command in (init, run, status, export, retry, add, merge, duplicates, sbatch):
     campaign.command()(command)

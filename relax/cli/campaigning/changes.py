@@ -54,9 +54,10 @@ class RetryOptions(FolderOption):
 
 @takes_options(RetryOptions)
 def retry(**values: Any) -> None:
-    """Have structures of a campaign relaxed again, with other settings if some are given.
+    """Relax structures again, with other settings.
 
-    They wait then, until relax campaign run has new results; the ones before stay in the folder.
+    Those that ended with one of the statuses wait then, until relax campaign run has new results; the
+    ones before stay in the folder.
     """
     from relax.calculators.named.settings import read_settings
     from relax.campaign.campaign import Campaign
@@ -85,7 +86,7 @@ class MergeOptions(FolderOption):
 
 @takes_options(MergeOptions)
 def merge(**values: Any) -> None:
-    """Add the structures of other campaigns to one, with their results.
+    """Add other campaigns to one.
 
     A structure that both have is taken once, with the result of whichever has one.
     """

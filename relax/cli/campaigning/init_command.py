@@ -31,10 +31,11 @@ class AddOptions(InputOptions, FolderOption):
 
 @takes_options(CampaignOptions, config="campaign")
 def init(**values: Any) -> None:
-    """Make a campaign: a folder with structures and with what is to be done with each.
+    """Make a campaign: structures and settings.
 
-    The options are those of relax run. Nothing is relaxed yet; relax campaign run does that. The structures
-    are copied to the folder, so that the files may be moved afterwards.
+    It is a folder with structures and with what is to be done with each. The options are those of relax
+    run. Nothing is relaxed yet; relax campaign run does that. The structures are copied to the folder, so
+    that the files may be moved afterwards.
 
     Exit code: 0, or 2 if something cannot be read; the campaign then has the other structures.
     """
@@ -50,7 +51,9 @@ def init(**values: Any) -> None:
 
 @takes_options(AddOptions)
 def add(**values: Any) -> None:
-    """Add structures to a campaign; a driver that is at work takes them in.
+    """Add structures to a campaign.
+
+    A driver that is at work takes them in.
 
     Exit code: 0, or 2 if something cannot be read; the other structures are added.
     """

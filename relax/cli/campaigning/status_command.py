@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +26,9 @@ class StatusOptions(FolderOption):
 
 @takes_options(StatusOptions)
 def status(**values: Any) -> None:
-    """Show how the structures of a campaign have ended, from any machine and at any time.
+    """Show how the structures have ended.
+
+    From any machine that has the folder, and at any time.
 
     Exit code: 0, or 2 if the campaign cannot be read.
     """
@@ -42,7 +43,7 @@ def status(**values: Any) -> None:
         while True:
             totals = campaign.status()
             if options.as_json:
-                print_json(dataclasses.asdict(totals))
+                print_json(vars(totals))
             else:
                 print_table(lambda _: status_table(options.folder, totals))  # noqa: B023 - called at once
             if not options.watch or not totals.waiting:

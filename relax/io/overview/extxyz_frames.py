@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import warnings
@@ -11,13 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from relax.core.errors import InvalidStructure, one_line
-from relax.io.extxyz import comment_fields, complete, opened, split_frames
+from relax.io.extxyz import PLAIN_COLUMNS, comment_fields, complete, opened, split_frames, structures_of
 from relax.io.overview.summary import Summary, formula_of, number, summary_of_atoms
 
 __all__ = ["summaries_of_extxyz"]
-
-PLAIN_XYZ = "species:S:1:pos:R:3"
-"""The columns of an XYZ file that does not name them."""
 
 
 def summaries_of_extxyz(path: str, wanted: range | None = None) -> Iterator[Summary | InvalidStructure]:
@@ -106,7 +102,7 @@ def _of_lines(path: str, frame: int, lines: list[str]) -> Summary:
     if "relax_status" in info and not complete(lines):
         raise ValueError("the file ends before its last atom")
     rows = lines[2 : natoms + 2]
-    columns = _columns(info.get("Properties", PLAIN_XYZ))
+    columns = _columns(info.get("Properties", PLAIN_COLUMNS))
     if rows and len(rows[-1].split()) < columns["all"]:  # a run was killed here, and another one went on
         raise ValueError("its last atom is cut off")
     try:
@@ -137,12 +133,10 @@ def _symbols(rows: list[str], place: int) -> Counter[str]:
 
 def _by_ase(path: str, frame: int, lines: list[str]) -> Summary:
     """Return the summary of a frame that is written in another way than ASE does."""
-    from ase.io import iread
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            (atoms,) = iread(io.StringIO("".join(lines)), index=":", format="extxyz")
+            (atoms,) = structures_of(lines)
     except Exception as error:
         raise ValueError(one_line(error)) from None
     return summary_of_atoms(path, frame, atoms, atoms.info)

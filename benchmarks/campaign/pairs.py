@@ -1,0 +1,91 @@
+"""Pairs of Lennard-Jones atoms: their file, and results as their relaxation would have given them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from relax import Result
+from relax.campaign.campaign import Campaign
+from relax.campaign.store.results import ResultsWriter, line_of
+from relax.campaign.store.rounds import Unit
+from relax.comparison.files.results_file import Json
+
+SEED, FMAX = 0, 0.05
+NEAREST, FARTHEST = 0.95, 2.0
+"""Distance of the two atoms at the start, in sigma."""
+
+MINIMUM = 2 ** (1 / 6)
+"""Distance of the two atoms at the end, in sigma, where the energy is that of the bond."""
+
+IN_FILE = 100
+"""Units whose results are in a file, as if a process had relaxed them."""
+
+
+def written(path: Path, number: int) -> Path:
+    """Write a file of ``number`` pairs in random directions to ``path``, and return it."""
+    rng = np.random.default_rng(SEED)
+    with path.open("w") as file:
+        for _ in range(number):
+            x, y, z = _direction(rng) * rng.uniform(NEAREST, FARTHEST)
+            file.write(
+                '2\nProperties=species:S:1:pos:R:3 pbc="F F F"\n'
+                f"H 0.00000000 0.00000000 0.00000000\nH {x:.8f} {y:.8f} {z:.8f}\n"
+            )
+    return path
+
+
+def made_up(campaign: Campaign, left: int) -> int:
+    """Write results for whole units until at most about ``left`` structures wait; return for how many.
+
+    The results go through the writer of the processes.  They are at the minimum, with numbers of steps as
+    they are found, but nothing was relaxed.
+    """
+    campaign.index.catch_up()
+    number, rng = campaign.index.totals().waiting - left, np.random.default_rng(SEED)
+    units, count = _first(campaign.index.units(), number), 0
+    while some := list(islice(units, IN_FILE)):
+        writer = ResultsWriter(campaign.folder)
+        for unit in some:
+            lines = [_line(given, unit.round, rng) for given in campaign.index.given(list(unit.ids))]
+            writer.add([{"begin": unit.number, "round": unit.round}])
+            writer.add([*lines, {"end": unit.number, "round": unit.round}])
+            count += len(lines)
+        writer.close()
+    return count
+
+
+def _first(units: Iterator[Unit], number: int) -> Iterator[Unit]:
+    for unit in units:
+        number -= len(unit.ids)
+        if number < 0:
+            return
+        yield unit
+
+
+def _line(given: Json, round_: int, rng: np.random.Generator) -> Json:
+    """Return the line of the result of a pair."""
+    began = time.perf_counter()
+    first, second = np.array(given["positions"])
+    middle, along = (first + second) / 2, (second - first) / np.linalg.norm(second - first)
+    atoms = Atoms(given["numbers"], [middle - along * MINIMUM / 2, middle + along * MINIMUM / 2])
+    fmax, steps = float(rng.uniform(0, FMAX)), int(rng.integers(3, 15))
+    forces = np.outer([1, -1], along) * fmax
+    atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=forces)
+    result = Result(
+        "converged", f"fmax {fmax:.4f} eV/A", steps + 1, steps, fmax,
+        energy_first=float(rng.uniform(-1, 0)), energy_last=-1.0, shortest=MINIMUM / 0.62,
+        wall_time=time.perf_counter() - began,
+    )  # fmt: skip
+    return line_of(given["id"], round_, given["digest"], atoms, result)
+
+
+def _direction(rng: np.random.Generator) -> np.ndarray:
+    along = rng.normal(size=3)
+    return np.asarray(along / np.linalg.norm(along))
