@@ -14,6 +14,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from benchmarks.throughput.models import starts
 from relax import relax_many
 from relax.campaign.campaign import Campaign
 from relax.core.errors import UsageError
@@ -270,3 +271,17 @@ def test_a_large_structure_goes_on_from_its_last_step(driver, workplace, monkeyp
     names = ("energy_first", "volume_ratio", "spacegroup_first", "spacegroup_last")
     assert [found.found[name] for name in names] == pytest.approx([expected.found[name] for name in names])
     assert not list(Path("killed/checkpoints").iterdir())
+
+
+def test_the_first_calls_of_a_process_do_not_differ_from_later_ones():
+    """MACE is compiled at its first calls, so that the last digits of these are others."""
+    structures = starts(24, 3)
+    model = f"mace:{Path(__file__).parents[2] / 'data' / 'mace-mini.model'}"
+    for folder in ("whole", "parts"):
+        Campaign.create(folder, structures, model, cell=True, unit_cost=1e4).close()
+    run("whole")
+    run("parts", shard=(1, 2))
+    run("parts", shard=(0, 2))
+    with Campaign("whole") as whole, Campaign("parts") as parts:
+        assert whole.status().statuses == {"converged": 24}
+        assert contents(whole) == contents(parts)

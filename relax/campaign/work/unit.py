@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
+
 from relax.campaign.store.folder import Folder
 from relax.campaign.store.lease import is_held
 from relax.campaign.store.lines import line_at
@@ -52,6 +54,7 @@ class Worker:
         self.folder, self.interrupts = folder, interrupts
         self.potential = folder.settings.load()
         self.writer = ResultsWriter(folder, self.potential.device)
+        self.warm = False
 
     def fill(self, order: Order) -> Report:
         """Relax the structures of an order.
@@ -106,7 +109,18 @@ class Worker:
                 structures[0], self.potential, arguments, path, monitor.interruptible
             )
             return
+        if self.potential.batched and not self.warm:
+            self._warm_up(structures, monitor, arguments)
         yield from relax_many(structures, self.potential, monitor=monitor, **arguments)
+
+    def _warm_up(self, structures: list[Atoms], monitor: _Watch, arguments: Json) -> None:
+        """Make the first force calls in vain: torch compiles in them, and the last digits are others then."""
+        few = arguments | {"steps": 2, "draws": 1, "check": None, "escape": False}
+        for atoms in structures:
+            (ended,) = relax_many([atoms], self.potential, monitor=monitor, **few)
+            self.warm = ended.result.force_calls > 0
+            if self.warm:
+                return
 
 
 class _Watch(Monitor):
