@@ -66,6 +66,11 @@ def offspring(pid):
     return found
 
 
+def parent(pid):
+    """Return the process that has started another one."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def wait_for(condition, seconds=60):
     """Wait for a condition; fail if it does not come true."""
     until = time.monotonic() + seconds

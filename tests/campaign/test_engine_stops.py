@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
-from clusters import assert_none_left, children, ends, named, offspring, wait_for
+from clusters import assert_none_left, children, ends, named, offspring, parent, wait_for
 
 from relax.campaign.campaign import Campaign
 
@@ -65,6 +66,36 @@ def test_a_driver_is_killed(kind, begun, crystals):
     with Campaign("c") as found:
         assert found.status().waiting > 0
         assert found.run(workers=2) is None
-        with Campaign.create("d", crystals(16), "emt", **SETTINGS) as expected:
-            assert expected.run(workers=2) is None
-            assert ends(found) == ends(expected)
+        assert ends(found) == undisturbed(crystals)
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_a_worker_is_killed(kind, begun, crystals):
+    with named(kind) as (name, workers):
+        process = begun("slow", name, workers)
+        wait_for(lambda: children("c"))
+        os.kill(parent(children("c")[0]), signal.SIGKILL)
+        out, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, out + errors
+        assert_none_left("c")
+    with Campaign("c") as found:
+        assert ends(found) == undisturbed(crystals)
+
+
+def test_a_scheduler_is_lost(begun, crystals):
+    with named("dask") as (name, _):
+        process = begun("slow", name, None)
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 2, out + errors
+    assert "the engine takes no more orders: ConnectionError" in errors
+    assert_none_left("c")
+    with Campaign("c") as found:
+        assert found.run(workers=2) is None
+        assert ends(found) == undisturbed(crystals)
+
+
+def undisturbed(crystals):
+    """Return what is found where nothing happens."""
+    with Campaign.create("d", crystals(16), "emt", **SETTINGS) as expected:
+        assert expected.run(workers=2) is None
+        return ends(expected)
