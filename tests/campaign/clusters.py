@@ -1,4 +1,4 @@
-"""Real engines on this machine, each within a block, and the small campaign that runs on them."""
+"""Real engines on this machine, each within a block, and what is left of them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from ase.build import bulk
-
-import relax
-from relax.campaign.campaign import Campaign
-
-ROOT = Path(relax.__file__).parent.parent
 
 PARSL = """
 from parsl import Config, HighThroughputExecutor
@@ -34,64 +27,6 @@ config = Config(
     ]
 )
 """
-
-SLOW = """
-import os
-import time
-from pathlib import Path
-
-from ase.calculators.emt import EMT
-
-
-class Slow(EMT):
-    seconds = 0.1
-
-    def calculate(self, *args):
-        Path(os.environ["CALLED"]).touch()
-        time.sleep(self.seconds)
-        super().calculate(*args)
-
-
-def slow():
-    return Slow()
-
-
-class Hung(Slow):
-    seconds = 3600
-
-
-def hung():
-    return Hung()
-"""
-"""Calculators that give what EMT gives; the second takes an hour."""
-
-DRIVER = """
-import sys
-
-from relax.campaign.campaign import Campaign
-
-if __name__ == "__main__":
-    folder, engine, workers, grace = sys.argv[1:]
-    with Campaign(folder) as campaign:
-        print(campaign.run(int(workers) or None, engine, grace=float(grace)))
-"""
-
-
-def crystals(count=12):
-    """Return copper cells whose atoms are a little off their places, of several sizes."""
-    random = np.random.default_rng(5)
-    found = []
-    for number in range(count):
-        atoms = bulk("Cu", a=3.55 + 0.02 * number) * (1 + number % 3, 1, 1)
-        atoms.positions += random.normal(0, 0.05, atoms.positions.shape)
-        found.append(atoms)
-    return found
-
-
-def campaign(path, calculator="emt", **settings):
-    """Return a campaign of small units."""
-    settings = {"cell": True, "fmax": 0.02, "unit_cost": 60.0} | settings
-    return Campaign.create(path, crystals(), calculator, **settings)
 
 
 def ends(found):
@@ -131,6 +66,11 @@ def offspring(pid):
     return found
 
 
+def parent(pid):
+    """Return the process that has started another one."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def wait_for(condition, seconds=60):
     """Wait for a condition; fail if it does not come true."""
     until = time.monotonic() + seconds
@@ -149,29 +89,26 @@ def dask_cluster(workers=2):
     """Yield the address of a Dask scheduler with workers of one thread."""
     distributed = pytest.importorskip("dask.distributed")
     with distributed.LocalCluster(
-        n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     ) as cluster:
         yield f"dask:{cluster.scheduler_address}"
 
 
-@contextlib.contextmanager
-def parsl_file(folder):
-    """Yield the name of a Parsl engine."""
+def parsl_file():
+    """Return the name of a Parsl engine, whose file is written to the current folder."""
     pytest.importorskip("parsl")
-    file = Path(folder, "parsl_config.py")
-    file.write_text(PARSL)
-    yield f"parsl:{file}"
+    Path("parsl_config.py").write_text(PARSL)
+    return "parsl:parsl_config.py"
 
 
 @contextlib.contextmanager
-def named(kind, folder):
-    """Yield the name of an engine of a kind with two workers, and the number that is to be said, or 0."""
+def named(kind):
+    """Yield the name of an engine of a kind with two workers, and their number if it is to be said."""
     if kind == "dask":
         with dask_cluster() as name:
-            yield name, 0
+            yield name, None
     elif kind == "parsl":
-        with parsl_file(folder) as name:
-            yield name, 0
+        yield parsl_file(), None
     else:
         if kind != "processes":
             pytest.importorskip("executorlib")

@@ -39,6 +39,14 @@ class Slow(EMT):
 def slow():
     return Slow()
 
+class Hung(EMT):
+    def calculate(self, *others, **more):
+        open("called", "w").close()
+        time.sleep(3600)
+
+def hung():
+    return Hung()
+
 def on_a_full_disk():
     if not os.path.exists('room'):
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))

@@ -58,15 +58,15 @@ class _Calls(Handed):
     """The calls that a client of Dask makes."""
 
     def __init__(self, client: Any) -> None:
-        super().__init__(client.submit)
+        # A call whose worker has died is made again as often as the scheduler allows; one that has failed
+        # would fail again.  Two equal orders are two calls.
+        super().__init__(client.get_executor(pure=False, retries=0).submit)
         self._client = client
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         if self._client.status != "running":  # a call would wait until the scheduler is there again
             raise ConnectionError("the Dask scheduler does not answer")
-        # A call whose worker has died is made again as often as the scheduler allows; one that has failed
-        # would fail again.  Two equal orders are two calls.
-        return super().submit(fn, *args, pure=False, retries=0, **kwargs)
+        return super().submit(fn, *args, **kwargs)
 
 
 class _Count:

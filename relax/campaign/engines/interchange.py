@@ -1,7 +1,7 @@
 """What hands calls to the workers of Parsl: ``python -m relax.campaign.engines.interchange PID``.
 
-That of Parsl lives on when a driver is killed, and with it all workers.  This one ends with its driver, and the
-workers end once they do not hear of it any more.
+That of Parsl lives on when a driver is killed, and with it all workers.  This one ends with its driver, and
+the workers end once they do not hear of it any more.
 """
 
 from __future__ import annotations
