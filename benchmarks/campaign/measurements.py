@@ -27,7 +27,7 @@ TENTHS = 10
 
 
 def driven(folder: Path, *words: object) -> Json:
-    """Return what ``relax campaign run`` with one worker takes.
+    """Return what ``relax campaign run`` with these words takes.
 
     That is the time by the clock and of the processor (s), of the driver and its processes together, the
     largest memory of the driver, and its medians in each tenth of the time (MB).
@@ -40,7 +40,7 @@ def driven(folder: Path, *words: object) -> Json:
     log, began, samples = folder.with_suffix(".log"), time.perf_counter(), []
     with log.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "relax", "campaign", "run", folder, "--workers", "1", *map(str, words)],
+            [sys.executable, "-m", "relax", "campaign", "run", folder, *map(str, words)],
             stdout=file,
             stderr=file,
             env=os.environ | ONE_THREAD,
@@ -134,7 +134,7 @@ def compared(folder: Path, part: int, parts: int, start: float) -> Json:
         campaign.index.catch_up()
         numbers = [unit.number for unit in campaign.index.units() if unit.number % parts == part]
     direct = apart(alone, (folder, numbers))
-    run = driven(folder, "--shard", f"{part}/{parts}")
+    run = driven(folder, "--workers", 1, "--shard", f"{part}/{parts}")
     number = direct["structures"]
     return {
         "structures": number,

@@ -3,9 +3,9 @@
 Pairs of Lennard-Jones atoms, the smallest structures there are: what is done for a structure beside its
 relaxation counts most for them.  They are in one extended XYZ file, of which ``relax campaign init`` makes a
 campaign.  Most of them get results from a generator, written as the processes of a campaign write them; the
-others are relaxed by ``relax campaign run`` with one worker.
+others are relaxed by ``relax campaign run``.
 
-First some parts of them, each beside ``relax_many`` on the same units in a process of its own: the difference
+First some parts of them with one worker, each beside ``relax_many`` on the same units: the difference
 in time of the processor, driver and processes together, is what a campaign takes for a structure beside its
 relaxation.  It includes reading the structure and writing its result; a campaign of one structure, which is
 the start of the processes, does not count.  Then the rest, while the memory of the driver is looked at.
@@ -41,7 +41,10 @@ from relax.comparison.runs.processes import ONE_THREAD
 
 JSON = RESULTS / "campaign_scale.json"
 
-PARTS, TURNS = 10, 3
+WORKERS = 2
+"""Processes that relax those that are not compared."""
+
+PARTS, TURNS = 20, 3
 """Parts of the structures that are relaxed, and how many of them are compared with relax_many."""
 
 SHOWN = 5
@@ -63,7 +66,7 @@ def starting(folder: Path) -> float:
     """Return the time of the processor of a campaign of one structure, s."""
     one = written(folder / "one.extxyz", 1)
     made(folder / "one", one, UNIT_COST)
-    return float(driven(folder / "one")["cpu"])
+    return float(driven(folder / "one", "--workers", 1)["cpu"])
 
 
 def relaxed(folder: Path, start: float) -> tuple[list[Json], Json]:
@@ -74,7 +77,7 @@ def relaxed(folder: Path, start: float) -> tuple[list[Json], Json]:
         parts = max(2, min(PARTS, units))
         rows = [compared(folder, part, parts, start) for part in range(min(TURNS, parts - 1))]
         waiting = campaign.status().waiting
-        rest = driven(folder) | {"structures": waiting}
+        rest = driven(folder, "--workers", WORKERS) | {"structures": waiting, "workers": WORKERS}
         if left := campaign.status().waiting:
             raise ValueError(f"relax campaign run has left {left} structures")
     return rows, rest
