@@ -1,8 +1,9 @@
 """Relax atomistic structures to their minima with the fewest force calls.
 
-``relax.relax`` relaxes one structure, ``relax.relax_many`` many, ``relax.compare`` compares minimizers, and
-the classes ``...Relax`` are ASE optimizers.  ``relax.rules`` has the update rules.  Names are imported when
-they are first used, so that the command line starts at once.
+``relax.relax`` relaxes one structure, ``relax.relax_many`` many, and ``relax.Campaign`` more than one machine
+can in a day.  ``relax.compare`` compares minimizers, and the classes ``...Relax`` are ASE optimizers.
+``relax.rules`` has the update rules.  Names are imported when they are first used, so that the command line
+starts at once.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
+    from relax.campaign.campaign import Campaign
     from relax.comparison.api import compare
     from relax.core.errors import RelaxationStopped
     from relax.core.result import Result
@@ -50,6 +52,7 @@ __all__ = [
     "AdaGradRelax",
     "AdaMaxRelax",
     "AdamRelax",
+    "Campaign",
     "CellFreedom",
     "CoReRelax",
     "FIRERelax",
@@ -77,6 +80,7 @@ __getattr__ = lazy_names(
     __name__,
     dict.fromkeys(__all__, "relax.optimizers")
     | {
+        "Campaign": "relax.campaign.campaign",
         "CellFreedom": "relax.geometry.cell",
         "MinimumCheck": "relax.engine.minima.minimum_check",
         "PairStiffness": "relax.preconditioner.pair_stiffness",

@@ -1,1 +1,1 @@
-"""Campaigns: faults, engines, scale."""
+"""Campaigns: under faults, on several engines and processes, and of a million structures."""

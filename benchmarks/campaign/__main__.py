@@ -7,6 +7,9 @@ process at once.  Besides, two drivers start at once, and the disk is full for a
 at one of the structures and never returns at another one.  Each structure must be there once, and both
 exports must be equal to the last byte.
 
+``engines``: the same campaign on processes, Dask, Parsl, executorlib, four shards, and a one-node SLURM that
+``benchmarks/campaign/slurm_node.sh`` sets up.
+
 ``workers``: the same campaign with one process and with two, in turn.
 """
 
@@ -20,6 +23,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from benchmarks.campaign.engines import compare_engines
 from benchmarks.campaign.faults import SUBJECTS, disturb
 from benchmarks.campaign.workers import compare_workers
 from benchmarks.common.provenance import RESULTS, command_line, processor
@@ -29,13 +33,14 @@ from relax.comparison.files.results_file import write_record
 
 Json = dict[str, Any]
 
-PACKAGES = ("numpy", "ase", "torch", "mace-torch", "dask", "distributed", "relax")
+PACKAGES = ("numpy", "ase", "torch", "mace-torch", "dask", "distributed", "executorlib", "parsl", "relax")
 
 
 def main(
     faults: Annotated[int, typer.Option(min=0, help="How often something is killed; 0: no faults.")] = 100,
     structures: Annotated[int, typer.Option(min=8, help="Structures of each campaign under faults.")] = 1000,
     crystals: Annotated[int, typer.Option(min=0, help="Crystals for more processes; 0: none.")] = 600,
+    on_engines: Annotated[int, typer.Option(min=0, help="Crystals on each engine; 0: none.")] = 120,
     turns: Annotated[int, typer.Option(min=1, help="Turns of one and two processes.")] = 3,
     workers: Annotated[int, typer.Option(min=1, help="Workers of the cluster.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed of the kills.")] = 1,
@@ -50,6 +55,10 @@ def main(
             rows = _faults(place, structures, faults, workers, seed)
             _show_faults(console, rows)
             _write("campaign_faults.json", {"seed": seed, "workers": workers, "rows": rows})
+        if on_engines:
+            compared = compare_engines(place, on_engines)
+            _show_engines(console, compared)
+            _write("campaign_engines.json", compared)
         if crystals:
             found = compare_workers(place, crystals, turns)
             _show_workers(console, found)
@@ -95,6 +104,25 @@ def _show_faults(console: Console, rows: list[Json]) -> None:
             f"full disk: {disk.get('skipped') or disk['said']}",
         ]
     print_plain(console, lines)
+
+
+def _show_engines(console: Console, found: Json) -> None:
+    print_table(
+        console,
+        f"{found['structures']} crystals, data/mace-mini.model, positions and cell",
+        ("engine", "s", "ends", "as with processes"),
+        [
+            [
+                row["engine"], f"{row['seconds']:.0f}",
+                ", ".join(f"{number} {status}" for status, number in row["statuses"].items()),
+                "yes" if row["identical"] else "NO",
+            ]
+            if "skipped" not in row
+            else [row["engine"], "-", f"skipped: {row['skipped']}", "-"]
+            for row in found["rows"]
+        ],
+        (),
+    )  # fmt: skip
 
 
 def _show_workers(console: Console, found: Json) -> None:

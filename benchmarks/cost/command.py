@@ -12,11 +12,12 @@ does for a structure, beside the least that can be done for one.
 
 A run of all clusters, and one of a tenth of them, show whether the memory grows with the structures.  They
 take few steps (``--whole-steps``), since the memory does not depend on that; then ``relax show`` lists the
-output.
+output.  ``--shown`` measures this last part alone, on the output of a run of few steps, and keeps the others.
 """
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
 import sys
@@ -158,15 +159,56 @@ def compared(path: Path, n: int, steps: int, turns: int, start: Json) -> Json:
     }
 
 
+def shown(path: Path) -> list[Json]:
+    """Return how long ``relax show`` takes to list the output of a run on a file, s."""
+    return [
+        {
+            "command": " ".join(words),
+            "seconds": [command(*words, output(path))["seconds"] for _ in range(SHOWN)],
+        }
+        for words in (("show",), ("show", "--json"))
+    ]
+
+
+def show_again(n: int, json_path: Path) -> None:
+    """List the output of a run of few steps on ``n`` clusters, and write that in place of what was measured.
+
+    Raises
+    ------
+    ValueError
+        There is no file of figures of so many clusters.
+    """
+    record = json.loads(json_path.read_text()) if json_path.exists() else {"runs": [{"n": 0}]}
+    if record["runs"][-1]["n"] != n:
+        raise ValueError(f"{json_path} has no figures of {n} clusters; leave out --shown")
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(Path(folder, "all.extxyz"), n)
+        run(path, WHOLE_STEPS)
+        record["shown"] = shown(path)
+    record["shown_command"] = command_line("benchmarks.cost.command")
+    print_plain(Console(), shown_lines(record["shown"], n))
+    write_record(json_path, record)
+
+
+def shown_lines(rows: Sequence[Json], n: int) -> list[str]:
+    """Return how long ``relax show`` takes, in words."""
+    return [f"relax {row['command']} of {n:,}: {median(row['seconds']):.2f} s" for row in rows]
+
+
 def main(
     n: Annotated[int, typer.Option("--n", min=10, help="Clusters of the whole run.")] = 10_000,
     fewer: Annotated[int, typer.Option(min=1, help="Clusters that both relax in turn.")] = 200,
     turns: Annotated[int, typer.Option(min=1, help="Turns of both.")] = 3,
     steps: Annotated[int, typer.Option(min=1, help="Largest number of steps.")] = STEPS,
     whole_steps: Annotated[int, typer.Option(min=0, help="The same, of the whole run.")] = WHOLE_STEPS,
+    again: Annotated[bool, typer.Option("--shown", help="Measure relax show alone; keep the rest.")] = False,
     json_path: Annotated[Path, typer.Option("--json", help="Write the figures to this file.")] = JSON,
 ) -> None:
     """Print what the command takes beside the relaxation, its memory, and the time of ``relax show``."""
+    if again:
+        with errors_in_one_line("command"):
+            show_again(n, json_path)
+        return
     with errors_in_one_line("command"), tempfile.TemporaryDirectory() as folder:
         one, few, tenth, whole = (
             written(Path(folder, f"{name}.extxyz"), count)
@@ -184,13 +226,7 @@ def main(
                 (n // 10, n), in_turn([("run", tenth, whole_steps), ("run", whole, whole_steps)]), strict=True
             )
         ]
-        shown = [
-            {
-                "command": " ".join(words),
-                "seconds": [command(*words, output(whole))["seconds"] for _ in range(SHOWN)],
-            }
-            for words in (("show",), ("show", "--json"))
-        ]
+        listed = shown(whole)
     growth = 1024**2 * (runs[1]["memory"] - runs[0]["memory"]) / (n - n // 10)
     console = Console()
     print_table(
@@ -219,7 +255,7 @@ def main(
                 for row in runs
             ),
             f"growth of the memory: {growth:.0f} bytes per structure",
-            *(f"relax {row['command']} of {n:,}: {median(row['seconds']):.2f} s" for row in shown),
+            *shown_lines(listed, n),
         ],
     )
     record = {
@@ -234,7 +270,7 @@ def main(
         "compared": rows,
         "runs": runs,
         "growth": growth,
-        "shown": shown,
+        "shown": listed,
     }
     write_record(json_path, record)
 

@@ -47,6 +47,17 @@ def test_the_command_is_compared_with_the_relaxation_alone(record, tmp_path, mon
     assert f"{few['ratio']:.3f}" in readme.command_cost()
 
 
+def test_the_list_can_be_measured_again_alone(record, tmp_path):
+    path = tmp_path / "results.json"
+    done = call(command.main, "--n", 20, "--shown", "--json", path)
+    assert done.exit_code == 0, done.output
+    found = json.loads(path.read_text())
+    assert found.pop("shown_command")
+    assert found["shown"] != record[1]["shown"]
+    assert {**found, "shown": None} == {**record[1], "shown": None}
+    assert call(command.main, "--n", 30, "--shown", "--json", path).exit_code == 2
+
+
 def test_both_relax_the_same_file(tmp_path):
     path = command.written(tmp_path / "some.extxyz", 4)
     starts = read(path, ":")

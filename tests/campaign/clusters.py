@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -28,10 +27,53 @@ config = Config(
         HighThroughputExecutor(
             address="127.0.0.1",
             max_workers_per_node=2,
+            heartbeat_period=1,
+            heartbeat_threshold=5,
             provider=LocalProvider(init_blocks=1, max_blocks=1),
         )
     ]
 )
+"""
+
+SLOW = """
+import os
+import time
+from pathlib import Path
+
+from ase.calculators.emt import EMT
+
+
+class Slow(EMT):
+    seconds = 0.1
+
+    def calculate(self, *args):
+        Path(os.environ["CALLED"]).touch()
+        time.sleep(self.seconds)
+        super().calculate(*args)
+
+
+def slow():
+    return Slow()
+
+
+class Hung(Slow):
+    seconds = 3600
+
+
+def hung():
+    return Hung()
+"""
+"""Calculators that give what EMT gives; the second takes an hour."""
+
+DRIVER = """
+import sys
+
+from relax.campaign.campaign import Campaign
+
+if __name__ == "__main__":
+    folder, engine, workers, grace = sys.argv[1:]
+    with Campaign(folder) as campaign:
+        print(campaign.run(int(workers) or None, engine, grace=float(grace)))
 """
 
 
@@ -59,9 +101,14 @@ def ends(found):
 
 def children(path):
     """Return the ids of the processes that relax structures of a campaign, on this machine."""
-    out = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
-    pids = [int(line.split()[0]) for line in out.splitlines() if "relax.campaign.work.child" in line]
-    return [pid for pid in pids if str(path) in _open_files(pid)]
+    logs = str(Path(path, "logs").absolute())
+    return [pid for pid in _processes("relax.campaign.work.child") if logs in _open_files(pid)]
+
+
+def _processes(word):
+    """Return the ids of the processes with a word in their command lines; those that have ended have none."""
+    lines = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    return [int(line.split()[0]) for line in lines.splitlines() if word in line]
 
 
 def _open_files(pid):
@@ -73,12 +120,28 @@ def _open_files(pid):
     return "\n".join(found)
 
 
-def assert_none_left(path, seconds=20):
-    """Wait for the processes of a campaign to end; where the engine lives on it takes them some seconds."""
+def offspring(pid):
+    """Return the processes that one has started, and those that these have."""
+    lines = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in lines.splitlines()]
+    found, new = set(), {pid}
+    while new:
+        new = {child for child, parent in pairs if parent in new} - found
+        found |= new
+    return found
+
+
+def wait_for(condition, seconds=60):
+    """Wait for a condition; fail if it does not come true."""
     until = time.monotonic() + seconds
-    while children(path):
-        assert time.monotonic() < until, "processes are left"
+    while not condition():
+        assert time.monotonic() < until, "it does not come true"
         time.sleep(0.1)
+
+
+def assert_none_left(path, seconds=60):
+    """Wait for the processes of a campaign to end; where the engine lives on it takes them some seconds."""
+    wait_for(lambda: not children(path), seconds)
 
 
 @contextlib.contextmanager
@@ -100,13 +163,23 @@ def parsl_file(folder):
     yield f"parsl:{file}"
 
 
-def slurm(*words, **options):
+@contextlib.contextmanager
+def named(kind, folder):
+    """Yield the name of an engine of a kind with two workers, and the number that is to be said, or 0."""
+    if kind == "dask":
+        with dask_cluster() as name:
+            yield name, 0
+    elif kind == "parsl":
+        with parsl_file(folder) as name:
+            yield name, 0
+    else:
+        if kind != "processes":
+            pytest.importorskip("executorlib")
+        yield kind, 2
+
+
+def slurm(*words, check=True):
     """Run a command of SLURM, and return what it says; skip where there is no SLURM."""
     if shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True).returncode != 0:
         pytest.skip("there is no SLURM here; benchmarks/campaign/slurm_node.sh sets one up")
-    return subprocess.run(words, capture_output=True, text=True, check=True, **options).stdout
-
-
-def python(*words, **options):
-    """Start Python in a process of its own."""
-    return subprocess.Popen([sys.executable, *map(str, words)], **options)
+    return subprocess.run(words, capture_output=True, text=True, check=check).stdout

@@ -65,6 +65,14 @@ def workplace(tmp_path, monkeypatch):
     sys.modules.pop("calculators_of_tests", None)
 
 
+@pytest.fixture(scope="module")
+def shared_index(tmp_path_factory):
+    """Have a folder for the indices of campaigns that the tests of a module share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RELAX_INDEX_DIR", str(tmp_path_factory.mktemp("index")))
+        yield
+
+
 @pytest.fixture
 def crystals():
     """Return a function that makes rattled crystals of metals."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import pytest
-from clusters import ROOT, assert_none_left, campaign, dask_cluster, ends, parsl_file
+from clusters import ROOT, SLOW, assert_none_left, campaign, ends, named, slurm, wait_for
+
+from relax.campaign.slurm import job_script
 
 pytestmark = pytest.mark.slow
 
@@ -35,28 +40,21 @@ def test_processes_converge(expected):
     assert {status for _, status, *_ in expected} == {"converged"}
 
 
-def test_dask(tmp_path, expected):
-    with dask_cluster() as name, campaign(tmp_path / "c") as found:
-        assert found.run(executor=name) is None
+@pytest.mark.parametrize("kind", ["dask", "parsl", "executorlib:local"])
+def test_engines_find_the_same(kind, tmp_path, expected):
+    with named(kind, tmp_path) as (name, workers), campaign(tmp_path / "c") as found:
+        assert found.run(workers or None, name) is None
         assert ends(found) == expected
         assert_none_left(tmp_path / "c")
+    assert set(os.listdir(tmp_path)) <= {"c", "index", "parsl_config.py"}
 
 
-def test_parsl(tmp_path, expected):
-    with parsl_file(tmp_path) as name, campaign(tmp_path / "c") as found:
-        assert found.run(executor=name) is None
-        assert ends(found) == expected
+def test_a_given_executor(tmp_path, expected):
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
+        with campaign(tmp_path / "c") as found:
+            assert found.run(executor=executor) is None
+            assert ends(found) == expected
         assert_none_left(tmp_path / "c")
-        assert sorted(os.listdir(tmp_path)) == ["c", "index", "parsl_config.py"]
-
-
-def test_executorlib(tmp_path, expected):
-    pytest.importorskip("executorlib")
-    with campaign(tmp_path / "c") as found:
-        assert found.run(workers=2, executor="executorlib:local") is None
-        assert ends(found) == expected
-        assert_none_left(tmp_path / "c")
-        assert sorted(os.listdir(tmp_path)) == ["c", "index"]
 
 
 def test_shards(tmp_path, expected):
@@ -65,3 +63,36 @@ def test_shards(tmp_path, expected):
         assert 0 < found.status().waiting < len(expected)
         assert found.run(workers=1, shard=(1, 2)) is None
         assert ends(found) == expected
+
+
+@pytest.mark.parametrize("allocation", [False, True])
+def test_slurm(allocation, tmp_path, expected):
+    slurm("sinfo")
+    with campaign(tmp_path / "c d") as found:
+        script = tmp_path / "job.sh"
+        script.write_text(job_script(found.folder, jobs=2, cores=1 + allocation, allocation=allocation))
+        # A job that ends before the others says that not all structures have converged yet.
+        slurm("sbatch", "--wait", script, check=False)
+        assert ends(found) == expected, "\n".join(p.read_text() for p in found.folder.logs.glob("*.out"))
+        assert_none_left(tmp_path / "c d")
+
+
+def test_a_slurm_job_that_is_put_back_goes_on(tmp_path, expected, monkeypatch):
+    slurm("sinfo")
+    monkeypatch.setenv("CALLED", str(tmp_path / "called"))
+    Path("slow.py").write_text(SLOW)
+    with campaign(tmp_path / "c", "slow:slow") as found:
+        script = tmp_path / "job.sh"
+        script.write_text(job_script(found.folder, jobs=1, cores=1))
+        job = slurm("sbatch", "--parsable", script).strip()
+        wait_for(lambda: found.status().statuses["converged"] > 1)
+        slurm("scontrol", "requeue", f"{job}_0")
+        wait_for(lambda: "PENDING" in slurm("squeue", "--noheader", "--format=%T", f"--jobs={job}"))
+        assert_none_left(tmp_path / "c")
+        assert not list(found.folder.drivers.iterdir())
+        kept = [outcome.calls for outcome in found.results(["converged"])]
+        assert 1 < len(kept) < len(expected)
+        slurm("scontrol", "update", f"jobid={job}", "StartTime=now")
+        wait_for(lambda: found.status().waiting == 0)
+        assert ends(found) == expected
+        wait_for(lambda: not slurm("squeue", "--noheader", f"--jobs={job}"))

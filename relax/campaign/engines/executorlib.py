@@ -6,21 +6,17 @@ import contextlib
 import functools
 import os
 import shutil
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
+from relax.campaign.engines.parents import end_with_parent
 from relax.core.errors import UsageError, one_line
 
 __all__ = ["executorlib"]
 
 RESTARTS = 10
 """How often a worker that has died is started again."""
-
-LOOK_EVERY = 1.0
-"""Seconds between two looks at whether the driver is still there."""
 
 
 @contextlib.contextmanager
@@ -50,7 +46,7 @@ def executorlib(where: str, workers: int | None = None) -> Iterator[tuple[Execut
     count = workers or _number(where, os.environ)
     options: dict[str, Any] = {}
     if where == "local":
-        options = {"hostname_localhost": True, "init_function": functools.partial(_watch, os.getpid())}
+        options = {"hostname_localhost": True, "init_function": functools.partial(_begin, os.getpid())}
     try:
         # Each worker is one process, which keeps the calculator from one order to the next.
         executor = getattr(library, kind)(
@@ -76,13 +72,7 @@ def _number(where: str, environment: Mapping[str, str]) -> int:
     return int(environment.get("SLURM_NTASKS", 1)) * int(environment.get("SLURM_CPUS_PER_TASK", 1))
 
 
-def _watch(driver: int) -> dict[str, Any]:
-    """End this worker once its driver is gone, for whose next call it would wait for ever."""
-
-    def watch() -> None:
-        while os.getppid() == driver:
-            time.sleep(LOOK_EVERY)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _begin(driver: int) -> dict[str, Any]:
+    """Let this worker end with its driver, for whose next call it would wait for ever."""
+    end_with_parent(driver)
     return {}

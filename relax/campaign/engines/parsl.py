@@ -21,6 +21,12 @@ __all__ = ["parsl"]
 RUN_DIR = "runinfo"
 """Where Parsl writes its logs if a configuration does not say it: in the current folder."""
 
+PROGRAM = ["interchange.py"]
+"""What Parsl starts to hand calls to workers, if a configuration does not say it."""
+
+OURS = [sys.executable, "-m", "relax.campaign.engines.interchange"]
+"""What is started in its place."""
+
 COUNT_EVERY = 1.0
 """Seconds between two counts of the workers, which may come and go."""
 
@@ -56,6 +62,9 @@ def parsl(where: str, workers: int | None, logs: Path) -> Iterator[tuple[Executo
     config = _config(Path(where))
     if config.run_dir == RUN_DIR:
         config.run_dir = str(logs / "parsl")
+    for executor in config.executors:
+        if getattr(executor, "interchange_launch_cmd", None) == PROGRAM:
+            executor.interchange_launch_cmd = [*OURS, str(os.getpid())]
     with _own_programs():
         logger = logging.getLogger("parsl")
         before = list(logger.handlers)

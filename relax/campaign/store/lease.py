@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import threading
+import time
 import uuid
 from pathlib import Path
 from types import TracebackType
@@ -18,13 +19,16 @@ from typing import Any, NoReturn, Self
 
 from relax.core.errors import UsageError
 
-__all__ = ["Lease", "is_held"]
+__all__ = ["Lease", "LeaseWatch", "is_held"]
 
 BEAT = 10.0
 """Seconds between two touches."""
 
 DEAD_AFTER = 120.0
 """Seconds without a touch after which a driver on another machine counts as dead."""
+
+KILLED_AFTER = 25.0
+"""The same for a driver of this machine whose process is not found; another container may have it."""
 
 EDITS = "edit"
 """The name of the lease of commands that change what is to be done."""
@@ -132,6 +136,34 @@ class Lease:
         while not self._ended.wait(BEAT):
             with contextlib.suppress(OSError):
                 os.utime(self.path)
+
+
+class LeaseWatch:
+    """Whether a driver is still there, as its workers see it by its lease.
+
+    Parameters
+    ----------
+    path
+        The file of the lease.
+    token
+        The token of the lease.
+    """
+
+    def __init__(self, path: Path, token: str) -> None:
+        self.path, self.token = path, token
+        self._touched, self._seen = 0.0, time.monotonic()
+
+    def is_gone(self) -> bool:
+        """Return whether the lease was given up or taken over, or nobody touches it any more."""
+        found = _read(self.path)
+        if found.get("token") != self.token:
+            return True
+        with contextlib.suppress(OSError):
+            touched = self.path.stat().st_mtime
+            if touched != self._touched:
+                self._touched, self._seen = touched, time.monotonic()
+        killed = found.get("host") == socket.gethostname() and _born(int(found["pid"])) != found.get("born")
+        return time.monotonic() - self._seen > (KILLED_AFTER if killed else DEAD_AFTER)
 
 
 def is_held(path: Path, token: str, stopping: bool = False) -> bool:

@@ -22,7 +22,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO
 
-from relax.campaign.store.lease import is_held
+from relax.campaign.store.lease import LeaseWatch
 from relax.campaign.work.order import Order, Report
 from relax.core.errors import UsageError
 from relax.core.signals import Interrupts
@@ -76,13 +76,18 @@ def _read(source: IO[str], orders: SimpleQueue[Order | None]) -> None:
 
 
 def _watch(last: list[Order], orders: SimpleQueue[Order | None]) -> None:
-    """End once the driver is gone that has sent the last order: with it goes its lease."""
-    missed = 0
+    """End once the driver is gone that has sent the last order."""
+    watch, missed = _watch_of(last[-1]), 0
     while missed < LOOKS:
         time.sleep(LOOK_EVERY)
-        lease = Path(last[-1].folder, "drivers", f"{last[-1].lease}.json")
-        missed = 0 if is_held(lease, last[-1].token, stopping=True) else missed + 1
+        if watch.token != last[-1].token:
+            watch = _watch_of(last[-1])
+        missed = missed + 1 if watch.is_gone() else 0
     _end(orders)
+
+
+def _watch_of(order: Order) -> LeaseWatch:
+    return LeaseWatch(Path(order.folder, "drivers", f"{order.lease}.json"), order.token)
 
 
 def _end(orders: SimpleQueue[Order | None]) -> None:
