@@ -16,7 +16,7 @@ from relax import relax_many
 from relax.campaign.campaign import Campaign
 from relax.campaign.store.structures import atoms_of
 from relax.comparison.files.results_file import Json
-from relax.comparison.runs.processes import ONE_THREAD, in_processes, peak_memory
+from relax.comparison.runs.processes import ONE_THREAD, in_processes
 
 Task = TypeVar("Task")
 
@@ -97,20 +97,6 @@ def alone(task: tuple[Path, list[int]]) -> Json:
             for done in relax_many(iter(structures), potential, **settings.arguments())
         )
     return {"cpu": time.process_time() - began, "structures": sum(map(len, units)), "force_calls": calls}
-
-
-def streamed(path: Path) -> Json:
-    """Return the time of reading all results of a campaign as structures (s), and its largest memory (MB)."""
-    began, processor_time, count = time.perf_counter(), time.process_time(), 0
-    with Campaign(path) as campaign:
-        for outcome in campaign.results():
-            count += len(outcome.atoms) > 0
-    return {
-        "structures": count,
-        "seconds": time.perf_counter() - began,
-        "cpu": time.process_time() - processor_time,
-        "memory": peak_memory(),
-    }
 
 
 def apart(work: Callable[[Task], Json], task: Task) -> Json:
