@@ -21,7 +21,6 @@ import platform
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 from typing import Annotated
 
 import typer
@@ -29,6 +28,7 @@ from rich.console import Console
 
 from benchmarks.campaign.measurements import compared, driven, sizes
 from benchmarks.campaign.pairs import FARTHEST, FMAX, NEAREST, SEED, made_up, written
+from benchmarks.campaign.tables import TITLES, timed
 from benchmarks.common.provenance import RESULTS, command_line, processor
 from benchmarks.common.terminal import errors_in_one_line, print_table
 from benchmarks.cost.command import command
@@ -68,11 +68,11 @@ def exported(folder: Path) -> Json:
     return command("campaign", "export", folder, "-o", file) | {"bytes": file.stat().st_size}
 
 
-def starting(folder: Path) -> float:
-    """Return the time of the processor of a campaign of one structure, s."""
+def starting(folder: Path) -> Json:
+    """Return what a campaign of one structure takes, which is the start of the processes."""
     one = written(folder / "one.extxyz", 1)
     made(folder / "one", one, UNIT_COST)
-    return float(driven(folder / "one", "--workers", 1)["cpu"])
+    return driven(folder / "one", "--workers", 1)
 
 
 def relaxed(folder: Path, start: float) -> tuple[list[Json], Json]:
@@ -101,7 +101,7 @@ def measured(folder: Path, structures: int, relax: int, unit_cost: float) -> Jso
         number, index = made_up(campaign, relax), campaign.index.path
     found["made_up"] = {"structures": number, "seconds": time.perf_counter() - began}
     found["taken_in"] = shown(path)
-    found["compared"], found["run"] = relaxed(path, start)
+    found["compared"], found["run"] = relaxed(path, start["cpu"])
     for part in index.parent.glob(f"{index.name}*"):
         part.unlink()
     found["rebuilt"] = shown(path)
@@ -114,28 +114,6 @@ def measured(folder: Path, structures: int, relax: int, unit_cost: float) -> Jso
     return found | {"folders": sizes(path)}
 
 
-def rows(found: Json) -> list[list[str]]:
-    """Return the table of a record."""
-    timed = {
-        "relax campaign init": found["init"],
-        "relax campaign status, which makes the index": found["first_status"],
-        f"the same, with {found['made_up']['structures']:,} new results": found["taken_in"],
-        "the same, with all results": found["rebuilt"],
-        "relax campaign status": median_of(found["status"]),
-        f"relax campaign run, {found['run']['structures']:,} structures": found["run"],
-        "relax campaign export, extended XYZ": found["export"],
-    }
-    return [
-        [what, f"{row['seconds']:.1f}", f"{row['cpu']:.1f}", f"{row['memory']:.0f}"]
-        for what, row in timed.items()
-    ]
-
-
-def median_of(several: list[Json]) -> Json:
-    """Return the medians of several measurements of one thing."""
-    return {name: median(each[name] for each in several) for name in several[0]}
-
-
 def main(
     structures: Annotated[int, typer.Option(min=10, help="Structures.")] = 1_000_000,
     relax: Annotated[int, typer.Option("--relaxed", min=10, help="Those that are relaxed.")] = 100_000,
@@ -146,13 +124,19 @@ def main(
     with errors_in_one_line("scale"), tempfile.TemporaryDirectory() as folder:
         found = measured(Path(folder), structures, relax, unit_cost)
     console = Console()
-    print_table(
-        console,
-        f"A campaign of {structures:,} pairs",
-        ("", "s", "s of the processor", "MB"),
-        rows(found),
-        ("",),
-    )
+    record = {
+        "command": command_line("benchmarks.campaign.scale"),
+        "versions": versions("numpy", "scipy", "ase", "typer", "relax"),
+        "python": platform.python_version(),
+        "processor": processor(),
+        "seed": SEED,
+        "distances": [NEAREST, FARTHEST],
+        "fmax": FMAX,
+        "unit_cost": unit_cost,
+        "structures": structures,
+    } | found
+    write_record(json_path, record)
+    print_table(console, f"A campaign of {structures:,} pairs", TITLES, timed(record), ("",))
     turns = found["compared"]
     print_table(
         console,
@@ -175,18 +159,6 @@ def main(
         [[f"{value:.0f}" for value in found["run"]["tenths"]]],
         (),
     )
-    record = {
-        "command": command_line("benchmarks.campaign.scale"),
-        "versions": versions("numpy", "scipy", "ase", "typer", "relax"),
-        "python": platform.python_version(),
-        "processor": processor(),
-        "seed": SEED,
-        "distances": [NEAREST, FARTHEST],
-        "fmax": FMAX,
-        "unit_cost": unit_cost,
-        "structures": structures,
-    }
-    write_record(json_path, record | found)
 
 
 if __name__ == "__main__":
