@@ -217,6 +217,15 @@ def command_cost() -> str:
     return "\n".join(lines)
 
 
+def campaign(name: str) -> str:
+    """Return a table of what a campaign of a million structures takes."""
+    from benchmarks.campaign import tables
+
+    results = json.loads((RESULTS / "campaign_scale.json").read_text())
+    found: str = getattr(tables, name)(results)
+    return found
+
+
 def cell_cost() -> str:
     """Return the cost of a step with the cell, outside the calculator."""
     results = json.loads((RESULTS / "cell_cost.json").read_text())
@@ -320,6 +329,7 @@ TABLES |= {
     f"choosing_{part}": partial(choosing, part)
     for part in ("summary", "minimum", "ends", "calls", "disturbed")
 }
+TABLES |= {f"campaign_{name}": partial(campaign, name) for name in ("scale", "plan")}
 TABLES |= {f"disturbed_{kind}": partial(disturbed, kind) for kind in ("lj38", "crystals")}
 TABLES |= {
     "kinds": kinds,

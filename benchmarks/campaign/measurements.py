@@ -16,7 +16,7 @@ from relax import relax_many
 from relax.campaign.campaign import Campaign
 from relax.campaign.store.structures import atoms_of
 from relax.comparison.files.results_file import Json
-from relax.comparison.runs.processes import ONE_THREAD, in_processes, peak_memory
+from relax.comparison.runs.processes import ONE_THREAD, in_processes
 
 Task = TypeVar("Task")
 
@@ -27,30 +27,34 @@ TENTHS = 10
 
 
 def driven(folder: Path, *words: object) -> Json:
-    """Return what ``relax campaign run`` with one worker takes.
+    """Return what ``relax campaign run`` with these words takes.
 
-    That is the time by the clock and of the processor (s), of the driver and its processes together, the
-    largest memory of the driver, and its medians in each tenth of the time (MB).
+    That is the time by the clock and of the processor (s), of the driver and its processes together and of
+    the driver alone, the largest memory of the driver, and its medians in each tenth of the time (MB).
 
     Raises
     ------
     ValueError
         It fails; that a structure did not converge is no failure.
     """
-    log, began, samples = folder.with_suffix(".log"), time.perf_counter(), []
+    log, began = folder.with_suffix(".log"), time.perf_counter()
+    samples, driver = [], 0.0
     with log.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "relax", "campaign", "run", folder, "--workers", "1", *map(str, words)],
+            [sys.executable, "-m", "relax", "campaign", "run", folder, *map(str, words)],
             stdout=file,
             stderr=file,
             env=os.environ | ONE_THREAD,
         )
-        while True:
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if pid:
-                break
-            samples.append(_memory(process.pid))
-            time.sleep(SAMPLE)
+        try:
+            while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+                samples.append(_memory(process.pid))
+                driver = max(driver, _time(process.pid))
+                time.sleep(SAMPLE)
+        except BaseException:
+            process.terminate()
+            raise
+    _, status, usage = ended
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in (0, 1):
         raise ValueError(f"relax campaign run ended with {process.returncode}: {log.read_text()}")
@@ -59,6 +63,7 @@ def driven(folder: Path, *words: object) -> Json:
     return {
         "seconds": time.perf_counter() - began,
         "cpu": usage.ru_utime + usage.ru_stime,
+        "driver": driver,
         "memory": max(known, default=float("nan")),
         "tenths": [median(part) for part in parts if part],
     }
@@ -71,6 +76,15 @@ def _memory(pid: int) -> float:
     except OSError:
         return float("nan")
     return next((float(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), float("nan"))
+
+
+def _time(pid: int) -> float:
+    """Return the time of the processor of a process without its children, s; 0 where that is not known."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def alone(task: tuple[Path, list[int]]) -> Json:
@@ -99,20 +113,6 @@ def alone(task: tuple[Path, list[int]]) -> Json:
     return {"cpu": time.process_time() - began, "structures": sum(map(len, units)), "force_calls": calls}
 
 
-def streamed(path: Path) -> Json:
-    """Return the time of reading all results of a campaign as structures (s), and its largest memory (MB)."""
-    began, processor_time, count = time.perf_counter(), time.process_time(), 0
-    with Campaign(path) as campaign:
-        for outcome in campaign.results():
-            count += len(outcome.atoms) > 0
-    return {
-        "structures": count,
-        "seconds": time.perf_counter() - began,
-        "cpu": time.process_time() - processor_time,
-        "memory": peak_memory(),
-    }
-
-
 def apart(work: Callable[[Task], Json], task: Task) -> Json:
     """Return ``work(task)`` of a process of its own with one thread."""
     with closing(in_processes(work, [task], 1)) as results:
@@ -134,7 +134,7 @@ def compared(folder: Path, part: int, parts: int, start: float) -> Json:
         campaign.index.catch_up()
         numbers = [unit.number for unit in campaign.index.units() if unit.number % parts == part]
     direct = apart(alone, (folder, numbers))
-    run = driven(folder, "--shard", f"{part}/{parts}")
+    run = driven(folder, "--workers", 1, "--shard", f"{part}/{parts}")
     number = direct["structures"]
     return {
         "structures": number,

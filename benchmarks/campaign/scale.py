@@ -3,14 +3,14 @@
 Pairs of Lennard-Jones atoms, the smallest structures there are: what is done for a structure beside its
 relaxation counts most for them.  They are in one extended XYZ file, of which ``relax campaign init`` makes a
 campaign.  Most of them get results from a generator, written as the processes of a campaign write them; the
-others are relaxed by ``relax campaign run`` with one worker.
+others are relaxed by ``relax campaign run``.
 
-First some parts of them, each beside ``relax_many`` on the same units in a process of its own: the difference
+First some parts of them with one worker, each beside ``relax_many`` on the same units: the difference
 in time of the processor, driver and processes together, is what a campaign takes for a structure beside its
 relaxation.  It includes reading the structure and writing its result; a campaign of one structure, which is
 the start of the processes, does not count.  Then the rest, while the memory of the driver is looked at.
 
-At last the index is made anew, ``relax campaign status`` is timed, and all results are read as structures.
+At last the index is made anew, ``relax campaign status`` is timed, and all results are exported.
 Times by the clock depend on what else is running, and so those of the processor are given too.
 """
 
@@ -21,14 +21,14 @@ import platform
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from benchmarks.campaign.measurements import apart, compared, driven, sizes, streamed
+from benchmarks.campaign.measurements import compared, driven, sizes
 from benchmarks.campaign.pairs import FARTHEST, FMAX, NEAREST, SEED, made_up, written
+from benchmarks.campaign.tables import TITLES, timed
 from benchmarks.common.provenance import RESULTS, command_line, processor
 from benchmarks.common.terminal import errors_in_one_line, print_table
 from benchmarks.cost.command import command
@@ -41,7 +41,10 @@ from relax.comparison.runs.processes import ONE_THREAD
 
 JSON = RESULTS / "campaign_scale.json"
 
-PARTS, TURNS = 10, 3
+WORKERS = 2
+"""Processes that relax those that are not compared."""
+
+PARTS, TURNS = 20, 3
 """Parts of the structures that are relaxed, and how many of them are compared with relax_many."""
 
 SHOWN = 5
@@ -59,11 +62,17 @@ def shown(folder: Path) -> Json:
     return command("campaign", "status", folder)
 
 
-def starting(folder: Path) -> float:
-    """Return the time of the processor of a campaign of one structure, s."""
+def exported(folder: Path) -> Json:
+    """Return what ``relax campaign export`` to an extended XYZ file takes, and the bytes of that."""
+    file = folder.with_name("exported.extxyz")
+    return command("campaign", "export", folder, "-o", file) | {"bytes": file.stat().st_size}
+
+
+def starting(folder: Path) -> Json:
+    """Return what a campaign of one structure takes, which is the start of the processes."""
     one = written(folder / "one.extxyz", 1)
     made(folder / "one", one, UNIT_COST)
-    return float(driven(folder / "one")["cpu"])
+    return driven(folder / "one", "--workers", 1)
 
 
 def relaxed(folder: Path, start: float) -> tuple[list[Json], Json]:
@@ -74,7 +83,7 @@ def relaxed(folder: Path, start: float) -> tuple[list[Json], Json]:
         parts = max(2, min(PARTS, units))
         rows = [compared(folder, part, parts, start) for part in range(min(TURNS, parts - 1))]
         waiting = campaign.status().waiting
-        rest = driven(folder) | {"structures": waiting}
+        rest = driven(folder, "--workers", WORKERS) | {"structures": waiting, "workers": WORKERS}
         if left := campaign.status().waiting:
             raise ValueError(f"relax campaign run has left {left} structures")
     return rows, rest
@@ -92,39 +101,17 @@ def measured(folder: Path, structures: int, relax: int, unit_cost: float) -> Jso
         number, index = made_up(campaign, relax), campaign.index.path
     found["made_up"] = {"structures": number, "seconds": time.perf_counter() - began}
     found["taken_in"] = shown(path)
-    found["compared"], found["run"] = relaxed(path, start)
+    found["compared"], found["run"] = relaxed(path, start["cpu"])
     for part in index.parent.glob(f"{index.name}*"):
         part.unlink()
     found["rebuilt"] = shown(path)
     found["status"] = [shown(path) for _ in range(SHOWN)]
     found["index"] = sum(part.stat().st_size for part in index.parent.glob(f"{index.name}*"))
-    found["read"] = apart(streamed, path)
+    found["export"] = exported(path)
     with Campaign(path) as campaign:
         found["statuses"] = dict(campaign.status().statuses)
         found["units"] = campaign.index.newest_round()[1]
     return found | {"folders": sizes(path)}
-
-
-def rows(found: Json) -> list[list[str]]:
-    """Return the table of a record."""
-    timed = {
-        "relax campaign init": found["init"],
-        "relax campaign status, which makes the index": found["first_status"],
-        f"the same, with {found['made_up']['structures']:,} new results": found["taken_in"],
-        "the same, with all results": found["rebuilt"],
-        "relax campaign status": median_of(found["status"]),
-        f"relax campaign run, {found['run']['structures']:,} structures": found["run"],
-        "all results read as structures": found["read"],
-    }
-    return [
-        [what, f"{row['seconds']:.1f}", f"{row['cpu']:.1f}", f"{row['memory']:.0f}"]
-        for what, row in timed.items()
-    ]
-
-
-def median_of(several: list[Json]) -> Json:
-    """Return the medians of several measurements of one thing."""
-    return {name: median(each[name] for each in several) for name in several[0]}
 
 
 def main(
@@ -137,13 +124,19 @@ def main(
     with errors_in_one_line("scale"), tempfile.TemporaryDirectory() as folder:
         found = measured(Path(folder), structures, relax, unit_cost)
     console = Console()
-    print_table(
-        console,
-        f"A campaign of {structures:,} pairs",
-        ("", "s", "s of the processor", "MB"),
-        rows(found),
-        ("",),
-    )
+    record = {
+        "command": command_line("benchmarks.campaign.scale"),
+        "versions": versions("numpy", "scipy", "ase", "typer", "relax"),
+        "python": platform.python_version(),
+        "processor": processor(),
+        "seed": SEED,
+        "distances": [NEAREST, FARTHEST],
+        "fmax": FMAX,
+        "unit_cost": unit_cost,
+        "structures": structures,
+    } | found
+    write_record(json_path, record)
+    print_table(console, f"A campaign of {structures:,} pairs", TITLES, timed(record), ("",))
     turns = found["compared"]
     print_table(
         console,
@@ -166,18 +159,6 @@ def main(
         [[f"{value:.0f}" for value in found["run"]["tenths"]]],
         (),
     )
-    record = {
-        "command": command_line("benchmarks.campaign.scale"),
-        "versions": versions("numpy", "scipy", "ase", "typer", "relax"),
-        "python": platform.python_version(),
-        "processor": processor(),
-        "seed": SEED,
-        "distances": [NEAREST, FARTHEST],
-        "fmax": FMAX,
-        "unit_cost": unit_cost,
-        "structures": structures,
-    }
-    write_record(json_path, record | found)
 
 
 if __name__ == "__main__":

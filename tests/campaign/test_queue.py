@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 
 from relax.campaign.store.deaths import Deaths
@@ -91,3 +92,13 @@ def test_what_is_given_back_is_no_death():
     for _ in range(5):
         queue.again(queue.next())
     assert drain(queue) == [(0, (0, 1), False, True)]
+
+
+def test_a_million_structures_that_wait_take_little_memory():
+    tracemalloc.start()
+    queue = queue_of(*(unit(k, range(500 * k, 500 * k + 500)) for k in range(2000)))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(queue) == 2000
+    assert taken < 4e6
+    assert list(queue.next().ids) == list(range(500))

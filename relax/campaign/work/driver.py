@@ -186,7 +186,7 @@ class Driver:
             if unit.number % parts == part and unit.number not in self._known:
                 self._known.add(unit.number)
                 lost = self.index.lost(unit)
-                self.queue.add(unit, [i for i in unit.ids if i not in lost])
+                self.queue.add(unit, [i for i in unit.ids if i not in lost] if lost else unit.ids)
         self._changes = self.index.changes()
 
     def _hand_out(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from relax.campaign.store.deaths import Deaths
@@ -38,7 +38,7 @@ class Task(NamedTuple):
     """
 
     unit: Unit
-    ids: tuple[int, ...]
+    ids: Sequence[int]
     alone: bool = False
     counts: bool = True
 
@@ -57,14 +57,15 @@ class Queue:
         self._waiting: list[tuple[float, int, int, Task]] = []
         self._looked_at: dict[int, set[int]] = {}
         self._times: Counter[int] = Counter()
-        self._members: dict[int, tuple[int, ...]] = {}
+        self._members: dict[int, Sequence[int]] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, unit: Unit, ids: Iterable[int]) -> None:
+    def add(self, unit: Unit, ids: Sequence[int]) -> None:
         """Take in a unit of which ``ids`` are to be relaxed, whose deaths before count."""
-        self._members[unit.number] = tuple(ids)
+        # A range takes no memory for each structure.
+        self._members[unit.number] = ids if isinstance(ids, range) else tuple(ids)
         died = self.deaths.units[unit.number]
         if died >= SUSPECT:
             suspects = {i for i in ids if (unit.number, i) not in self.deaths.cleared}

@@ -1,0 +1,92 @@
+"""Tables of the record of a large campaign: what was measured, and what follows for other numbers."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from relax.campaign.store.additions import IN_FILE
+from relax.comparison.files.results_file import Json
+from relax.comparison.tables import markdown
+
+PLANNED = (10_000, 1_000_000, 100_000_000)
+"""Numbers of structures that are planned for."""
+
+TITLES = ("", "time, s", "of the processor, s", "memory, MB")
+
+
+def timed(found: Json) -> list[list[str]]:
+    """Return what the commands took, a row each."""
+    rows = {
+        f"`init` of {found['structures']:,} structures": found["init"],
+        "first `status`, which makes the index": found["first_status"],
+        f"`status` after {found['made_up']['structures']:,} new results": found["taken_in"],
+        "`status` that makes the index of all results": found["rebuilt"],
+        "`status`": {name: median(row[name] for row in found["status"]) for name in found["status"][0]},
+        f"`run` of {found['run']['structures']:,} structures, {found['run']['workers']} workers": found[
+            "run"
+        ],
+        f"`export` of all, {_size(found['export']['bytes'])} of extended XYZ": found["export"],
+    }
+    return [
+        [what, f"{row['seconds']:.1f}", f"{row['cpu']:.1f}", f"{row['memory']:.0f}"]
+        for what, row in rows.items()
+    ]
+
+
+def scale(found: Json) -> str:
+    """Return the table of what the commands took, and what is said of the driver."""
+    lines = markdown(TITLES, timed(found), ("",))
+    turns, run = found["compared"], found["run"]
+    alone, mine, beside = (
+        1e3 * median(row[name] for row in turns) for name in ("alone", "campaign", "bookkeeping")
+    )
+    return "\n".join([
+        *lines, "",
+        f"- Beside the relaxation: {beside:.2f} ms of the processor for a structure ({mine:.2f} ms in a "
+        f"campaign, {alone:.2f} ms by `relax_many`; {sum(row['structures'] for row in turns):,} structures).",
+        f"- The driver alone: {1e3 * _driver(found):.2f} ms for a structure.",
+        f"- Memory of the driver: {run['memory']:.0f} MB at most; {run['tenths'][1]:.0f} MB in the second "
+        f"tenth of its time, {run['tenths'][-1]:.0f} MB in the last one.",
+    ])  # fmt: skip
+
+
+def plan(found: Json) -> str:
+    """Return what campaigns of other numbers of structures take, from what was measured."""
+    number = found["structures"]
+    folders, cpu = (
+        found["folders"],
+        {name: found[name]["cpu"] / number for name in ("init", "rebuilt", "export")},
+    )
+    rows = {
+        "files in `inputs/`": lambda n: f"{-(-n // IN_FILE):,}",
+        "units": lambda n: f"{max(1, round(n * found['units'] / number)):,}",
+        "`inputs/`": lambda n: _size(n * folders["inputs"]["bytes"] / number),
+        "`results/`": lambda n: _size(n * folders["results"]["bytes"] / number),
+        "`rounds/`": lambda n: _size(n * folders["rounds"]["bytes"] / number),
+        "index": lambda n: _size(n * found["index"] / number),
+        "`init`": lambda n: _time(n * cpu["init"]),
+        "index made anew": lambda n: _time(n * cpu["rebuilt"]),
+        "`export`": lambda n: _time(n * cpu["export"]),
+        "the driver, in all": lambda n: _time(n * _driver(found)),
+    }
+    titles = ("", *(f"{n:,} structures" for n in PLANNED))
+    return "\n".join(markdown(titles, [[name, *map(say, PLANNED)] for name, say in rows.items()], ("",)))
+
+
+def _driver(found: Json) -> float:
+    """Return the time that the driver takes for a structure beside that of its start, s."""
+    return float((found["run"]["driver"] - found["start"]["driver"]) / found["run"]["structures"])
+
+
+def _size(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.2g} min" if seconds < 5400 else f"{seconds / 3600:.2g} h"
