@@ -25,6 +25,7 @@ class Pairs(NamedTuple):
     vectors: np.ndarray  # (E, 3) A, from the first atom to the second
     distances: np.ndarray  # (E,) A
     owner: np.ndarray  # (N,) index of the structure of each atom
+    reverse: np.ndarray  # (E,) index of the same pair in the other direction
     without: np.ndarray  # (S,) which structures have no pairs here: they are not finite or have a fault
     faults: dict[int, str]
     """Why the pairs of a structure cannot be listed, by its index among the S."""
@@ -44,6 +45,7 @@ class _List:
     shifts: np.ndarray = field(init=False)
     images: np.ndarray = field(init=False)  # (U, 3) the distinct shifts
     image: np.ndarray = field(init=False)  # (E,) index of each pair's shift among them
+    reverse: np.ndarray = field(init=False)  # (E,) index of each pair in the other direction
 
     def build(self, reach: float) -> None:
         """Find the candidates, up to a distance of ``reach``, A."""
@@ -54,6 +56,11 @@ class _List:
         if codes < 2**62:
             _, which, self.image = np.unique(code, return_index=True, return_inverse=True)
             self.images = self.shifts[which]
+        # Both are sorted alike: by the two atoms and the shift of one, and by those of the other direction.
+        there = np.lexsort((*self.shifts.T, self.second, self.first))
+        back = np.lexsort((*-self.shifts.T, self.first, self.second))
+        self.reverse = np.empty(len(there), int)
+        self.reverse[back] = there
 
 
 class _Joined(NamedTuple):
@@ -73,6 +80,7 @@ class _Joined(NamedTuple):
     images: np.ndarray
     image: np.ndarray
     image_owner: np.ndarray
+    reverse: np.ndarray
 
 
 class NeighborLists:
@@ -167,6 +175,8 @@ class NeighborLists:
         starts = np.cumsum(atoms) - atoms
         shifts = np.array([len(p.images) for p in lists])
         offsets = np.cumsum(shifts) - shifts
+        edges = np.array([len(p.first) for p in lists])
+        earlier = np.cumsum(edges) - edges
         self._joined = _Joined(
             keys,
             np.array([p.complete for p in lists]),
@@ -182,6 +192,7 @@ class NeighborLists:
             np.concatenate([p.images for p in lists]),
             np.concatenate([p.image + offset for p, offset in zip(lists, offsets, strict=True)]),
             np.repeat(np.arange(count), shifts),
+            np.concatenate([p.reverse + n for p, n in zip(lists, earlier, strict=True)]),
         )
         return self._joined
 
@@ -202,6 +213,7 @@ class NeighborLists:
             within &= ~left_out[kept.owner[kept.first]]
         rows = np.flatnonzero(within)
         first, second = kept.first.take(rows), kept.second.take(rows)
+        place = np.cumsum(within) - 1
         return Pairs(
             first,
             second,
@@ -209,6 +221,7 @@ class NeighborLists:
             d.take(rows, axis=0),
             np.sqrt(d2.take(rows)),
             kept.owner,
+            place.take(kept.reverse.take(rows)),
             left_out,
             faults,
         )

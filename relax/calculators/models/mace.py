@@ -72,7 +72,12 @@ class MACE:
         self.device = str(calculator.device)
         self.seconds = {"neighbours": 0.0, "graph": 0.0, "model": 0.0}
         """Wall time since the start, s, by task."""
-        self._model = calculator.models[0].requires_grad_(False)
+        from relax.calculators.models.convolution import Edges, with_fast_messages
+
+        self._edges = Edges()
+        own = calculator.models[0].requires_grad_(False)
+        self._model = with_fast_messages(own, self._edges)
+        self._fast = self._model is not own
         self._dtype = getattr(torch, calculator.default_dtype)
         self._lists = NeighborLists(float(calculator.r_max), skin)
         elements = [int(z) for z in calculator.z_table.zs]
@@ -133,12 +138,17 @@ class MACE:
 
         if self._kept[0] != geometry.keys:
             self._kept = (geometry.keys, self._constant_input(geometry, found.owner))
-        cells = geometry.cells
+        cells, shifts = geometry.cells, -found.shifts
+        receiver, sender = found.first, found.second
+        if self._fast:
+            self._edges.set(receiver, found.reverse, len(found.owner), self.device)
+            order = self._edges.order
+            receiver, sender, shifts = receiver[order], sender[order], shifts[order]
         graph = self._kept[1] | {
             "positions": self._to_torch(geometry.positions),
             "cell": self._to_torch(cells.reshape(-1, 3)),
-            "edge_index": torch.from_numpy(np.stack([found.first, found.second])).to(self.device),
-            "unit_shifts": self._to_torch(found.shifts),
+            "edge_index": torch.from_numpy(np.stack([sender, receiver])).to(self.device),
+            "unit_shifts": self._to_torch(shifts),
         }
         if stress:
             # The model's own displacement contains the sum of all positions times zero.  The overflow of
@@ -148,7 +158,7 @@ class MACE:
             )
             graph["shifts"] = graph["unit_shifts"]
         else:
-            graph["shifts"] = self._to_torch(images(found.shifts, cells[found.owner[found.first]]))
+            graph["shifts"] = self._to_torch(images(shifts, cells[found.owner[receiver]]))
         return graph
 
     def _constant_input(self, geometry: Geometry, owner: np.ndarray) -> dict[str, Any]:
