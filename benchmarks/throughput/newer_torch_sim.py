@@ -47,14 +47,14 @@ def counted_model(path: Path, dtype: str) -> Any:
 
 
 def crystals(method: str, model: str, given: str, n: int, fmax: float, cap: int) -> dict[str, Any]:
-    """Relax ``n`` crystals, positions and cell, in one batch; return how long it took, and the final structures.
+    """Relax ``n`` crystals, positions and cell, in one batch; return how long it took, and the ends.
 
     Parameters
     ----------
     method
-        ``"torch_sim:NAME"`` of an optimizer of torch-sim, such as lbfgs; ``:kept memory`` lets the process keep
-        memory that is freed, ``:float32`` computes in that precision, ``:between=N`` checks for convergence
-        every N steps and not at each, ``:atoms=N`` has at most N atoms in a batch.
+        ``"torch_sim:NAME"`` of an optimizer of torch-sim, such as lbfgs; ``:kept memory`` lets the process
+        keep memory that is freed, ``:float32`` computes in that precision, ``:between=N`` checks for
+        convergence every N steps and not at each, ``:atoms=N`` has at most N atoms in a batch.
     model
         File of a MACE model.
     given, n

@@ -25,7 +25,7 @@ class Pairs(NamedTuple):
     vectors: np.ndarray  # (E, 3) A, from the first atom to the second
     distances: np.ndarray  # (E,) A
     owner: np.ndarray  # (N,) index of the structure of each atom
-    reverse: np.ndarray  # (E,) index of the same pair in the other direction
+    reverse: np.ndarray  # (E,) index of the same pair in the other direction; (0,) if not asked for
     without: np.ndarray  # (S,) which structures have no pairs here: they are not finite or have a fault
     faults: dict[int, str]
     """Why the pairs of a structure cannot be listed, by its index among the S."""
@@ -47,8 +47,8 @@ class _List:
     image: np.ndarray = field(init=False)  # (E,) index of each pair's shift among them
     reverse: np.ndarray = field(init=False)  # (E,) index of each pair in the other direction
 
-    def build(self, reach: float) -> None:
-        """Find the candidates, up to a distance of ``reach``, A."""
+    def build(self, reach: float, reverse: bool) -> None:
+        """Find the candidates, up to a distance of ``reach``, A, and which is the ``reverse`` of each."""
         self.first, self.second, self.shifts = pairs(self.positions, self.cell, self.pbc, reach)
         self.inverse = np.linalg.inv(complete_cell(self.cell, self.pbc))
         code, codes = shift_codes(self.shifts)
@@ -56,11 +56,13 @@ class _List:
         if codes < 2**62:
             _, which, self.image = np.unique(code, return_index=True, return_inverse=True)
             self.images = self.shifts[which]
-        # Both are sorted alike: by the two atoms and the shift of one, and by those of the other direction.
-        there = np.lexsort((*self.shifts.T, self.second, self.first))
-        back = np.lexsort((*-self.shifts.T, self.first, self.second))
-        self.reverse = np.empty(len(there), int)
-        self.reverse[back] = there
+        self.reverse = np.empty(0, int)
+        if reverse:
+            # Sorted by the two atoms and the shift, either way.
+            there = np.lexsort((*self.shifts.T, self.second, self.first))
+            back = np.lexsort((*-self.shifts.T, self.first, self.second))
+            self.reverse = np.empty_like(there)
+            self.reverse[back] = there
 
 
 class _Joined(NamedTuple):
@@ -92,6 +94,8 @@ class NeighborLists:
         Cutoff, A.
     skin
         Pairs up to this much beyond the cutoff are kept as candidates, A.
+    reverse
+        Whether to find of each pair the same in the other direction.
 
     Notes
     -----
@@ -104,8 +108,8 @@ class NeighborLists:
     For a cluster or molecule of at most ``FEW`` atoms all pairs are candidates, and its list is built once.
     """
 
-    def __init__(self, reach: float, skin: float = 1.0) -> None:
-        self.reach, self.skin = float(reach), float(skin)
+    def __init__(self, reach: float, skin: float = 1.0, reverse: bool = False) -> None:
+        self.reach, self.skin, self.reverse = float(reach), float(skin), reverse
         self.rebuilds = 0
         """How many lists were built again after their structures had been added."""
         self._lists: dict[int, _List] = {}
@@ -122,7 +126,7 @@ class NeighborLists:
         cell = atoms.cell.array * atoms.pbc[:, None]
         kept = _List(atoms.pbc.copy(), atoms.get_positions(), cell)
         kept.complete = len(atoms) <= FEW and not atoms.pbc.any()
-        kept.build(math.inf if kept.complete else self.reach + self.skin)
+        kept.build(math.inf if kept.complete else self.reach + self.skin, self.reverse)
         self._lists[key], self._joined = kept, None
         d = vectors(kept.positions, kept.first, kept.second, kept.shifts, cell)
         return int(np.count_nonzero(squares(d) < self.reach**2))
@@ -165,7 +169,7 @@ class NeighborLists:
 
     def _rebuild(self, key: int, positions: np.ndarray, cell: np.ndarray) -> None:
         fresh = _List(self._lists[key].pbc, positions, cell)
-        fresh.build(self.reach + self.skin)
+        fresh.build(self.reach + self.skin, self.reverse)
         self._lists[key] = fresh
         self.rebuilds += 1
 
@@ -213,7 +217,9 @@ class NeighborLists:
             within &= ~left_out[kept.owner[kept.first]]
         rows = np.flatnonzero(within)
         first, second = kept.first.take(rows), kept.second.take(rows)
-        place = np.cumsum(within) - 1
+        place, reverse = np.cumsum(within) - 1, kept.reverse
+        if len(reverse):
+            reverse = place.take(reverse.take(rows))
         return Pairs(
             first,
             second,
@@ -221,7 +227,7 @@ class NeighborLists:
             d.take(rows, axis=0),
             np.sqrt(d2.take(rows)),
             kept.owner,
-            place.take(kept.reverse.take(rows)),
+            reverse,
             left_out,
             faults,
         )

@@ -72,14 +72,9 @@ class MACE:
         self.device = str(calculator.device)
         self.seconds = {"neighbours": 0.0, "graph": 0.0, "model": 0.0}
         """Wall time since the start, s, by task."""
-        from relax.calculators.models.convolution import Edges, with_fast_messages
-
-        self._edges = Edges()
-        own = calculator.models[0].requires_grad_(False)
-        self._model = with_fast_messages(own, self._edges)
-        self._fast = self._model is not own
+        self._model = self._fast = calculator.models[0].requires_grad_(False)
         self._dtype = getattr(torch, calculator.default_dtype)
-        self._lists = NeighborLists(float(calculator.r_max), skin)
+        self._lists = NeighborLists(float(calculator.r_max), skin, reverse=True)
         elements = [int(z) for z in calculator.z_table.zs]
         self._element = np.zeros(max(elements) + 1, int)
         self._element[elements] = np.arange(len(elements))
@@ -87,7 +82,12 @@ class MACE:
         self._head = calculator.available_heads.index(calculator.head)
         self._kept: tuple[tuple[int, ...], dict[str, Any]] = ((), {})
         if self.device == "cpu":
+            from relax.calculators.models.messages.edges import Edges
+            from relax.calculators.models.messages.network import with_fast_messages
+
             keep_memory()
+            self._edges = Edges()
+            self._fast = with_fast_messages(self._model, self._edges)
 
     def admit(self, key: int, atoms: Atoms) -> float:
         try:
@@ -119,7 +119,8 @@ class MACE:
             warnings.filterwarnings("ignore", module=NOISY)
             graph = self._graph(geometry, found, stress)
             times.append(self._now())
-            out = self._model(graph, training=False, compute_force=True, compute_virials=stress)
+            model = self._fast if len(found.first) else self._model
+            out = model(graph, training=False, compute_force=True, compute_virials=stress)
             evaluation.energies = self._to_numpy(out["energy"])
             evaluation.forces = self._to_numpy(out["forces"])
             if stress:
@@ -140,10 +141,8 @@ class MACE:
             self._kept = (geometry.keys, self._constant_input(geometry, found.owner))
         cells, shifts = geometry.cells, -found.shifts
         receiver, sender = found.first, found.second
-        if self._fast:
-            self._edges.set(receiver, found.reverse, len(found.owner), self.device)
-            order = self._edges.order
-            receiver, sender, shifts = receiver[order], sender[order], shifts[order]
+        if self._fast is not self._model and len(receiver):
+            self._edges.set(receiver, sender, found.reverse, len(found.owner))
         graph = self._kept[1] | {
             "positions": self._to_torch(geometry.positions),
             "cell": self._to_torch(cells.reshape(-1, 3)),
