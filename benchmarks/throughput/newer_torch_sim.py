@@ -7,7 +7,9 @@ that has such a torch-sim::
     ENVIRONMENT/bin/pip install torch==2.13.0 torch-sim-atomistic==0.6.2 mace-torch==0.3.16 ase==3.29.0
     python -m benchmarks.throughput --torch-sim-python ENVIRONMENT/bin/python
 
-It imports what is there, and of this project only :mod:`relax.calculators.memory`, which needs no package.
+Without the option the environment variable ``TORCH_SIM_PYTHON`` counts, and without either these methods are
+left out.  The program imports what is there, and of this project only
+:mod:`relax.calculators.memory`, which needs no package.
 """
 
 from __future__ import annotations
@@ -52,8 +54,8 @@ def crystals(method: str, model: str, given: str, n: int, fmax: float, cap: int)
     Parameters
     ----------
     method
-        ``"torch_sim:NAME"`` of an optimizer of torch-sim, such as lbfgs; ``:kept memory`` lets the process
-        keep memory that is freed, ``:float32`` computes in that precision, ``:between=N`` checks for
+        ``"newer_torch_sim:NAME"`` of an optimizer of torch-sim, such as lbfgs; ``:kept memory`` lets the
+        process keep memory that is freed, ``:float32`` computes in that precision, ``:between=N`` checks for
         convergence every N steps and not at each, ``:atoms=N`` has at most N atoms in a batch.
     model
         File of a MACE model.
