@@ -53,6 +53,8 @@ class MACE:
     skin
         Distance beyond the cutoff up to which pairs are kept as candidates, A, see
         :class:`~relax.calculators.neighbor_lists.NeighborLists`.
+    lists
+        Neighbour lists shared with another potential of the same model, which adds and drops the structures.
 
     Raises
     ------
@@ -63,7 +65,7 @@ class MACE:
     unit = "edges"
     batched = True
 
-    def __init__(self, calculator: Any, skin: float = 1.0) -> None:
+    def __init__(self, calculator: Any, skin: float = 1.0, lists: NeighborLists | None = None) -> None:
         import torch
 
         if why := unbatched(calculator):
@@ -74,7 +76,7 @@ class MACE:
         """Wall time since the start, s, by task."""
         self._model = self._fast = calculator.models[0].requires_grad_(False)
         self._dtype = getattr(torch, calculator.default_dtype)
-        self._lists = NeighborLists(float(calculator.r_max), skin, reverse=True)
+        self.lists = lists or NeighborLists(float(calculator.r_max), skin, reverse=True)
         elements = [int(z) for z in calculator.z_table.zs]
         self._element = np.zeros(max(elements) + 1, int)
         self._element[elements] = np.arange(len(elements))
@@ -91,16 +93,16 @@ class MACE:
 
     def admit(self, key: int, atoms: Atoms) -> float:
         try:
-            edges = self._lists.add(key, atoms)
+            edges = self.lists.add(key, atoms)
         except ValueError as error:
             raise UnsupportedStructure(str(error)) from error
         if why := unsupported(self.calculator, atoms, in_reach=edges > 0):
-            self._lists.drop(key)
+            self.lists.drop(key)
             raise UnsupportedStructure(why)
         return max(edges, len(atoms))
 
     def release(self, key: int) -> None:
-        self._lists.drop(key)
+        self.lists.drop(key)
         if key in self._kept[0]:
             self._kept = (), {}
 
@@ -109,7 +111,7 @@ class MACE:
 
     def _evaluate(self, geometry: Geometry, stress: bool) -> Evaluation:
         times = [perf_counter()]
-        found = self._lists(geometry)
+        found = self.lists(geometry)
         times.append(perf_counter())
         evaluation, lost = unknown(geometry), found.without
         evaluation.faults.update(found.faults)

@@ -46,7 +46,8 @@ class Edges:
         room = room[atoms]
         begins = np.empty(n, int)
         begins[atoms] = np.cumsum(room) - room
-        place = begins[receiver] + edges - (np.cumsum(counts) - counts)[receiver]
+        first = np.cumsum(counts) - counts
+        place = begins[receiver] + edges - first[receiver]
         once = np.flatnonzero(reverse > edges)
         pair = np.empty_like(edges)
         pair[once] = pair[reverse[once]] = np.arange(len(once))
@@ -54,16 +55,18 @@ class Edges:
         rank[atoms] = np.arange(n)
         edge = np.full(int(room.sum()), len(edges))
         edge[place] = edges
-        filled = np.minimum(edge, len(edges) - 1)
+        # An empty place has another edge of the same atom: what is no number stays in its structure.
+        filled = np.repeat(first[atoms], room)
+        filled[place] = edges
         self.atoms, self.rank, self.edge, self.place, self.sender, self.pair, self.once = (
             torch.from_numpy(array)
             for array in (atoms, rank, edge, place, sender[filled], pair[filled], once)
         )
         self.places = torch.from_numpy(place[once]), torch.from_numpy(place[reverse[once]])
-        self.groups, first = [], 0
+        self.groups, begin = [], 0
         for some in np.split(np.arange(n), np.flatnonzero(np.diff(room)) + 1):
             size = int(room[some[0]])
-            last = first + len(some) * size
+            end = begin + len(some) * size
             if size:
-                self.groups.append((slice(int(some[0]), int(some[-1]) + 1), slice(first, last), size))
-            first = last
+                self.groups.append((slice(int(some[0]), int(some[-1]) + 1), slice(begin, end), size))
+            begin = end
