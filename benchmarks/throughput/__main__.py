@@ -13,7 +13,7 @@ rattled by 0.05 A, are relaxed (positions and cell, fmax 0.05 eV/A, at most 500 
   pair-lbfgs also with the check for a minimum and the escape from saddle points;
 
 with the MACE of this repository and with a larger one of random weights, in float64 unless the method says
-float32.  Each method has its
+float32 or mixed.  Each method has its
 own process on one core, and the methods take turns, of which the fastest counts: other processes on the
 machine can only slow it down.  (ASE's optimizers, much slower, have one turn, and so has the larger model.)
 All final structures are checked with the same model.
@@ -50,7 +50,7 @@ TORCH_SIM = ("torch_sim:FIRE", "torch_sim:FIRE:between=5", "torch_sim:FIRE:kept 
 OURS = (
     "relax:fire", "relax:core", "relax:frankenstein", "relax:lbfgs", "relax:lbfgs:one by one",
     "relax:pair-lbfgs", "relax:pair-lbfgs:check=minimum,escape=true",
-    "relax:internal-lbfgs", "relax:internal-lbfgs:float32",
+    "relax:internal-lbfgs", "relax:internal-lbfgs:float32", "relax:internal-lbfgs:mixed",
     "relax:internal-lbfgs:check=minimum,escape=true",
 )  # fmt: skip
 OURS_IN_TORCH_SIM = ("torch_sim:lbfgs:kept memory",)

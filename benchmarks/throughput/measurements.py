@@ -42,7 +42,8 @@ def crystals(method: str, model: str, given: str, n: int) -> Row:
     method
         ``"ase:NAME"``, one by one; ``"torch_sim:FIRE"`` and others of torch-sim, see :func:`by_torch_sim`;
         ``"relax:RULE"`` and ``"relax:RULE:SETTINGS"``, in a batch, otherwise with the defaults of
-        :func:`relax.relax_many`; ``"relax:RULE:one by one"``.  ``:float32`` computes in that precision.
+        :func:`relax.relax_many`; ``"relax:RULE:one by one"``.  ``:float32`` and ``:mixed``
+        compute in that precision.
     model
         File of a MACE model.
     given, n
