@@ -73,7 +73,7 @@ def test_a_missing_package_says_which_extra_brings_it(monkeypatch, name, package
         ("mine:thing", {"device": "cuda"}, "not for mine:thing"),
         ("chgnet", {"dtype": "float64"}, "a dtype can be chosen for mace models, not for chgnet"),
         ("chgnet", {"head": "pbe"}, "a head can be chosen for mace models, not for chgnet"),
-        ("mace:small", {"dtype": "float16"}, "unknown dtype 'float16'; give float64 or float32"),
+        ("mace:small", {"dtype": "float16"}, "unknown dtype 'float16'; give float64, float32 or mixed"),
         ("mace:small.model", {}, "mace:small.model: there is no such file"),
         ("mace:./small", {}, "mace:./small: there is no such file"),
         ("mace:*.model", {}, r"mace:\*.model: there is no such file"),

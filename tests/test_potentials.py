@@ -363,10 +363,10 @@ def test_mace_says_when_memory_runs_out(mini, monkeypatch):
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
         MemoryError(),
     ):
-        monkeypatch.setattr(potential, "_model", failing(error))
+        monkeypatch.setattr(potential, "_fast", failing(error))
         with pytest.raises(OutOfMemory, match="memory"):
             potential.evaluate(told, True)
-    monkeypatch.setattr(potential, "_model", failing(RuntimeError("shapes differ")))
+    monkeypatch.setattr(potential, "_fast", failing(RuntimeError("shapes differ")))
     assert potential.evaluate(told, True).faults == dict.fromkeys((0, 1), "RuntimeError: shapes differ")
     monkeypatch.undo()
     assert np.isfinite(potential.evaluate(told, True).energies).all()

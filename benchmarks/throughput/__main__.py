@@ -4,13 +4,16 @@ Crystals made like those of the WBM set, of the twelve metals of ``data/mace-min
 rattled by 0.05 A, are relaxed (positions and cell, fmax 0.05 eV/A, at most 500 force calls)
 
 - by ASE's optimizers on ``FrechetCellFilter``, one by one;
+- by L-BFGS and FIRE of a newer torch-sim, with the Python that ``--torch-sim-python`` names, see
+  :mod:`benchmarks.throughput.newer_torch_sim`, all in one batch;
 - by torch-sim's FIRE, all in one batch, which is fastest for it; structures that have converged are removed
   at every step or, with ``between=5``, its default, at every fifth; and with freed memory kept by the
   process, as relax does for itself;
 - by the rules of relax in a batch, with the defaults of ``relax_many``; the default, internal-lbfgs, and
   pair-lbfgs also with the check for a minimum and the escape from saddle points;
 
-with the MACE of this repository and with a larger one of random weights, in float64.  Each method has its
+with the MACE of this repository and with a larger one of random weights, in float64 unless the method says
+float32 or mixed.  Each method has its
 own process on one core, and the methods take turns, of which the fastest counts: other processes on the
 machine can only slow it down.  (ASE's optimizers, much slower, have one turn, and so has the larger model.)
 All final structures are checked with the same model.
@@ -47,9 +50,14 @@ TORCH_SIM = ("torch_sim:FIRE", "torch_sim:FIRE:between=5", "torch_sim:FIRE:kept 
 OURS = (
     "relax:fire", "relax:core", "relax:frankenstein", "relax:lbfgs", "relax:lbfgs:one by one",
     "relax:pair-lbfgs", "relax:pair-lbfgs:check=minimum,escape=true",
-    "relax:internal-lbfgs", "relax:internal-lbfgs:check=minimum,escape=true",
+    "relax:internal-lbfgs", "relax:internal-lbfgs:float32", "relax:internal-lbfgs:mixed",
+    "relax:internal-lbfgs:check=minimum,escape=true",
 )  # fmt: skip
 OURS_IN_TORCH_SIM = ("torch_sim:lbfgs:kept memory",)
+NEWER = (
+    "newer_torch_sim:lbfgs", "newer_torch_sim:lbfgs:kept memory", "newer_torch_sim:lbfgs:float32",
+    "newer_torch_sim:fire", "newer_torch_sim:fire:float32",
+)  # fmt: skip
 PROFILED = ("fire", "frankenstein", "lbfgs", "pair-lbfgs", "internal-lbfgs")
 STREAMED = (100, 1_000, 10_000, 100_000)
 STREAM_TURNS = 3
@@ -67,6 +75,15 @@ def main(
     seed: Annotated[int, typer.Option(help="Seed of the crystals and of the larger model.")] = 4,
     turns: Annotated[int, typer.Option(min=1, help="Turns of each method with the small model.")] = 1,
     every: Annotated[bool, typer.Option("--all", help="Measure ASE's slower optimizers too.")] = False,
+    python: Annotated[
+        Path | None,
+        typer.Option(
+            "--torch-sim-python",
+            help="Python with a newer torch-sim, measured too.",
+            envvar="TORCH_SIM_PYTHON",
+            exists=True,
+        ),
+    ] = None,
     longest: Annotated[int, typer.Option(min=100, help="Most clusters of a stream.")] = STREAMED[-1],
     only: Annotated[
         list[str] | None,
@@ -91,7 +108,7 @@ def main(
         "fmax": FMAX,
     }
     if "crystals" in chosen:
-        record |= crystals(console, n, n_larger, n_gpu, seed, turns, every)
+        record |= crystals(console, n, n_larger, n_gpu, seed, turns, every, python)
     if "profile" in chosen:
         tasks: list[tuple[Any, ...]] = [(rule, str(MINI), 32) for rule in PROFILED]
         record["profile"] = best_of_turns("profile", turns + 1, console, tasks)
@@ -106,10 +123,21 @@ def main(
 
 
 def crystals(
-    console: Console, n: int, n_larger: int, n_gpu: int, seed: int, turns: int, every: bool
+    console: Console,
+    n: int,
+    n_larger: int,
+    n_gpu: int,
+    seed: int,
+    turns: int,
+    every: bool,
+    python: Path | None,
 ) -> dict[str, list[Row]]:
     """Return the rows of every method with both models, and those of a GPU."""
-    batched, one_by_one = (*OURS, *TORCH_SIM, *OURS_IN_TORCH_SIM), (*ASE, *(SLOWER_ASE if every else ()))
+    newer = NEWER if python else ()
+    batched, one_by_one = (
+        (*OURS, *newer, *TORCH_SIM, *OURS_IN_TORCH_SIM),
+        (*ASE, *(SLOWER_ASE if every else ())),
+    )
     record = {}
     with tempfile.TemporaryDirectory() as folder:
         larger, given = Path(folder, "larger.model"), Path(folder, "starts.traj")
@@ -119,7 +147,8 @@ def crystals(
         for name, model, count in (("mini", MINI, n), ("larger", larger, n_larger)):
             words = str(model), str(given), count
             some = turns if name == "mini" else 1
-            rows = best_of_turns("crystals", some, console, [(method, *words) for method in batched])
+            tasks = [(method, *words) for method in batched]
+            rows = best_of_turns("crystals", some, console, tasks, python)
             rows += best_of_turns("crystals", 1, console, [(method, *words) for method in one_by_one])
             record[name] = with_ends(rows, model, begun[:count])
         record["gpu"] = gpu(console, str(given), n_gpu)

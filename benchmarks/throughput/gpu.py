@@ -26,7 +26,7 @@ def on_gpu(method: str, model: str, given: str, n: int) -> Row:
     import torch
 
     begun = read(given, f":{n}")
-    rule, settings, one_by_one = read_method(method)
+    rule, settings, one_by_one, _ = read_method(method)
     potential: Any = as_potential(f"mace:{model}", "cuda")
     warm_up_batch(potential, begun[0])
     budget = 1.0 if one_by_one else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from benchmarks.throughput.baselines import Outcome, Stopwatch, ase_one_by_one, 
 from benchmarks.throughput.models import CAP, FMAX, WARM_UP, one_thread
 from relax import relax_many
 from relax.calculators import Potential, as_potential
+from relax.calculators.registry import DTYPES
 from relax.comparison.minimizers.names import read_settings
 from relax.core.rule import Point
 from relax.core.segments import Array
@@ -40,7 +42,8 @@ def crystals(method: str, model: str, given: str, n: int) -> Row:
     method
         ``"ase:NAME"``, one by one; ``"torch_sim:FIRE"`` and others of torch-sim, see :func:`by_torch_sim`;
         ``"relax:RULE"`` and ``"relax:RULE:SETTINGS"``, in a batch, otherwise with the defaults of
-        :func:`relax.relax_many`; ``"relax:RULE:one by one"``.
+        :func:`relax.relax_many`; ``"relax:RULE:one by one"``.  ``:float32`` and ``:mixed``
+        compute in that precision.
     model
         File of a MACE model.
     given, n
@@ -56,6 +59,8 @@ def crystals(method: str, model: str, given: str, n: int) -> Row:
         "seconds": outcome.seconds,
         "force_calls": outcome.evaluations / n,
     }
+    if method.startswith("torch_sim"):
+        row["torch_sim"] = version("torch-sim-atomistic")
     return row | {"ends": [encode(end) for end in outcome.structures]}
 
 
@@ -83,10 +88,10 @@ def by_torch_sim(method: str, given: list[Atoms], model: Path) -> Outcome:
 
 def by_relax(method: str, given: list[Atoms], model: Path) -> Outcome:
     """Relax with a rule, in a batch unless the method says one by one."""
-    rule, settings, one_by_one = read_method(method)
+    rule, settings, one_by_one, dtype = read_method(method)
     if one_by_one:
         return ase_one_by_one(given, model, rule, FMAX, CAP)
-    potential = as_potential(f"mace:{model}")
+    potential = as_potential(f"mace:{model}", dtype=dtype)
     warm_up_batch(potential, given[0])
     stopwatch = Stopwatch()
     done = list(relax_many(given, potential, rule, fmax=FMAX, steps=CAP, cell=True, **settings))
@@ -95,11 +100,12 @@ def by_relax(method: str, given: list[Atoms], model: Path) -> Outcome:
     return Outcome([one.atoms for one in done], sum(one.result.force_calls for one in done), *seconds)
 
 
-def read_method(method: str) -> tuple[str, dict[str, Any], bool]:
-    """Return the rule, the settings and whether structures are relaxed one by one."""
+def read_method(method: str) -> tuple[str, dict[str, Any], bool, str]:
+    """Return the rule, the settings, whether structures are relaxed one by one, and the precision."""
     _, rule, *options = method.split(":")
-    words = [word for word in options if word != ONE_BY_ONE]
-    return rule, read_settings(":".join([rule, *words]))[1], ONE_BY_ONE in options
+    words = [word for word in options if word not in (ONE_BY_ONE, *DTYPES)]
+    dtype = next((word for word in options if word in DTYPES), DTYPES[0])
+    return rule, read_settings(":".join([rule, *words]))[1], ONE_BY_ONE in options, dtype
 
 
 def warm_up_batch(potential: Potential, atoms: Atoms) -> None:

@@ -20,7 +20,7 @@ from benchmarks.common.provenance import ROOT
 from benchmarks.common.terminal import print_plain
 from benchmarks.throughput.gpu import on_gpu, repeatable
 from benchmarks.throughput.measurements import Row, crystals, profile
-from benchmarks.throughput.models import FMAX, statuses
+from benchmarks.throughput.models import CAP, FMAX, statuses
 from benchmarks.throughput.streams import stream
 from relax.calculators.registry import load
 from relax.comparison.runs.processes import ONE_THREAD
@@ -39,6 +39,18 @@ def print_row(name: str, words: str) -> None:
     print(RESULT + json.dumps(MEASUREMENTS[name](*json.loads(words))))
 
 
+NEWER = "newer_torch_sim"
+"""The measurement that another Python makes, the path of which is the last of its words."""
+
+
+def command(name: str, *words: Any) -> list[str]:
+    """Return the command of the process that makes a measurement."""
+    if name == NEWER:
+        *words, python = words
+        return [python, "-m", "benchmarks.throughput.newer_torch_sim", json.dumps([*words, FMAX, CAP])]
+    return [sys.executable, "-W", "ignore", "-m", "benchmarks.throughput", "part", name, json.dumps(words)]
+
+
 def measure(name: str, *words: Any) -> Row:
     """Return the row of a measurement, made in a process with one thread on one core.
 
@@ -48,9 +60,8 @@ def measure(name: str, *words: Any) -> Row:
         It failed; the message is the last line on stderr.
     """
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "benchmarks.throughput", "part", name, json.dumps(words)],
-        capture_output=True, text=True, cwd=ROOT, env=os.environ | ONE_THREAD,
-    )  # fmt: skip
+        command(name, *words), capture_output=True, text=True, cwd=ROOT, env=os.environ | ONE_THREAD
+    )
     rows = [line for line in run.stdout.splitlines() if line.startswith(RESULT)]
     if run.returncode or not rows:
         raise RuntimeError((run.stderr.strip().splitlines() or ["no message"])[-1])
@@ -58,13 +69,19 @@ def measure(name: str, *words: Any) -> Row:
     return row
 
 
-def best_of_turns(name: str, turns: int, console: Console, tasks: list[tuple[Any, ...]]) -> list[Row]:
-    """Return the fastest row of each of ``tasks``, which are measured ``turns`` times in turns."""
+def best_of_turns(
+    name: str, turns: int, console: Console, tasks: list[tuple[Any, ...]], python: Path | None = None
+) -> list[Row]:
+    """Return the fastest row of each of ``tasks``, which are measured ``turns`` times in turns.
+
+    What a newer torch-sim does is measured with ``python``.
+    """
     rows: dict[int, Row] = {}
     for turn in range(turns):
         for place, words in enumerate(tasks):
             try:
-                row = measure(name, *words)
+                newer = str(words[0]).startswith(NEWER)
+                row = measure(NEWER, *words, str(python)) if newer else measure(name, *words)
             except RuntimeError as error:
                 print_plain(console, [f"{name} {words[0]}: failed: {error}"])
                 continue

@@ -20,6 +20,7 @@ from ase.stress import voigt_6_to_full_3x3_stress
 
 __all__ = [
     "KEYS",
+    "Aimed",
     "CallCounter",
     "Evaluation",
     "Geometry",
@@ -95,6 +96,15 @@ class Potential(Protocol):
         OutOfMemory
             The structures do not fit into memory together.  The call may be repeated with fewer.
         """
+        ...
+
+
+@runtime_checkable
+class Aimed(Protocol):
+    """What a potential may have besides: it wants to know when a relaxation is over."""
+
+    def aim(self, fmax: float) -> None:
+        """Take in the longest force that counts as converged, eV/A."""
         ...
 
 

@@ -25,6 +25,7 @@ class Pairs(NamedTuple):
     vectors: np.ndarray  # (E, 3) A, from the first atom to the second
     distances: np.ndarray  # (E,) A
     owner: np.ndarray  # (N,) index of the structure of each atom
+    reverse: np.ndarray  # (E,) index of the same pair in the other direction; (0,) if not asked for
     without: np.ndarray  # (S,) which structures have no pairs here: they are not finite or have a fault
     faults: dict[int, str]
     """Why the pairs of a structure cannot be listed, by its index among the S."""
@@ -44,9 +45,10 @@ class _List:
     shifts: np.ndarray = field(init=False)
     images: np.ndarray = field(init=False)  # (U, 3) the distinct shifts
     image: np.ndarray = field(init=False)  # (E,) index of each pair's shift among them
+    reverse: np.ndarray = field(init=False)  # (E,) index of each pair in the other direction
 
-    def build(self, reach: float) -> None:
-        """Find the candidates, up to a distance of ``reach``, A."""
+    def build(self, reach: float, reverse: bool) -> None:
+        """Find the candidates, up to a distance of ``reach``, A, and which is the ``reverse`` of each."""
         self.first, self.second, self.shifts = pairs(self.positions, self.cell, self.pbc, reach)
         self.inverse = np.linalg.inv(complete_cell(self.cell, self.pbc))
         code, codes = shift_codes(self.shifts)
@@ -54,6 +56,13 @@ class _List:
         if codes < 2**62:
             _, which, self.image = np.unique(code, return_index=True, return_inverse=True)
             self.images = self.shifts[which]
+        self.reverse = np.empty(0, int)
+        if reverse:
+            # Sorted by the two atoms and the shift, either way.
+            there = np.lexsort((*self.shifts.T, self.second, self.first))
+            back = np.lexsort((*-self.shifts.T, self.first, self.second))
+            self.reverse = np.empty_like(there)
+            self.reverse[back] = there
 
 
 class _Joined(NamedTuple):
@@ -73,6 +82,7 @@ class _Joined(NamedTuple):
     images: np.ndarray
     image: np.ndarray
     image_owner: np.ndarray
+    reverse: np.ndarray
 
 
 class NeighborLists:
@@ -84,6 +94,8 @@ class NeighborLists:
         Cutoff, A.
     skin
         Pairs up to this much beyond the cutoff are kept as candidates, A.
+    reverse
+        Whether to find of each pair the same in the other direction.
 
     Notes
     -----
@@ -96,8 +108,8 @@ class NeighborLists:
     For a cluster or molecule of at most ``FEW`` atoms all pairs are candidates, and its list is built once.
     """
 
-    def __init__(self, reach: float, skin: float = 1.0) -> None:
-        self.reach, self.skin = float(reach), float(skin)
+    def __init__(self, reach: float, skin: float = 1.0, reverse: bool = False) -> None:
+        self.reach, self.skin, self.reverse = float(reach), float(skin), reverse
         self.rebuilds = 0
         """How many lists were built again after their structures had been added."""
         self._lists: dict[int, _List] = {}
@@ -114,7 +126,7 @@ class NeighborLists:
         cell = atoms.cell.array * atoms.pbc[:, None]
         kept = _List(atoms.pbc.copy(), atoms.get_positions(), cell)
         kept.complete = len(atoms) <= FEW and not atoms.pbc.any()
-        kept.build(math.inf if kept.complete else self.reach + self.skin)
+        kept.build(math.inf if kept.complete else self.reach + self.skin, self.reverse)
         self._lists[key], self._joined = kept, None
         d = vectors(kept.positions, kept.first, kept.second, kept.shifts, cell)
         return int(np.count_nonzero(squares(d) < self.reach**2))
@@ -157,7 +169,7 @@ class NeighborLists:
 
     def _rebuild(self, key: int, positions: np.ndarray, cell: np.ndarray) -> None:
         fresh = _List(self._lists[key].pbc, positions, cell)
-        fresh.build(self.reach + self.skin)
+        fresh.build(self.reach + self.skin, self.reverse)
         self._lists[key] = fresh
         self.rebuilds += 1
 
@@ -167,6 +179,8 @@ class NeighborLists:
         starts = np.cumsum(atoms) - atoms
         shifts = np.array([len(p.images) for p in lists])
         offsets = np.cumsum(shifts) - shifts
+        edges = np.array([len(p.first) for p in lists])
+        earlier = np.cumsum(edges) - edges
         self._joined = _Joined(
             keys,
             np.array([p.complete for p in lists]),
@@ -182,6 +196,7 @@ class NeighborLists:
             np.concatenate([p.images for p in lists]),
             np.concatenate([p.image + offset for p, offset in zip(lists, offsets, strict=True)]),
             np.repeat(np.arange(count), shifts),
+            np.concatenate([p.reverse + n for p, n in zip(lists, earlier, strict=True)]),
         )
         return self._joined
 
@@ -202,6 +217,9 @@ class NeighborLists:
             within &= ~left_out[kept.owner[kept.first]]
         rows = np.flatnonzero(within)
         first, second = kept.first.take(rows), kept.second.take(rows)
+        place, reverse = np.cumsum(within) - 1, kept.reverse
+        if len(reverse):
+            reverse = place.take(reverse.take(rows))
         return Pairs(
             first,
             second,
@@ -209,6 +227,7 @@ class NeighborLists:
             d.take(rows, axis=0),
             np.sqrt(d2.take(rows)),
             kept.owner,
+            reverse,
             left_out,
             faults,
         )

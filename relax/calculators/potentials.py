@@ -68,6 +68,9 @@ def as_potential(
 def _of_calculator(calculator: Any) -> Potential:
     # Compared by name, since the classes are in packages that may not be installed.
     name = type(calculator).__name__
+    if name == "PotentialCalculator":
+        potential: Potential = calculator.potential
+        return potential
     if name == "MACECalculator":
         from relax.calculators.models.mace import MACE, unbatched
 

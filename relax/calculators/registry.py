@@ -63,8 +63,9 @@ FAMILIES = {
 }
 NAMES = (*PLAIN, *(f"{kind}:{family.forms}" for kind, family in FAMILIES.items()), "module:object")
 ON_DEVICE = ("chgnet", *(kind for kind, family in FAMILIES.items() if family.device))
-DTYPES = ("float64", "float32")
-"""Precisions of MACE models; the first one is the default."""
+DTYPES = ("float64", "float32", "mixed")
+"""Precisions of MACE models; the first one is the default.  Mixed is float32 far from the stop, see
+:mod:`relax.calculators.models.mixed`."""
 
 
 def check_name(name: str, device: str = "cpu", dtype: str | None = None, head: str | None = None) -> None:
@@ -82,7 +83,7 @@ def check_name(name: str, device: str = "cpu", dtype: str | None = None, head: s
     if where not in ("cpu", "cuda") or (device != where and not (where == "cuda" and number.isdecimal())):
         raise CalculatorError(f"unknown device {device!r}; give cpu or cuda, or cuda:1 for the second one")
     if dtype is not None and dtype not in DTYPES:
-        raise CalculatorError(f"unknown dtype {dtype!r}; give {' or '.join(DTYPES)}")
+        raise CalculatorError(f"unknown dtype {dtype!r}; give {', '.join(DTYPES[:-1])} or {DTYPES[-1]}")
     if device != "cpu" and kind not in ON_DEVICE:
         listed = f"{', '.join(ON_DEVICE[:-1])} and {ON_DEVICE[-1]}"
         raise CalculatorError(f"a device can be chosen for {listed} models, not for {name}")
@@ -136,8 +137,8 @@ def load(
     device
         Device of CHGNet, MACE and other models: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` and so on.
     dtype
-        Precision of MACE models: ``"float64"``, the default, or ``"float32"``.  A file in the other precision
-        is converted.
+        Precision of MACE models: ``"float64"``, the default, ``"float32"`` or ``"mixed"``.  A file in another
+        precision is converted.
     head
         The head to use, for MACE models that have several.
     settings
@@ -164,7 +165,13 @@ def _loaded(name: str, device: str, dtype: str | None, head: str | None, given: 
     if kind == "mace":
         from relax.calculators.named.mace import load_model
 
-        return load_model(model, device, dtype or DTYPES[0], head, given)
+        if dtype != "mixed":
+            return load_model(model, device, dtype or DTYPES[0], head, given)
+        from relax.calculators.as_calculator import PotentialCalculator
+        from relax.calculators.models.mixed import MixedPrecision
+
+        double, single = (load_model(model, device, each, head, given) for each in DTYPES[:2])
+        return PotentialCalculator(MixedPrecision(single, double))
     if kind in ON_DEVICE or kind == "grace":
         from relax.calculators.named.pretrained import LOADERS
 

@@ -204,6 +204,28 @@ def test_the_fastest_are_compared_with_the_best_of_torch_sim():
     ]
 
 
+def test_the_default_rule_is_compared_with_the_newest_torch_sim_in_each_precision():
+    newer = {"torch_sim": "0.6.2"}
+    rows = [
+        speed("relax:internal-lbfgs", 12.0),
+        speed("relax:internal-lbfgs:float32", 15.0),
+        speed("torch_sim:FIRE", 3.0, torch_sim="0.3.0"),
+        speed("newer_torch_sim:lbfgs", 5.0, **newer),
+        speed("newer_torch_sim:lbfgs:kept memory", 6.0, **newer),
+        speed("newer_torch_sim:lbfgs:float32", 10.0, **newer),
+        speed("newer_torch_sim:fire", 2.0, **newer),
+    ]
+    sheet = named(RECORD | {"mini": rows}, "mini")
+    # The best of the peer counts, in the same precision, and the newer FIRE and not a faster older one.
+    assert [note.split(", ")[0] for note in sheet.notes[-3:]] == [
+        "the default rule in float64: 2.00 times torch_sim 0.6.2:lbfgs:kept memory in float64",
+        "the default rule in float64: 6.00 times torch_sim 0.6.2:fire in float64",
+        "the default rule in float32: 1.50 times torch_sim 0.6.2:lbfgs:float32 in float32",
+    ]
+    by_method = {row[0]: row for row in sheet.rows}
+    assert by_method["`torch_sim 0.3.0:FIRE`"][2:4] == ["1.50", "0.50"]
+
+
 def test_a_page_has_every_table_and_says_that_there_was_no_gpu():
     text = page(RECORD)
     assert text.count("## ") == 5

@@ -15,7 +15,7 @@ from benchmarks.throughput.baselines import ase_one_by_one, torch_sim_batched
 from benchmarks.throughput.measurements import alloy, profile, read_method
 from benchmarks.throughput.measurements import crystals as relax_crystals
 from benchmarks.throughput.models import FMAX, MINI, larger_mace, starts, statuses
-from benchmarks.throughput.runner import measure, with_ends
+from benchmarks.throughput.runner import NEWER, command, measure, with_ends
 from benchmarks.throughput.streams import clusters, stream
 from relax.calculators.registry import load
 from relax.comparison.runs.call_counter import silenced
@@ -29,9 +29,15 @@ pytestmark = pytest.mark.slow
 
 
 def test_methods_have_rules_settings_and_order():
-    assert read_method("relax:lbfgs:one by one") == ("lbfgs", {}, True)
+    assert read_method("relax:lbfgs:one by one") == ("lbfgs", {}, True, "float64")
     settings = {"check": "minimum", "escape": True}
-    assert read_method("relax:pair-lbfgs:check=minimum,escape=true") == ("pair-lbfgs", settings, False)
+    assert read_method("relax:pair-lbfgs:check=minimum,escape=true") == (
+        "pair-lbfgs",
+        settings,
+        False,
+        "float64",
+    )
+    assert read_method("relax:fire:float32") == ("fire", {}, False, "float32")
 
 
 def test_a_stream_is_counted():
@@ -64,6 +70,12 @@ def test_a_part_runs_in_a_process_of_its_own(tmp_path):
     assert row["structures"] == 20
     with pytest.raises(RuntimeError, match="nosuch"):
         measure("nosuch")
+
+
+def test_a_newer_torch_sim_is_asked_with_its_own_python():
+    asked = command(NEWER, "newer_torch_sim:lbfgs", "a.model", "starts.traj", 4, "/elsewhere/python")
+    assert asked[:3] == ["/elsewhere/python", "-m", "benchmarks.throughput.newer_torch_sim"]
+    assert json.loads(asked[3]) == ["newer_torch_sim:lbfgs", "a.model", "starts.traj", 4, FMAX, 500]
 
 
 def test_all_methods_end_alike(tmp_path):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from relax.calculators.base import Aimed
 from relax.core.errors import CalculatorError, UsageError, one_line
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class ConfinedPotential:
     def __init__(self, potential: Potential) -> None:
         self.potential = potential
         self.unit, self.device, self.batched = potential.unit, potential.device, potential.batched
+
+    def aim(self, fmax: float) -> None:
+        if isinstance(self.potential, Aimed):
+            self.potential.aim(fmax)
 
     def admit(self, key: int, atoms: Atoms) -> float:
         with confined():

@@ -53,6 +53,8 @@ class MACE:
     skin
         Distance beyond the cutoff up to which pairs are kept as candidates, A, see
         :class:`~relax.calculators.neighbor_lists.NeighborLists`.
+    lists
+        Neighbour lists shared with another potential of the same model, which adds and drops the structures.
 
     Raises
     ------
@@ -63,7 +65,7 @@ class MACE:
     unit = "edges"
     batched = True
 
-    def __init__(self, calculator: Any, skin: float = 1.0) -> None:
+    def __init__(self, calculator: Any, skin: float = 1.0, lists: NeighborLists | None = None) -> None:
         import torch
 
         if why := unbatched(calculator):
@@ -72,9 +74,9 @@ class MACE:
         self.device = str(calculator.device)
         self.seconds = {"neighbours": 0.0, "graph": 0.0, "model": 0.0}
         """Wall time since the start, s, by task."""
-        self._model = calculator.models[0].requires_grad_(False)
+        self._model = self._fast = calculator.models[0].requires_grad_(False)
         self._dtype = getattr(torch, calculator.default_dtype)
-        self._lists = NeighborLists(float(calculator.r_max), skin)
+        self.lists = lists or NeighborLists(float(calculator.r_max), skin, reverse=True)
         elements = [int(z) for z in calculator.z_table.zs]
         self._element = np.zeros(max(elements) + 1, int)
         self._element[elements] = np.arange(len(elements))
@@ -82,20 +84,25 @@ class MACE:
         self._head = calculator.available_heads.index(calculator.head)
         self._kept: tuple[tuple[int, ...], dict[str, Any]] = ((), {})
         if self.device == "cpu":
+            from relax.calculators.models.messages.edges import Edges
+            from relax.calculators.models.messages.network import with_fast_messages
+
             keep_memory()
+            self._edges = Edges()
+            self._fast = with_fast_messages(self._model, self._edges)
 
     def admit(self, key: int, atoms: Atoms) -> float:
         try:
-            edges = self._lists.add(key, atoms)
+            edges = self.lists.add(key, atoms)
         except ValueError as error:
             raise UnsupportedStructure(str(error)) from error
         if why := unsupported(self.calculator, atoms, in_reach=edges > 0):
-            self._lists.drop(key)
+            self.lists.drop(key)
             raise UnsupportedStructure(why)
         return max(edges, len(atoms))
 
     def release(self, key: int) -> None:
-        self._lists.drop(key)
+        self.lists.drop(key)
         if key in self._kept[0]:
             self._kept = (), {}
 
@@ -104,7 +111,7 @@ class MACE:
 
     def _evaluate(self, geometry: Geometry, stress: bool) -> Evaluation:
         times = [perf_counter()]
-        found = self._lists(geometry)
+        found = self.lists(geometry)
         times.append(perf_counter())
         evaluation, lost = unknown(geometry), found.without
         evaluation.faults.update(found.faults)
@@ -114,7 +121,8 @@ class MACE:
             warnings.filterwarnings("ignore", module=NOISY)
             graph = self._graph(geometry, found, stress)
             times.append(self._now())
-            out = self._model(graph, training=False, compute_force=True, compute_virials=stress)
+            model = self._fast if len(found.first) else self._model
+            out = model(graph, training=False, compute_force=True, compute_virials=stress)
             evaluation.energies = self._to_numpy(out["energy"])
             evaluation.forces = self._to_numpy(out["forces"])
             if stress:
@@ -133,12 +141,15 @@ class MACE:
 
         if self._kept[0] != geometry.keys:
             self._kept = (geometry.keys, self._constant_input(geometry, found.owner))
-        cells = geometry.cells
+        cells, shifts = geometry.cells, -found.shifts
+        receiver, sender = found.first, found.second
+        if self._fast is not self._model and len(receiver):
+            self._edges.set(receiver, sender, found.reverse, len(found.owner))
         graph = self._kept[1] | {
             "positions": self._to_torch(geometry.positions),
             "cell": self._to_torch(cells.reshape(-1, 3)),
-            "edge_index": torch.from_numpy(np.stack([found.first, found.second])).to(self.device),
-            "unit_shifts": self._to_torch(found.shifts),
+            "edge_index": torch.from_numpy(np.stack([sender, receiver])).to(self.device),
+            "unit_shifts": self._to_torch(shifts),
         }
         if stress:
             # The model's own displacement contains the sum of all positions times zero.  The overflow of
@@ -148,7 +159,7 @@ class MACE:
             )
             graph["shifts"] = graph["unit_shifts"]
         else:
-            graph["shifts"] = self._to_torch(images(found.shifts, cells[found.owner[found.first]]))
+            graph["shifts"] = self._to_torch(images(shifts, cells[found.owner[receiver]]))
         return graph
 
     def _constant_input(self, geometry: Geometry, owner: np.ndarray) -> dict[str, Any]:

@@ -35,7 +35,9 @@ class CalculatorOptions:
     device: str = option("cpu", "Device of chgnet, mace and other models.", metavar="cpu|cuda", role="run")
     head: str | None = option(None, "Head of a mace model that has several.", metavar="NAME")
     dtype: str | None = option(
-        None, "Precision of mace models; float64 if not given.", metavar="float64|float32"
+        None,
+        "Precision of mace models; float64 if not given. mixed is float32 until near the stop.",
+        metavar="float64|float32|mixed",
     )
     calc_set: list[str] | None = option(  # noqa: RUF009 - it returns a field
         None,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from ase import Atoms
 
-from relax.calculators.base import Evaluation, Potential
+from relax.calculators.base import Aimed, Evaluation, Potential
 from relax.calculators.batch_size import PROBED
 from relax.core.errors import UsageError
 from relax.core.rule import Rule
@@ -59,6 +59,8 @@ class BatchRun:
     ) -> None:
         self.potential, self.rule, self.criteria, self.policy = potential, rule, criteria, policy
         criteria.check_cell(intake.relaxes_cells)
+        if isinstance(potential, Aimed):
+            potential.aim(criteria.fmax)
         self.intake, self.calls = intake, BatchCalls(potential, budget, criteria.timeout, intake.stress)
         self.monitor = monitor or Monitor()
         # Where one structure waits for another, an interruption should find as few as possible begun.
