@@ -37,9 +37,17 @@ def run(folder, **options):
 
 
 def children():
-    """Return the processes that relax structures of campaigns, by number."""
+    """Return the processes that relax structures of the campaigns of this test, by number."""
     found = subprocess.run(["pgrep", "-f", "relax.campaign.work.child"], capture_output=True, text=True)
-    return {int(word) for word in found.stdout.split()}
+    return {pid for pid in map(int, found.stdout.split()) if folder_of(pid) == os.getcwd()}
+
+
+def folder_of(pid):
+    """Return the folder in which a process is; those of other tests are in others."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""
 
 
 def clusters(number):
