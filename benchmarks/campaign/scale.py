@@ -136,7 +136,8 @@ def main(
         "structures": structures,
     } | found
     write_record(json_path, record)
-    print_table(console, f"A campaign of {structures:,} pairs", TITLES, timed(record), ("",))
+    taken = [[cell.replace("`", "") for cell in row] for row in timed(record)]
+    print_table(console, f"A campaign of {structures:,} pairs", TITLES, taken, ("",))
     turns = found["compared"]
     print_table(
         console,
