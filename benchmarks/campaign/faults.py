@@ -210,8 +210,8 @@ def disturb(subject: Subject, number: int, kills: int, folder: Path, workers: in
         alone = time.monotonic() - began
         cluster = stack.enter_context(Cluster(folder, workers))
         engine = f"dask:{cluster.file}"
-        twice = two_drivers(disturbed, engine)
         filled = full_disk(disturbed, engine) if disk else {"skipped": "a disk of its own needs root"}
+        twice = two_drivers(disturbed, engine)
         began = time.monotonic()
         driver = Driver(disturbed, engine)
         killed = Counter(kill_at_random(driver, cluster, kills, rng))
