@@ -8,18 +8,26 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from benchmarks.campaign import faults, tables
+from benchmarks.campaign import faults, subjects, tables
 from benchmarks.campaign.calculators import faulty_emt
+from benchmarks.campaign.subjects import Subject, alloys, metals
 from benchmarks.campaign.workers import compare_workers
 
 
 def test_one_structure_ends_its_process_and_one_never_returns():
-    structures = faults.metals(30)
+    structures = metals(30)
     symbols = Counter(symbol for atoms in structures for symbol in set(atoms.symbols))
     assert (symbols["Pd"], symbols["Pt"], symbols.total()) == (1, 1, 30)
     atoms = structures[0]
     atoms.calc = faulty_emt()
     assert np.isfinite(atoms.get_potential_energy())
+
+
+def test_several_starts_of_an_alloy_differ(monkeypatch):
+    monkeypatch.setattr(subjects, "DIFFERENT", 3)
+    made = alloys(7)
+    assert [str(atoms.symbols) for atoms in made[:3]] == [str(atoms.symbols) for atoms in made[3:6]]
+    assert len({atoms.positions.tobytes() for atoms in made}) == 7
 
 
 def pairs(number):
@@ -31,7 +39,7 @@ def pairs(number):
 def test_a_campaign_that_is_killed_is_compared_with_one_left_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("RELAX_INDEX_DIR", str(tmp_path / "index"))
     (tmp_path / "place").mkdir()
-    subject = faults.Subject("pairs", pairs, {"calculator": "lj", "cell": False, "unit_cost": 20.0})
+    subject = Subject("pairs", pairs, {"calculator": "lj", "cell": False, "unit_cost": 20.0})
     row = faults.disturb(subject, 150, 2, tmp_path / "place", 1, 3)
     assert row["identical"]
     assert row["each_once"]

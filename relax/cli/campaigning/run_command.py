@@ -154,6 +154,6 @@ class _Shown:
         first = self.first = self.first or (now, done)
         if done > first[1]:
             rate = (done - first[1]) / (now - first[0])
-            self.bar.update(0, done, rate, totals.waiting)
+            self.bar.update(None, done, rate, totals.waiting)
         else:
             self.bar.status(f"{totals.waiting} wait")
