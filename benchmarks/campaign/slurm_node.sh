@@ -107,7 +107,7 @@ start() {
     running slurmd || slurmd || refuse "slurmd did not start; see $STATE/slurmd.log"
     wait_for 20 scontrol ping || refuse "slurmctld does not answer; see $STATE/slurmctld.log"
     scontrol update nodename="$(hostname -s)" state=resume > /dev/null 2>&1 || true
-    wait_for 30 srun --immediate=5 true || refuse "no job runs; see the logs in $STATE"
+    wait_for 12 srun --immediate=5 true || refuse "no job runs; see the logs in $STATE"
     sinfo
 }
 
@@ -117,7 +117,7 @@ stop() {
     for name in slurmd slurmctld; do
         if [ -f "$STATE/$name.pid" ]; then
             kill "$(cat "$STATE/$name.pid")" 2> /dev/null || true
-            wait_for 20 ended "$name" || refuse "$name does not end"
+            wait_for 10 ended "$name" || kill -KILL "$(cat "$STATE/$name.pid")"
         fi
     done
     if [ -f "$STATE/munged" ]; then # it was started here
