@@ -55,7 +55,7 @@ def metals(number: int) -> list[Atoms]:
 
 
 def alloys(number: int) -> list[Atoms]:
-    """Return rattled crystals of the elements of ``data/mace-mini.model``, several starts of each if need be."""
+    """Return rattled crystals of the elements of ``data/mace-mini.model``, each several times if need be."""
     made = wbm_like(min(number, DIFFERENT), ALLOYS, 8, elements=ELEMENTS)
     return [
         rattled(made[k % len(made)], RATTLE, ALLOYS + k // len(made), k % len(made)) for k in range(number)
