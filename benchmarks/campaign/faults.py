@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.campaign.dask_cluster import Cluster, words_of
+from benchmarks.campaign.dask_cluster import Cluster
 from benchmarks.campaign.subjects import Subject
 from benchmarks.common.provenance import ROOT
 from relax.campaign.campaign import Campaign
@@ -31,12 +31,6 @@ LONGEST = 3600.0
 
 ROOM = 64 * 1024
 """Bytes that are left on a disk that is nearly full."""
-
-
-def relaxing() -> list[int]:
-    """Return the processes of this machine that relax structures of campaigns."""
-    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-    return [pid for pid in pids if "relax.campaign.work.child" in words_of(pid)]
 
 
 class Driver:
@@ -81,8 +75,8 @@ def kill_at_random(driver: Driver, cluster: Cluster, number: int, rng: np.random
         driver.restart()
         kind = str(rng.choice(["worker", "engine", "driver", "both"], p=[0.4, 0.2, 0.2, 0.2]))
         victims = {
-            "worker": relaxing(), "engine": cluster.members(), "driver": [driver.process.pid],
-            "both": [driver.process.pid, *relaxing()[:1]],
+            "worker": cluster.relaxing(), "engine": cluster.members(), "driver": [driver.process.pid],
+            "both": [driver.process.pid, *cluster.relaxing()[:1]],
         }[kind]  # fmt: skip
         if kind in ("worker", "engine") and victims:
             victims = [int(rng.choice(victims))]
