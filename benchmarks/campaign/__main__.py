@@ -87,7 +87,7 @@ def _show_faults(console: Console, rows: list[Json]) -> None:
         [
             [
                 row["subject"], f"{row['structures']:,}",
-                f"{row['kills']} ({', '.join(f'{n} {kind}' for kind, n in sorted(row['killed'].items()))})",
+                str(row["kills"]),
                 str(row["drivers"]), str(row["processes"]), "yes" if row["each_once"] else "NO",
                 "yes" if row["identical"] else "NO", f"{row['seconds_alone']:.0f}",
                 f"{row['seconds_disturbed']:.0f}",
@@ -100,8 +100,10 @@ def _show_faults(console: Console, rows: list[Json]) -> None:
     for row in rows:
         ends = ", ".join(f"{number} {status}" for status, number in row["statuses"].items())
         twice, disk = row["two_drivers"], row["full_disk"]
+        killed = ", ".join(f"{number} {kind}" for kind, number in sorted(row["killed"].items()))
         lines += [
             f"{row['subject']}: {ends}",
+            f"killed: {killed}",
             f"two drivers: {twice['at_work']} at work, {twice['refused']} refused: {twice['said'][:1]}",
             f"full disk: {disk.get('skipped') or disk['said']}",
         ]
