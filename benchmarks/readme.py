@@ -218,10 +218,11 @@ def command_cost() -> str:
 
 
 def campaign(name: str) -> str:
-    """Return a table of what a campaign of a million structures takes."""
+    """Return a table of the benchmarks of campaigns."""
     from benchmarks.campaign import tables
 
-    results = json.loads((RESULTS / "campaign_scale.json").read_text())
+    file = "scale" if name == "plan" else name
+    results = json.loads((RESULTS / f"campaign_{file}.json").read_text())
     found: str = getattr(tables, name)(results)
     return found
 
@@ -308,6 +309,8 @@ def throughput(name: str) -> str:
     return "\n".join([*([table_of(sheet), ""] if sheet.rows else []), *sheet.notes]).rstrip()
 
 
+CAMPAIGN = ("scale", "plan", "faults", "engines", "workers")
+
 TABLES: dict[str, Callable[[], str]] = {
     "lj38": lj38,
     "update_cost": update_cost,
@@ -329,7 +332,7 @@ TABLES |= {
     f"choosing_{part}": partial(choosing, part)
     for part in ("summary", "minimum", "ends", "calls", "disturbed")
 }
-TABLES |= {f"campaign_{name}": partial(campaign, name) for name in ("scale", "plan")}
+TABLES |= {f"campaign_{name}": partial(campaign, name) for name in CAMPAIGN}
 TABLES |= {f"disturbed_{kind}": partial(disturbed, kind) for kind in ("lj38", "crystals")}
 TABLES |= {
     "kinds": kinds,

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import platform
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,8 @@ import typer
 from rich.console import Console
 
 from benchmarks.campaign.engines import compare_engines
-from benchmarks.campaign.faults import SUBJECTS, disturb
+from benchmarks.campaign.faults import disturb
+from benchmarks.campaign.subjects import SUBJECTS
 from benchmarks.campaign.workers import compare_workers
 from benchmarks.common.provenance import RESULTS, command_line, processor
 from benchmarks.common.terminal import errors_in_one_line, print_plain, print_table
@@ -52,9 +54,11 @@ def main(
         place = folder or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)
         if faults:
-            rows = _faults(place, structures, faults, workers, seed)
+            rows: list[Json] = []
+            for row in _faults(place, structures, faults, workers, seed):
+                rows.append(row)
+                _write("campaign_faults.json", {"seed": seed, "workers": workers, "rows": rows})
             _show_faults(console, rows)
-            _write("campaign_faults.json", {"seed": seed, "workers": workers, "rows": rows})
         if on_engines:
             compared = compare_engines(place, on_engines)
             _show_engines(console, compared)
@@ -67,14 +71,12 @@ def main(
         raise typer.Exit(1)
 
 
-def _faults(place: Path, structures: int, faults: int, workers: int, seed: int) -> list[Json]:
-    rows: list[Json] = []
+def _faults(place: Path, structures: int, faults: int, workers: int, seed: int) -> Iterator[Json]:
     for k, subject in enumerate(SUBJECTS):
         kills = faults // 2 + (faults % 2 if k else 0)
         folder = place / f"faults-{k}"
         folder.mkdir()
-        rows.append(disturb(subject, structures, kills, folder, workers, seed + k))
-    return rows
+        yield disturb(subject, structures, kills, folder, workers, seed + k)
 
 
 def _show_faults(console: Console, rows: list[Json]) -> None:
@@ -85,7 +87,7 @@ def _show_faults(console: Console, rows: list[Json]) -> None:
         [
             [
                 row["subject"], f"{row['structures']:,}",
-                f"{row['kills']} ({', '.join(f'{n} {kind}' for kind, n in sorted(row['killed'].items()))})",
+                str(row["kills"]),
                 str(row["drivers"]), str(row["processes"]), "yes" if row["each_once"] else "NO",
                 "yes" if row["identical"] else "NO", f"{row['seconds_alone']:.0f}",
                 f"{row['seconds_disturbed']:.0f}",
@@ -98,8 +100,10 @@ def _show_faults(console: Console, rows: list[Json]) -> None:
     for row in rows:
         ends = ", ".join(f"{number} {status}" for status, number in row["statuses"].items())
         twice, disk = row["two_drivers"], row["full_disk"]
+        killed = ", ".join(f"{number} {kind}" for kind, number in sorted(row["killed"].items()))
         lines += [
             f"{row['subject']}: {ends}",
+            f"killed: {killed}",
             f"two drivers: {twice['at_work']} at work, {twice['refused']} refused: {twice['said'][:1]}",
             f"full disk: {disk.get('skipped') or disk['said']}",
         ]

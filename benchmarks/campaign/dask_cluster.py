@@ -55,6 +55,11 @@ class Cluster:
         """Return the processes of its workers, but for those that watch them and those that relax."""
         return [pid for pid in _descendants(self.processes[1].pid) if "spawn_main" in words_of(pid)]
 
+    def relaxing(self) -> list[int]:
+        """Return the processes beneath its workers that relax structures; other campaigns have theirs."""
+        found = _descendants(self.processes[1].pid)
+        return [pid for pid in found if "relax.campaign.work.child" in words_of(pid)]
+
 
 def _descendants(pid: int) -> list[int]:
     found = []
@@ -64,10 +69,11 @@ def _descendants(pid: int) -> list[int]:
 
 
 def _children(pid: int) -> list[int]:
-    with contextlib.suppress(OSError):
-        words = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(word) for word in words]
-    return []
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):  # each thread has its own
+        with contextlib.suppress(OSError):
+            found += map(int, path.read_text().split())
+    return found
 
 
 def words_of(pid: int) -> str:

@@ -10,19 +10,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase import Atoms
-from ase.build import bulk
 
-from benchmarks.campaign.calculators import ENDS_PROCESS, NEVER_RETURNS
-from benchmarks.campaign.dask_cluster import Cluster, words_of
+from benchmarks.campaign.dask_cluster import Cluster
+from benchmarks.campaign.subjects import Subject
 from benchmarks.common.provenance import ROOT
-from benchmarks.throughput.models import MINI, starts
 from relax.campaign.campaign import Campaign
 
 Json = dict[str, Any]
@@ -35,50 +31,6 @@ LONGEST = 3600.0
 
 ROOM = 64 * 1024
 """Bytes that are left on a disk that is nearly full."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a campaign of this benchmark is of.
-
-    Parameters
-    ----------
-    name
-        Its name.
-    structures
-        Returns a number of structures.
-    settings
-        Arguments of :meth:`relax.campaign.campaign.Campaign.create`.
-    """
-
-    name: str
-    structures: Callable[[int], list[Atoms]]
-    settings: Json
-
-
-def metals(number: int) -> list[Atoms]:
-    """Return rattled crystals of metals, of which EMT ends its process for one and never returns for one."""
-    rng = np.random.default_rng(7)
-    found = []
-    for k in range(number):
-        symbol = ("Cu", "Al", "Ni", "Ag", "Au")[k % 5]
-        symbol = {number // 3: ENDS_PROCESS, number // 2: NEVER_RETURNS}.get(k, symbol)
-        atoms = bulk(symbol, cubic=True) * (1, 1, 1 + k % 2)
-        atoms.rattle(0.08, rng=rng)
-        found.append(atoms)
-    return found
-
-
-SUBJECTS = (
-    Subject("EMT", metals, {"calculator": "benchmarks.campaign.calculators:faulty_emt", "unit_cost": 4000.0}),
-    Subject("mace-mini", lambda number: starts(number, 11), {"calculator": f"mace:{MINI}"}),
-)
-
-
-def relaxing() -> list[int]:
-    """Return the processes of this machine that relax structures of campaigns."""
-    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-    return [pid for pid in pids if "relax.campaign.work.child" in words_of(pid)]
 
 
 class Driver:
@@ -123,8 +75,8 @@ def kill_at_random(driver: Driver, cluster: Cluster, number: int, rng: np.random
         driver.restart()
         kind = str(rng.choice(["worker", "engine", "driver", "both"], p=[0.4, 0.2, 0.2, 0.2]))
         victims = {
-            "worker": relaxing(), "engine": cluster.members(), "driver": [driver.process.pid],
-            "both": [driver.process.pid, *relaxing()[:1]],
+            "worker": cluster.relaxing(), "engine": cluster.members(), "driver": [driver.process.pid],
+            "both": [driver.process.pid, *cluster.relaxing()[:1]],
         }[kind]  # fmt: skip
         if kind in ("worker", "engine") and victims:
             victims = [int(rng.choice(victims))]
@@ -210,8 +162,8 @@ def disturb(subject: Subject, number: int, kills: int, folder: Path, workers: in
         alone = time.monotonic() - began
         cluster = stack.enter_context(Cluster(folder, workers))
         engine = f"dask:{cluster.file}"
-        twice = two_drivers(disturbed, engine)
         filled = full_disk(disturbed, engine) if disk else {"skipped": "a disk of its own needs root"}
+        twice = two_drivers(disturbed, engine)
         began = time.monotonic()
         driver = Driver(disturbed, engine)
         killed = Counter(kill_at_random(driver, cluster, kills, rng))

@@ -16,8 +16,13 @@ refuse() {
     exit 3
 }
 
+# A process that has ended may be left in a container, where nobody collects it.
 running() {
-    pgrep -x "$1" > /dev/null
+    ps -C "$1" -o stat= | grep -qv Z
+}
+
+ended() {
+    ! running "$1"
 }
 
 # wait_for SECONDS COMMAND...: until the command succeeds
@@ -44,7 +49,6 @@ write_configuration() {
     host=$(hostname -s)
     cores=$(nproc)
     memory=$(awk '/^MemTotal:/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
-    mkdir -p "$STATE/state" "$STATE/spool" "$(dirname "$CONF")"
     if [ -f "$CONF" ] && ! grep -qxF "$MARK" "$CONF"; then
         mv "$CONF" "$STATE/slurm.conf.before"
     fi
@@ -79,17 +83,19 @@ END
 }
 
 start_munge() {
-    running munged && return
+    munge -n > /dev/null 2>&1 && return
     [ -f /etc/munge/munge.key ] || mungekey --create || refuse "no key for munge could be made"
     mkdir -p /run/munge /var/log/munge /var/lib/munge
     chown munge: /run/munge /var/log/munge /var/lib/munge /etc/munge /etc/munge/munge.key
     chmod 755 /run/munge
+    touch "$STATE/munged"
     runuser -u munge -- /usr/sbin/munged || refuse "munged did not start; see /var/log/munge"
     wait_for 10 munge -n || refuse "munged does not answer; see /var/log/munge"
 }
 
 start() {
     install_packages
+    mkdir -p "$STATE/state" "$STATE/spool" "$(dirname "$CONF")"
     if running slurmctld && running slurmd && [ ! -f "$STATE/slurmctld.pid" ]; then
         refuse "another SLURM runs on this machine"
     fi
@@ -101,7 +107,7 @@ start() {
     running slurmd || slurmd || refuse "slurmd did not start; see $STATE/slurmd.log"
     wait_for 20 scontrol ping || refuse "slurmctld does not answer; see $STATE/slurmctld.log"
     scontrol update nodename="$(hostname -s)" state=resume > /dev/null 2>&1 || true
-    wait_for 30 srun --immediate=5 true || refuse "no job runs; see the logs in $STATE"
+    wait_for 12 srun --immediate=5 true || refuse "no job runs; see the logs in $STATE"
     sinfo
 }
 
@@ -111,11 +117,11 @@ stop() {
     for name in slurmd slurmctld; do
         if [ -f "$STATE/$name.pid" ]; then
             kill "$(cat "$STATE/$name.pid")" 2> /dev/null || true
-            wait_for 20 bash -c "! pgrep -x $name" || refuse "$name does not end"
+            wait_for 10 ended "$name" || kill -KILL "$(cat "$STATE/$name.pid")"
         fi
     done
-    if [ -f "$STATE/munged.pid" ]; then
-        kill "$(cat "$STATE/munged.pid")" 2> /dev/null || true
+    if [ -f "$STATE/munged" ]; then # it was started here
+        kill "$(cat /run/munge/munged.pid)" 2> /dev/null || true
     fi
     if [ -f "$CONF" ] && grep -qxF "$MARK" "$CONF"; then
         rm "$CONF"

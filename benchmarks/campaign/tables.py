@@ -90,3 +90,57 @@ def _time(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.2g} s"
     return f"{seconds / 60:.2g} min" if seconds < 5400 else f"{seconds / 3600:.2g} h"
+
+
+def faults(found: Json) -> str:
+    """Return the table of the campaigns that were killed."""
+    titles = (
+        "campaign", "structures", "kills", "drivers", "processes", "each once", "same bytes", "ends",
+    )  # fmt: skip
+    rows = [
+        [
+            row["subject"], f"{row['structures']:,}",
+            f"{row['kills']}: " + ", ".join(f"{n} {kind}" for kind, n in sorted(row["killed"].items())),
+            str(row["drivers"]), str(row["processes"]), _yes(row["each_once"]), _yes(row["identical"]),
+            _ends(row),
+        ]
+        for row in found["rows"]
+    ]  # fmt: skip
+    lines = markdown(titles, rows, ("campaign", "kills", "ends"))
+    for row in found["rows"]:
+        twice, disk = row["two_drivers"], row["full_disk"]
+        words = f"not tried, {disk['skipped']}" if "skipped" in disk else f"`{disk['said'][0]}`"
+        lines += [
+            "",
+            f"{row['subject']}: of two drivers at once {twice['at_work']} was at work and {twice['refused']} "
+            f"refused; with a full disk {words}.",
+        ]
+    return "\n".join(lines)
+
+
+def engines(found: Json) -> str:
+    """Return the table of the same campaign on each engine."""
+    rows = [
+        [row["engine"], f"{row['seconds']:.0f}", _ends(row), _yes(row["identical"])]
+        if "skipped" not in row
+        else [row["engine"], "", f"skipped: {row['skipped']}", ""]
+        for row in found["rows"]
+    ]
+    return "\n".join(markdown(("engine", "s", "ends", "same bytes"), rows, ("engine", "ends")))
+
+
+def workers(found: Json) -> str:
+    """Return the table of one process and of two."""
+    rows = [
+        [str(row["workers"]), ", ".join(f"{rate:.1f}" for rate in row["rates"]), f"{row['ratio']:.2f}"]
+        for row in found["rows"]
+    ]
+    return "\n".join(markdown(("processes", "structures/s, each turn", "of one process"), rows))
+
+
+def _ends(row: Json) -> str:
+    return ", ".join(f"{number:,} {status}" for status, number in row["statuses"].items())
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "NO"

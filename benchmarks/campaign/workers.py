@@ -56,5 +56,8 @@ def _rate(campaign: Campaign, workers: int) -> tuple[float, float]:
     began = time.monotonic()
     campaign.run(workers, told=lambda totals: seen.append((time.monotonic(), totals.statuses.total())))
     seen.append((time.monotonic(), campaign.status().statuses.total()))
-    first = next(each for each in seen if each[1])
-    return (seen[-1][1] - first[1]) / (seen[-1][0] - first[0]), seen[-1][0] - began
+    ended, total = seen[-1]
+    first, there = next(each for each in seen if each[1])
+    if there == total:  # all came before the first look
+        first, there = began, 0
+    return (total - there) / (ended - first), ended - began

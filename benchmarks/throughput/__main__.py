@@ -75,6 +75,9 @@ def main(
     seed: Annotated[int, typer.Option(help="Seed of the crystals and of the larger model.")] = 4,
     turns: Annotated[int, typer.Option(min=1, help="Turns of each method with the small model.")] = 1,
     every: Annotated[bool, typer.Option("--all", help="Measure ASE's slower optimizers too.")] = False,
+    methods: Annotated[
+        list[str] | None, typer.Option("--method", help="Measure this method on crystals; may be repeated.")
+    ] = None,
     python: Annotated[
         Path | None,
         typer.Option(
@@ -108,7 +111,7 @@ def main(
         "fmax": FMAX,
     }
     if "crystals" in chosen:
-        record |= crystals(console, n, n_larger, n_gpu, seed, turns, every, python)
+        record |= crystals(console, n, n_larger, n_gpu, seed, turns, every, python, methods)
     if "profile" in chosen:
         tasks: list[tuple[Any, ...]] = [(rule, str(MINI), 32) for rule in PROFILED]
         record["profile"] = best_of_turns("profile", turns + 1, console, tasks)
@@ -131,13 +134,18 @@ def crystals(
     turns: int,
     every: bool,
     python: Path | None,
+    methods: list[str] | None = None,
 ) -> dict[str, list[Row]]:
-    """Return the rows of every method with both models, and those of a GPU."""
+    """Return the rows of every method, or of these ``methods``, with both models, and those of a GPU."""
     newer = NEWER if python else ()
     batched, one_by_one = (
         (*OURS, *newer, *TORCH_SIM, *OURS_IN_TORCH_SIM),
         (*ASE, *(SLOWER_ASE if every else ())),
     )
+    if methods:
+        batched, one_by_one = (
+            tuple(name for name in some if name in methods) for some in (batched, one_by_one)
+        )
     record = {}
     with tempfile.TemporaryDirectory() as folder:
         larger, given = Path(folder, "larger.model"), Path(folder, "starts.traj")

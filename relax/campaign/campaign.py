@@ -21,7 +21,8 @@ from relax.campaign.store.folder import Folder
 from relax.campaign.store.index import Index, Totals
 from relax.campaign.store.lease import EDITS, Lease
 from relax.campaign.store.rounds import UNIT_COST
-from relax.campaign.work.driver import Driver, Limits, Seldom
+from relax.campaign.work.driver import Driver
+from relax.campaign.work.limits import Limits, Seldom
 from relax.core.errors import UsageError
 from relax.core.signals import Interrupts
 
@@ -36,12 +37,7 @@ __all__ = ["Campaign"]
 class Campaign:
     """A campaign in a folder.  Any number of processes on any machines may look at it; one drives it.
 
-    ::
-
-        campaign = Campaign.create("oxides", structures, "mace:medium-mpa-0", cell=True, fmax=0.02)
-        campaign.run(workers=4)
-        for outcome in campaign.results():
-            print(outcome.source, outcome.status, outcome.energy)
+    An example is in ``docs/campaigns.md``.
 
     Parameters
     ----------

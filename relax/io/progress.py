@@ -52,25 +52,25 @@ class Bar:
         """Set the number of finished structures."""
         self.bar.update(self.task, completed=number)
 
-    def update(self, active: int, finished: int, rate: float, left: int | None) -> None:
+    def update(self, active: int | None, finished: int, rate: float, left: int | None) -> None:
         """Show the speed of a run and the time left.
 
         Parameters
         ----------
         active, finished
-            Number of structures that are being relaxed, and that are done.
+            Number of structures that are being relaxed, if it is known, and that are done.
         rate
             Finished structures per second.
         left
             Number of structures that are not done, if it is known.
         """
-        text = f"{active} active"
+        words = [] if active is None else [f"{active} active"]
         if finished:
-            text += f"  {rate:.3g} {self.unit}/s"
+            words.append(f"{rate:.3g} {self.unit}/s")
             if left is not None:
                 seconds = round(left / rate)
-                text += f"  {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
-        self.status(text)
+                words.append(f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left")
+        self.status("  ".join(words))
 
 
 @contextmanager

@@ -6,20 +6,20 @@ import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
-from dataclasses import dataclass
 from typing import Any
 
 from relax.campaign.store.index import Index
 from relax.campaign.store.lease import Lease, is_held
 from relax.campaign.store.results import ResultsWriter, lost_line
 from relax.campaign.store.rounds import Unit
+from relax.campaign.work.limits import Limits
 from relax.campaign.work.order import Order, Report
 from relax.campaign.work.process import fill
 from relax.campaign.work.queue import Queue, Task
 from relax.core.errors import UsageError, one_line
 from relax.core.signals import Interrupts
 
-__all__ = ["Driver", "Limits", "Seldom"]
+__all__ = ["Driver"]
 
 AHEAD = 2
 """Orders on their way for each worker: one that it fills, and one that waits."""
@@ -32,51 +32,6 @@ MOST_DEATHS = 25
 
 MARGIN = 1.5
 """How much longer than expected an order may take that is handed out before the time is up."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a driver keeps to.
-
-    Parameters
-    ----------
-    until
-        When it must have ended, on the clock of :func:`time.monotonic`, s.
-    grace
-        Time that workers get to hand back what they do, s.
-    call_limit
-        Time after which a force call counts as one that never ends, s.
-    threads
-        Threads of each process.
-    shard
-        Which part of the units is done, from 0, and of how many.
-    """
-
-    until: float = float("inf")
-    grace: float = 30.0
-    call_limit: float = 3600.0
-    threads: int = 1
-    shard: tuple[int, int] = (0, 1)
-
-
-class Seldom:
-    """Calls a function now and then: it takes a twentieth of the time, and once a second at most.
-
-    Parameters
-    ----------
-    function
-        What is called.
-    """
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        self.function, self._next = function, -float("inf")
-
-    def __call__(self) -> None:
-        began = time.monotonic()
-        if began >= self._next:
-            self.function()
-            ended = time.monotonic()
-            self._next = ended + max(1.0, 20 * (ended - began))
 
 
 class Driver:

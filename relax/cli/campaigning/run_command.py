@@ -118,7 +118,8 @@ def run(**values: Any) -> None:
     It may be stopped at any moment, by Ctrl-C, by the end of its job or by kill -9, and started again: what
     is done is kept. Structures that end their process twice are set aside as worker_lost.
 
-    Exit code: 0 if all structures of the campaign have converged, 1 if some have not, 2 for wrong options or
+    Exit code: 0 if all structures of the campaign have converged, or with --shard all that have ended, 1 if
+    some have not, 2 for wrong options or
     if it cannot go on, 3 if the time was up, 128 and its number after a signal.
     """
     from relax.campaign.campaign import Campaign
@@ -137,7 +138,8 @@ def run(**values: Any) -> None:
     if ended is not None:
         warn(f"stopped; relax campaign run {options.folder} goes on")
         raise typer.Exit(128 + ended if ended else STOPPED)
-    raise typer.Exit(OK if totals.statuses["converged"] == totals.structures else UNCONVERGED)
+    others = totals.waiting if options.shard else 0  # those of other parts
+    raise typer.Exit(OK if totals.statuses["converged"] == totals.structures - others else UNCONVERGED)
 
 
 class _Shown:
@@ -154,6 +156,6 @@ class _Shown:
         first = self.first = self.first or (now, done)
         if done > first[1]:
             rate = (done - first[1]) / (now - first[0])
-            self.bar.update(0, done, rate, totals.waiting)
+            self.bar.update(None, done, rate, totals.waiting)
         else:
             self.bar.status(f"{totals.waiting} wait")
