@@ -293,7 +293,10 @@ def test_defaults_are_those_of_the_library():
         (["--dtype", "float32"], "a dtype can be chosen for mace models, not for emt"),
         (["--head", "pbe"], "a head can be chosen for mace models, not for emt"),
         (["--calculator", "chgnet", "--device", "gpu"], "unknown device 'gpu'; give cpu or cuda"),
-        (["--calculator", "mace:small", "--dtype", "float16"], "unknown dtype 'float16'; give float64 or"),
+        (
+            ["--calculator", "mace:small", "--dtype", "float16"],
+            "unknown dtype 'float16'; give float64, float32 or",
+        ),
         (["--calculator", "mace:no/such.model"], "mace:no/such.model: there is no such file"),
         (["--calculator", "emtt"], "did you mean 'emt'"),
         (["--calculator", "nosuch:thing"], "no module 'nosuch'"),
