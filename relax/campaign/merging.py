@@ -50,6 +50,16 @@ def merge(folder: Folder, index: Index, other: Index) -> tuple[int, int]:
         )
     if folder.campaign == other.folder.campaign:
         raise UsageError(f"{other.folder.path} is the same campaign as {folder.path}")
+    try:
+        known, structures = _add_structures(folder, index, other)
+        index.catch_up()
+        return structures, _add_results(folder, index, other, known)
+    except OSError as error:
+        raise UsageError(f"{error.filename or folder.path}: {error.strerror}") from error
+
+
+def _add_structures(folder: Folder, index: Index, other: Index) -> tuple[dict[tuple[str, str], int], int]:
+    """Write a round with the structures that are new; return the numbers of all by name, and how many."""
     newest, unit, count = index.newest_round()
     known, round_ = index.known(), newest + 1
     name = f"{round_:06d}-000000.jsonl"
@@ -74,8 +84,7 @@ def merge(folder: Folder, index: Index, other: Index) -> tuple[int, int]:
             units_of(costs, total, round_, unit, folder.unit_cost),
         )
     part.unlink(missing_ok=True)
-    index.catch_up()
-    return count - first, _add_results(folder, index, other, known)
+    return known, count - first
 
 
 def _add_results(folder: Folder, index: Index, other: Index, known: dict[tuple[str, str], int]) -> int:

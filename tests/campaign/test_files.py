@@ -343,3 +343,18 @@ def test_a_campaign_that_fails_on_the_way_leaves_nothing(crystals, workplace):
         assert campaign.status().structures == 3
     with pytest.raises(UsageError, match="is a campaign already"):
         Campaign.create("made", crystals(1), "emt")
+
+
+def test_merging_onto_a_full_disk_is_told_and_can_be_repeated(made, crystals):
+    Campaign.create("other", crystals(5, seed=3), "emt").close()
+    with Campaign(made) as campaign, Campaign("other") as other:
+        assert (campaign.status().structures, other.status().structures) == (3, 5)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        try:
+            with pytest.raises(UsageError, match=r"made.*: File too large"):
+                campaign.merge(other)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert campaign.status().structures == 3
+        assert campaign.merge(other) == (5, 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relax.campaign.exports.by_ase import write_ase_db, write_extxyz
+from relax.campaign.exports.kinds import KINDS
 from relax.campaign.exports.matbench import FILES, Matbench
 from relax.campaign.exports.parquet import write_parquet
 from relax.campaign.exports.pymatgen_json import write_pymatgen_json
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from relax.campaign.duplicates.find import Member
 
 __all__ = ["KINDS", "export"]
-
-KINDS = ("extxyz", "ase.db", "parquet", "pymatgen-json", "matbench")
 
 WHEN = ("before", "after")
 COLUMNS = ("group", "group_lowest")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from relax.campaign.exports.needed import needed
-from relax.campaign.exports.words import plain_info
+from relax.campaign.exports.words import plain_columns, plain_info
 from relax.campaign.outcome import Outcome
 from relax.campaign.store.lines import text_of
 
@@ -98,9 +97,9 @@ def _schema(pyarrow: Any, more: Iterable[str]) -> Any:
 def _row(outcome: Outcome, more: dict[str, Any]) -> dict[str, Any]:
     atoms = outcome.atoms
     results = {} if atoms.calc is None else atoms.calc.results
-    row = outcome.columns() | more | {"info": text_of([plain_info(outcome)]).rstrip()}
-    row = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
-    return row | {
+    info = text_of([plain_info(outcome)]).rstrip()
+    return plain_columns(outcome, more) | {
+        "info": info,
         "numbers": atoms.numbers, "positions": list(atoms.positions), "cell": list(atoms.cell.array),
         "pbc": atoms.pbc, "forces": list(results["forces"]) if "forces" in results else None,
         "stress": results.get("stress"),

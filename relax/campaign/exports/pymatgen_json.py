@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from ase.geometry import complete_cell
 
 from relax.calculators.optional import silence_output
 from relax.campaign.exports.needed import needed
-from relax.campaign.exports.words import plain_info
+from relax.campaign.exports.words import plain_columns, plain_info
 from relax.campaign.outcome import Outcome
 
 __all__ = ["pymatgen_of", "structure_line", "write_pymatgen_json"]
@@ -40,8 +39,7 @@ def write_pymatgen_json(part: Path, rows: Iterable[tuple[Outcome, dict[str, Any]
     """
     with open(part, "w", encoding="utf-8", newline="\n") as file:
         for outcome, more in rows:
-            line = outcome.columns() | more | {"info": plain_info(outcome)}
-            line = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in line.items()}
+            line = plain_columns(outcome, more) | {"info": plain_info(outcome)}
             file.write(structure_line(line, outcome.atoms))
 
 

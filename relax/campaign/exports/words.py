@@ -9,7 +9,7 @@ from typing import Any
 from relax.campaign.outcome import Outcome
 from relax.campaign.settings import Settings
 
-__all__ = ["Words", "plain_info"]
+__all__ = ["Words", "plain_columns", "plain_info"]
 
 KEYS = (
     "status", "reason", "force_calls", "fmax", "smax", "volume_ratio", "spacegroup_first", "spacegroup_last",
@@ -77,6 +77,12 @@ def _texts(settings: Settings) -> tuple[str, str]:
         options |= {"cell": True} | dict(settings.cell)
     options |= dict(settings.calculator_settings)
     return " ".join(rule), " ".join(f"{k}={v}" for k, v in options.items() if v is not None)
+
+
+def plain_columns(outcome: Outcome, more: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of a structure and ``more`` of them; what is not known is None."""
+    columns = outcome.columns() | more
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in columns.items()}
 
 
 def plain_info(outcome: Outcome) -> dict[str, Any]:

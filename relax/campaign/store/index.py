@@ -175,12 +175,12 @@ class Index:
             )
         return [id_ for (id_,) in rows]
 
-    def costs(self, ids: list[int] | None = None) -> Iterator[tuple[int, float]]:
-        """Yield the number and the estimated cost of structures, all if ``ids`` is None."""
-        wanted = None if ids is None else set(ids)
+    def costs(self, ids: list[int]) -> Iterator[tuple[int, float]]:
+        """Yield the number and the estimated cost of structures."""
+        wanted = set(ids)
         with self._faults():
             for id_, cost in self._database.execute("SELECT id, cost FROM structures ORDER BY id"):
-                if wanted is None or id_ in wanted:
+                if id_ in wanted:
                     yield id_, cost
 
     def outcomes(self, statuses: list[str] | None = None) -> Iterator[Outcome]:
@@ -198,7 +198,9 @@ class Index:
                 words,
             ):
                 result = None if found is None or place < 0 else files.line(found, place)
-                yield Outcome(id_, files.line(given, at), result, self._header(header) if result else {})
+                yield Outcome(
+                    id_, files.line(given, at), result, self._loader.header(header) if result else {}
+                )
 
     def newest_round(self) -> tuple[int, int, int]:
         """Return the number of the newest round, of units, and of structures."""
@@ -221,9 +223,6 @@ class Index:
         with self._faults():
             rows = self._all("SELECT source, digest, id FROM structures")
         return {(source, digest): id_ for source, digest, id_ in rows}
-
-    def _header(self, file: int) -> dict[str, Any]:
-        return self._loader.header(file)
 
     def _one(self, words: str, *values: Any) -> Any:
         return self._database.execute(words, values).fetchone()

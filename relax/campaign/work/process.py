@@ -21,12 +21,11 @@ from typing import Any
 import relax
 from relax.campaign.store.lease import is_held
 from relax.campaign.work.order import Order, Report
+from relax.comparison.runs.processes import ONE_THREAD
 
 __all__ = ["end_processes", "fill"]
 
 Json = dict[str, Any]
-
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 PROCESSES: dict[threading.Thread, _Process] = {}
 """The process of each thread."""
@@ -61,7 +60,7 @@ def _environment(threads: int) -> dict[str, str]:
     """Return the environment of a process, which finds the same relax as this one, wherever it starts."""
     paths = [str(Path(relax.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     path = {"PYTHONPATH": os.pathsep.join(each for each in paths if each)}
-    return os.environ | path | dict.fromkeys(THREADS, str(threads))
+    return os.environ | path | dict.fromkeys(ONE_THREAD, str(threads))
 
 
 def _is_stopping(order: Order) -> bool:

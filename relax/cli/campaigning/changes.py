@@ -6,34 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from relax.cli.campaigning.campaign_options import FolderOption
+from relax.cli.options.checks import known_statuses, read_statuses
 from relax.cli.options.declaration import argument, check_values, option, takes_options
 from relax.cli.terminal import warn
 from relax.core.errors import UsageError
 
-__all__ = ["merge", "retry", "statuses_of"]
-
-
-def _statuses() -> tuple[str, ...]:
-    from relax.core.result import STATUSES
-
-    return STATUSES
-
-
-def statuses_of(text: str) -> list[str]:
-    """Return the statuses in a text with commas between them.
-
-    Raises
-    ------
-    UsageError
-        One of them is none.
-    """
-    found = [word.strip() for word in text.split(",") if word.strip()]
-    for word in found:
-        if word not in (*_statuses(), "waiting"):
-            raise UsageError(f"--status: there is no status {word!r} (there are: {' '.join(_statuses())})")
-    if not found:
-        raise UsageError(f"--status names no status (there are: {' '.join(_statuses())})")
-    return found
+__all__ = ["merge", "retry"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +19,7 @@ class RetryOptions(FolderOption):
     """The options of ``relax campaign retry``."""
 
     status: str = option(
-        "", "Structures that ended with one of these statuses.", metavar="STATUS,...", words=_statuses
+        "", "Structures that ended with one of these statuses.", metavar="STATUS,...", words=known_statuses
     )
     set_words: list[str] | None = option(  # noqa: RUF009 - it returns a field
         None,
@@ -64,7 +42,9 @@ def retry(**values: Any) -> None:
     from relax.core.errors import CalculatorError
 
     options = RetryOptions(**values)
-    statuses = statuses_of(options.status)
+    statuses = read_statuses(options.status, "waiting")
+    if not statuses:
+        raise UsageError(f"--status names no status (there are: {' '.join(known_statuses())})")
     try:
         changes = read_settings(options.set_words or [], "--set")
     except CalculatorError as error:

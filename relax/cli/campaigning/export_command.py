@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from relax.campaign.exports.kinds import KINDS
 from relax.cli.campaigning.campaign_options import FolderOption
-from relax.cli.campaigning.changes import statuses_of
 from relax.cli.campaigning.run_command import seconds
+from relax.cli.options.checks import read_statuses
 from relax.cli.options.declaration import check_values, one_of, option, positive, takes_options
 from relax.cli.terminal import print_json, print_table, warn
 from relax.core.errors import UsageError
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from relax.campaign.duplicates.find import Member
 
 __all__ = ["duplicates", "export", "sbatch"]
-
-KINDS = ("extxyz", "ase.db", "parquet", "pymatgen-json", "matbench")
-"""The formats, spelled out so that ``--help`` loads none of them."""
 
 ENDINGS = {
     ".extxyz": "extxyz",
@@ -108,7 +106,7 @@ def export(**values: Any) -> None:
             options.output,
             kind,
             force=options.force,
-            statuses=None if options.status is None else statuses_of(options.status),
+            statuses=None if options.status is None else read_statuses(options.status, "waiting"),
             waiting=options.waiting,
             duplicates=options.duplicates or "",
             **options.kind_kwargs(),

@@ -5,18 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from relax.cli.options.checks import check_format
+from relax.cli.options.checks import check_format, known_statuses, read_statuses
 from relax.cli.options.declaration import check_values, option, positive
 from relax.cli.options.inputs import InputOptions
 from relax.core.errors import UsageError
 
 __all__ = ["ShowOptions"]
-
-
-def _statuses() -> tuple[str, ...]:
-    from relax.core.result import STATUSES
-
-    return STATUSES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +19,7 @@ class ShowOptions(InputOptions):
 
     failed: bool = option(False, "Show only structures whose run did not converge.", "--failed")
     status: str | None = option(
-        None, "Show only structures with one of these statuses.", metavar="STATUS,...", words=_statuses
+        None, "Show only structures with one of these statuses.", metavar="STATUS,...", words=known_statuses
     )
     limit: int | None = option(
         None, "Show at most so many structures; all are counted.", metavar="N", check=positive
@@ -38,16 +32,12 @@ class ShowOptions(InputOptions):
         check_format(self.format)
         if self.failed and self.status:
             raise UsageError("--failed and --status both choose what is shown; give one of them")
-        for status in self.statuses:
-            if status not in _statuses():
-                raise UsageError(
-                    f"--status: there is no status {status!r} (there are: {' '.join(_statuses())})"
-                )
+        self.statuses  # noqa: B018 - reading them checks them
 
     @cached_property
     def statuses(self) -> tuple[str, ...]:
         """The statuses that are asked for; none for all."""
-        return tuple(word.strip() for word in (self.status or "").split(",") if word.strip())
+        return tuple(read_statuses(self.status or ""))
 
     def wants(self, status: str) -> bool:
         """Return whether a structure with this status is shown; it is empty where a file says none."""

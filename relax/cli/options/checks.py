@@ -22,6 +22,8 @@ __all__ = [
     "check_outputs",
     "check_relaxation",
     "check_unwritten",
+    "known_statuses",
+    "read_statuses",
 ]
 
 
@@ -52,6 +54,29 @@ def check_calculator(options: CalculatorOptions) -> None:
         check_name(options.calculator, options.device, options.dtype, options.head)
     except CalculatorError as error:
         raise UsageError(str(error)) from None
+
+
+def known_statuses() -> tuple[str, ...]:
+    """Return the statuses that there are, for messages and for a shell that completes them."""
+    from relax.core.result import STATUSES
+
+    return STATUSES
+
+
+def read_statuses(text: str, *others: str) -> list[str]:
+    """Return the statuses in a text with commas between them; ``others`` are allowed too.
+
+    Raises
+    ------
+    UsageError
+        One of them is none.
+    """
+    found = [word.strip() for word in text.split(",") if word.strip()]
+    known = known_statuses()
+    for status in found:
+        if status not in (*known, *others):
+            raise UsageError(f"--status: there is no status {status!r} (there are: {' '.join(known)})")
+    return found
 
 
 def check_format(name: str | None) -> None:
