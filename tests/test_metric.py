@@ -35,7 +35,7 @@ from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.preconditioner.sparse import Sparse
-from relax.preconditioner.springs import springs
+from relax.preconditioner.springs import KeptPairs, springs
 from relax.rules import FIRE, LBFGS, RULES, SGD, InternalLBFGS, Momentum, PairLBFGS
 from relax.rules.wrappers import InMetric, MaxStep, for_atoms
 
@@ -131,7 +131,8 @@ def some_rows(n, seed=0):
 
 
 def listed(atoms, stiffness=STIFF):
-    return springs(atoms.positions, atoms.cell.array, atoms.pbc, covalent_radii[atoms.numbers], stiffness)
+    pairs = KeptPairs(covalent_radii[atoms.numbers], atoms.pbc)
+    return springs(atoms.positions, atoms.cell.array * atoms.pbc[:, None], pairs, stiffness)
 
 
 def neighbours(atoms):

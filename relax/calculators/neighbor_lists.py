@@ -11,6 +11,7 @@ from ase import Atoms
 
 from relax.calculators.base import Geometry
 from relax.calculators.splitting import finite
+from relax.geometry.displacement import displaced, shortest
 from relax.geometry.neighbors import FEW, complete_cell, images, pairs, shift_codes, squares, vectors
 
 __all__ = ["NeighborLists", "Pairs"]
@@ -99,12 +100,7 @@ class NeighborLists:
 
     Notes
     -----
-    A list is built again once it may lack a pair.  Let F be the deformation of the cell since the list was
-    built, and u the displacements of the atoms relative to the deformed cell.  A pair that was farther
-    apart than ``reach + skin`` is still beyond the cutoff while
-
-        sigma_min(F) (reach + skin) - 2 max|u| > reach,  where  sigma_min(F) >= 1 - ||F - I||.
-
+    A list is built again once it may lack a pair, see :func:`~relax.geometry.displacement.shortest`.
     For a cluster or molecule of at most ``FEW`` atoms all pairs are candidates, and its list is built once.
     """
 
@@ -160,12 +156,11 @@ class NeighborLists:
 
     def _may_lack(self, kept: _Joined, positions: np.ndarray, cells: np.ndarray) -> np.ndarray:
         """Return which structures (S,) may have pairs that are not among the candidates."""
-        strain = kept.inverses @ (cells - kept.cells)
-        moved = positions - kept.positions - (kept.positions[:, None] @ strain[kept.owner])[:, 0]
-        farthest = np.sqrt(np.maximum.reduceat(squares(moved), kept.starts))
-        smallest = 1 - np.sqrt((strain * strain).sum(axis=(1, 2)))
-        lacks = smallest * (self.reach + self.skin) - 2 * farthest <= self.reach
-        return np.asarray(lacks & ~kept.complete)
+        before = kept.positions, kept.cells, kept.inverses
+        nearest = shortest(
+            self.reach + self.skin, *displaced(positions, cells, *before, kept.owner, kept.starts)
+        )
+        return np.asarray((nearest <= self.reach) & ~kept.complete)
 
     def _rebuild(self, key: int, positions: np.ndarray, cell: np.ndarray) -> None:
         fresh = _List(self._lists[key].pbc, positions, cell)

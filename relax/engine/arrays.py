@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from ase import Atoms
+from ase.data import covalent_radii
 
 from relax.calculators.base import Evaluation
 from relax.core.errors import UnsupportedStructure
@@ -20,6 +21,7 @@ from relax.geometry.symmetry import SpaceGroup
 from relax.preconditioner.base import Metric
 from relax.preconditioner.known_hessian import KnownHessian
 from relax.preconditioner.pair_stiffness import PairStiffness
+from relax.preconditioner.springs import KeptPairs
 
 __all__ = ["Constants", "Coordinates", "Gradients", "Place", "Start", "prepare"]
 
@@ -55,8 +57,10 @@ class Start:
     group: SpaceGroup | None = None
     reference: np.ndarray | None = None
     hessian: KnownHessian | None = None
+    pairs: KeptPairs = field(init=False)
 
     def __post_init__(self) -> None:
+        self.pairs = KeptPairs(covalent_radii[self.atoms.numbers], self.atoms.pbc.copy())
         if self.freedom is not None:
             if not self.atoms.pbc.any():
                 raise UnsupportedStructure(

@@ -116,7 +116,8 @@ class BatchCoordinates(BatchRows):
             scale = float(fixed.scale[s, 0, 0]) if fixed.relaxes[s] else None
             left = fixed.step_projector[mine] if self.projects else None
             numbers, cell, pbc = fixed.numbers[mine], self.place.reference[s], fixed.pbc[s]
-            networks.append(spring_network(numbers, x[rows], cell, pbc, stiffness, scale, left))
+            kept = self.starts[s].pairs if self.starts else None  # states of torch-sim have none
+            networks.append(spring_network(numbers, x[rows], cell, pbc, stiffness, scale, left, kept))
         model = ModelHessian(networks, stiffness)
         if g is None or all(start.hessian is None for start in self.starts):
             return model
@@ -217,7 +218,7 @@ class BatchCoordinates(BatchRows):
         self.place.x[atoms] = self.positions[atoms]
         self.place.reference[which] = self.cells[which]
         self.place.strain[which] = 0.0
-        for start in compress(self.starts, which):  # states of torch-sim have none
+        for start in compress(self.starts, which):
             start.hessian = None  # it is of another frame, and of a cell that is far
         self._refer(np.flatnonzero(which))
         self._deform()

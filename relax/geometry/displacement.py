@@ -1,4 +1,4 @@
-"""How far the atoms of many structures have gone apart since they were last checked."""
+"""How far the atoms of many structures have gone, and gone apart."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from relax.core.ragged import RaggedArrays
 from relax.core.segments import row_times
+from relax.geometry.neighbors import squares
 from relax.geometry.sanity import Shape
 
-__all__ = ["Displacements"]
+__all__ = ["Displacements", "displaced", "shortest"]
 
 BOND = 3.0
 """Distance (A) over which a strain moves neighbours apart."""
@@ -55,7 +56,49 @@ class Displacements(RaggedArrays):
         owner, firsts
             The structure of each atom (N,), and the first atom of each structure (S,).
         """
-        strain = self.inverse @ (cells * pbc[:, :, None] - self.cells)
-        way = positions - self.positions - row_times(self.positions, strain[owner])
-        longest = np.sqrt(np.maximum.reduceat((way * way).sum(axis=1), firsts))
-        return np.asarray(longest + BOND * np.abs(strain).sum(axis=1).max(axis=1))
+        before = self.positions, self.cells, self.inverse
+        strain, farthest = displaced(positions, cells * pbc[:, :, None], *before, owner, firsts)
+        return np.asarray(farthest + BOND * np.abs(strain).sum(axis=1).max(axis=1))
+
+
+def displaced(
+    positions: np.ndarray,
+    cells: np.ndarray,
+    positions_before: np.ndarray,
+    cells_before: np.ndarray,
+    inverses: np.ndarray,
+    owner: np.ndarray,
+    firsts: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the strains (S, 3, 3) of S cells, and how far an atom of each has gone beside its cell (S,), A.
+
+    Parameters
+    ----------
+    positions, cells, positions_before, cells_before
+        Positions (N, 3) and cells (S, 3, 3), A, now and before; zeros along directions that are not periodic.
+    inverses
+        Of the cells before (S, 3, 3).
+    owner, firsts
+        As in :meth:`Displacements.longest`.
+    """
+    strain = inverses @ (cells - cells_before)
+    way = positions - positions_before - row_times(positions_before, strain[owner])
+    return strain, np.sqrt(np.maximum.reduceat(squares(way), firsts))
+
+
+def shortest(reach: float, strain: np.ndarray, farthest: np.ndarray) -> np.ndarray:
+    """Return how near (S,), A, pairs of atoms may have come that were farther apart than ``reach``, A.
+
+    Let F be the deformation of a cell, and u the displacements of the atoms beside it.  Such a pair is still
+    farther apart than
+
+        sigma_min(F) reach - 2 max|u|,  where  sigma_min(F) >= 1 - ||F - I||.
+
+    Parameters
+    ----------
+    reach
+        A distance, A.
+    strain, farthest
+        F - I (S, 3, 3) and max|u| (S,), A, see :func:`displaced`.
+    """
+    return np.asarray((1 - np.sqrt((strain * strain).sum(axis=(1, 2)))) * reach - 2 * farthest)

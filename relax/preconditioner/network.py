@@ -11,7 +11,7 @@ from ase.data import covalent_radii
 
 from relax.geometry.cell import deformation
 from relax.preconditioner.pair_stiffness import PairStiffness
-from relax.preconditioner.springs import Springs, springs
+from relax.preconditioner.springs import KeptPairs, Springs, springs
 
 __all__ = ["SpringNetwork", "Straight", "spring_network", "strain_blocks"]
 
@@ -34,6 +34,8 @@ class SpringNetwork:
         Length (A) of a strain of one; None if the cell is fixed.
     projectors
         Matrices (N, 3, 3) that project the atoms' steps on what constraints allow; None without constraints.
+    pairs
+        The pairs of its atoms, from step to step.
     """
 
     springs: Springs
@@ -43,6 +45,7 @@ class SpringNetwork:
     pbc: np.ndarray
     scale: float | None = None
     projectors: np.ndarray | None = None
+    pairs: KeptPairs | None = None
 
     @property
     def atoms(self) -> int:
@@ -63,7 +66,8 @@ class SpringNetwork:
 
     def at(self, x: np.ndarray, stiffness: PairStiffness) -> SpringNetwork:
         """Return the network of the same structure with its rows at ``x`` (R, 3), A."""
-        return spring_network(self.numbers, x, self.cell, self.pbc, stiffness, self.scale, self.projectors)
+        kept = self.scale, self.projectors, self.pairs
+        return spring_network(self.numbers, x, self.cell, self.pbc, stiffness, *kept)
 
 
 def spring_network(
@@ -74,6 +78,7 @@ def spring_network(
     stiffness: PairStiffness,
     scale: float | None = None,
     projectors: np.ndarray | None = None,
+    pairs: KeptPairs | None = None,
 ) -> SpringNetwork:
     """Return the spring network of one structure, with bond lengths from covalent radii.
 
@@ -81,15 +86,16 @@ def spring_network(
 
     Parameters
     ----------
-    numbers, x, cell, pbc, scale, projectors
+    numbers, x, cell, pbc, scale, projectors, pairs
         As in :class:`SpringNetwork`.
     stiffness
         The parameters of the model.
     """
-    network = SpringNetwork(Springs.empty(), numbers, x, cell, pbc, scale, projectors)
-    f, radii = network.deformed.T, covalent_radii[numbers]
+    pairs = pairs or KeptPairs(covalent_radii[numbers], pbc)
+    network = SpringNetwork(Springs.empty(), numbers, x, cell, pbc, scale, projectors, pairs)
+    f = network.deformed.T
     with contextlib.suppress(ValueError):
-        network.springs = springs(x[: len(numbers)] @ f, cell @ f, pbc, radii, stiffness)
+        network.springs = springs(x[: len(numbers)] @ f, (cell @ f) * pbc[:, None], pairs, stiffness)
     return network
 
 

@@ -7,13 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from relax.geometry.neighbors import pairs, squares, vectors
+from relax.geometry.displacement import displaced, shortest
+from relax.geometry.neighbors import FEW, complete_cell, pairs, squares, vectors
 from relax.preconditioner.pair_stiffness import PairStiffness
 
-__all__ = ["Springs", "springs"]
+__all__ = ["KeptPairs", "Springs", "springs"]
 
 SEARCHED = (1.1, 3.0)
 """Bond lengths that are searched, over the sums of the covalent radii: at first, and at most."""
+
+SKIN = 1.0
+"""Pairs up to this much beyond the cutoff are kept from step to step, A."""
 
 
 class Springs(NamedTuple):
@@ -42,9 +46,89 @@ class Springs(NamedTuple):
         return cls.between(atoms, atoms, vectors, np.zeros(0))
 
 
-def springs(
-    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, radii: np.ndarray, stiffness: PairStiffness
-) -> Springs:
+class Limits(NamedTuple):
+    """How far pairs may be apart: part of the sum of their radii or, whatever these are, a distance in A."""
+
+    reach: float
+    farthest: float
+
+    def cutoff(self, radii: np.ndarray) -> float:
+        """Return the distance (A) beyond which there are none between atoms of these radii (N,), A."""
+        return max(self.reach * 2 * float(radii.max()), self.farthest)
+
+
+class Near(NamedTuple):
+    """Pairs within limits, each listed once."""
+
+    first: np.ndarray  # (P,)
+    second: np.ndarray  # (P,)
+    shifts: np.ndarray  # (P, 3) integers: the image of the second atom
+    vectors: np.ndarray  # (P, 3) A
+    distances: np.ndarray  # (P,) A
+    ratio: np.ndarray  # (P,) distances over the sums of the radii
+
+
+class KeptPairs:
+    """The pairs of one structure, kept until an atom has moved too far or pairs farther apart are asked for.
+
+    What is found with them is the same as without them, to the last bit.
+
+    Parameters
+    ----------
+    radii
+        Covalent radii (N,), A.
+    pbc
+        Which directions are periodic (3,).
+    """
+
+    def __init__(self, radii: np.ndarray, pbc: np.ndarray) -> None:
+        self.radii, self.pbc = radii, pbc
+        self._limits = Limits(-1.0, -1.0)
+
+    def within(self, limits: Limits, positions: np.ndarray, cell: np.ndarray) -> Near:
+        """Return the pairs within ``limits`` at ``positions`` (N, 3) in a ``cell`` (3, 3), A.
+
+        Raises
+        ------
+        ValueError
+            The pairs cannot be listed, see :func:`~relax.geometry.neighbors.pairs`.
+        """
+        if not self._contain(limits, positions, cell):
+            self._find(limits, positions, cell)
+        i, j, shifts = self._found
+        d = vectors(positions, i, j, shifts, cell)
+        r = np.sqrt(squares(d))
+        ratio = r / (self.radii[i] + self.radii[j])
+        near = (ratio < limits.reach) | (r < limits.farthest)
+        return Near(*(array[near] for array in (i, j, shifts, d, r, ratio)))
+
+    def _contain(self, limits: Limits, positions: np.ndarray, cell: np.ndarray) -> bool:
+        """Return whether all pairs within ``limits`` are among those that are kept."""
+        if limits.reach > self._limits.reach or limits.farthest > self._limits.farthest:
+            return False
+        cutoff, owner, kept = limits.cutoff(self.radii), np.zeros(len(positions), int), self._kept
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = displaced(positions, cell[None], *kept, owner, owner[:1])
+            return bool(shortest(cutoff + SKIN, *moved)[0] > cutoff)
+
+    def _find(self, limits: Limits, positions: np.ndarray, cell: np.ndarray) -> None:
+        few = len(positions) <= FEW and not self.pbc.any()  # whose pairs take no search
+        cutoff, skin = limits.cutoff(self.radii), 0.0 if few else SKIN
+        try:
+            i, j, shifts = pairs(positions, cell, self.pbc, cutoff + skin)
+        except ValueError:  # perhaps too many pairs, because of the skin
+            skin = 0.0
+            i, j, shifts = pairs(positions, cell, self.pbc, cutoff)
+        r = np.sqrt(squares(vectors(positions, i, j, shifts, cell))) - skin
+        once = (i < j) | ((i == j) & is_positive(shifts))
+        once &= (r <= limits.reach * (self.radii[i] + self.radii[j])) | (r <= limits.farthest)
+        self._found, self._limits = (i[once], j[once], shifts[once]), Limits(-1.0, -1.0)
+        if skin:
+            inverse = np.linalg.inv(complete_cell(cell, self.pbc))
+            self._limits, self._kept = limits, (positions.copy(), cell[None].copy(), inverse[None])
+
+
+def springs(positions: np.ndarray, cell: np.ndarray, pairs: KeptPairs, stiffness: PairStiffness) -> Springs:
     """Return the springs between atoms.
 
     With learned distances the search is repeated with a longer cutoff as long as the learned bond length is
@@ -54,10 +138,10 @@ def springs(
     ----------
     positions
         (N, 3) in A.
-    cell, pbc
-        (3, 3) in A, one vector per row, and which directions are periodic (3,).
-    radii
-        Covalent radii (N,), A.  Bond lengths are in proportion to their sums.
+    cell
+        (3, 3) in A, one vector per row; zeros along directions that are not periodic.
+    pairs
+        The pairs of the structure.  Bond lengths are in proportion to the sums of its radii.
     stiffness
         The parameters of the model.
 
@@ -70,44 +154,22 @@ def springs(
     learned = stiffness.distances == "learned"
     bond, searched = 1.0, SEARCHED[0] if learned else 1.0
     while True:
-        cutoffs = reach * searched, stiffness.FARTHEST
-        i, j, d, ratio, shifts = pairs_within(positions, cell * pbc[:, None], pbc, radii, *cutoffs)
+        found = pairs.within(Limits(reach * searched, stiffness.FARTHEST), positions, cell)
         if not learned:
             break
         nearest = np.full(len(positions), math.inf)
-        np.minimum.at(nearest, np.concatenate([i, j]), np.concatenate([ratio, ratio]))
-        found = nearest[nearest < math.inf]
-        enough = 2 * len(found) >= len(nearest)
-        bond = float(found.mean()) if enough else SEARCHED[1]
+        np.minimum.at(nearest, np.concatenate([found.first, found.second]), np.tile(found.ratio, 2))
+        nearest = nearest[nearest < math.inf]
+        enough = 2 * len(nearest) >= len(positions)
+        bond = float(nearest.mean()) if enough else SEARCHED[1]
         if bond <= searched or searched == SEARCHED[1]:
             break
         searched = min(max(bond, 1.5 * searched), SEARCHED[1])
-    r = np.sqrt(squares(d))
-    kept = (ratio < reach * bond) | (r < stiffness.FARTHEST)
-    i, j, d, ratio = i[kept], j[kept], d[kept], ratio[kept] / bond
+    kept = (found.ratio < reach * bond) | (found.distances < stiffness.FARTHEST)
+    i, j, shifts, d, _, ratio = (array[kept] for array in found)
+    ratio /= bond
     along = np.where(ratio < reach, stiffness.along(ratio), 0.0)
-    return Springs.between(i, j, d, along)._replace(ratio=ratio, shifts=shifts[kept], bond=bond)
-
-
-def pairs_within(
-    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, radii: np.ndarray, reach: float, farthest: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return pairs closer than ``reach`` times the sum of their radii or ``farthest`` (A), each listed once.
-
-    Returns
-    -------
-    tuple
-        First and second atoms (P,), vectors (P, 3) in A, distances over the sums of radii (P,), and the
-        integer shifts (P, 3) of the images of the second atoms.
-    """
-    i, j, shifts = pairs(positions, cell, pbc, max(reach * 2 * float(radii.max()), farthest))
-    once = (i < j) | ((i == j) & is_positive(shifts))
-    i, j, shifts = i[once], j[once], shifts[once]
-    d = vectors(positions, i, j, shifts, cell)
-    r = np.sqrt(squares(d))
-    ratio = r / (radii[i] + radii[j])
-    kept = (ratio < reach) | (r < farthest)
-    return i[kept], j[kept], d[kept], ratio[kept], shifts[kept]
+    return Springs.between(i, j, d, along)._replace(ratio=ratio, shifts=shifts, bond=bond)
 
 
 def is_positive(shifts: np.ndarray) -> np.ndarray:
