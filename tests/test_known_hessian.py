@@ -20,7 +20,7 @@ from relax.engine.arrays import Start
 from relax.engine.coordinates import BatchCoordinates
 from relax.preconditioner.known_hessian import LAST, KnownHessian
 from relax.rules import InternalLBFGS
-from relax.rules.trust_region import steps_within
+from relax.rules.metric.trust_region import steps_within
 
 WITH_METRIC = [InternalLBFGSRelax, PairLBFGSRelax, CoReRelax]
 

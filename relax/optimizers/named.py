@@ -189,6 +189,12 @@ class PairLBFGSRelax(NamedOptimizer):
     rule_class = rules.PairLBFGS
 
 
+class KrigingRelax(NamedOptimizer):
+    """A model of the surface that learns from all force calls; see :class:`relax.rules.Kriging`."""
+
+    rule_class = rules.Kriging
+
+
 _OF_RULES = {named.rule_class: named for named in NamedOptimizer.__subclasses__()}
 
 OPTIMIZERS: dict[str, type[NamedOptimizer]] = {name: _OF_RULES[rule] for name, rule in rules.RULES.items()}

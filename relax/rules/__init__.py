@@ -6,8 +6,10 @@ from relax.rules.adaptive import AdaDelta, AdaGrad, Adam, AdaMax, RMSprop
 from relax.rules.fire import FIRE
 from relax.rules.frankenstein import Frankenstein
 from relax.rules.gradient_descent import NAG, SGD, Momentum
+from relax.rules.kriging.kriging import Kriging
 from relax.rules.lbfgs import LBFGS
-from relax.rules.metric_lbfgs import InternalLBFGS, PairLBFGS
+from relax.rules.metric.internal_lbfgs import InternalLBFGS
+from relax.rules.metric.pair_lbfgs import PairLBFGS
 from relax.rules.named import DEFAULT_RULE, RULES, build_rule
 from relax.rules.rprop_core import RPROP, CoRe
 from relax.rules.wrappers import MaxStep, for_atoms
@@ -27,6 +29,7 @@ __all__ = [
     "CoRe",
     "Frankenstein",
     "InternalLBFGS",
+    "Kriging",
     "MaxStep",
     "Momentum",
     "PairLBFGS",

@@ -10,8 +10,10 @@ from relax.rules.adaptive import AdaDelta, AdaGrad, Adam, AdaMax, RMSprop
 from relax.rules.fire import FIRE
 from relax.rules.frankenstein import Frankenstein
 from relax.rules.gradient_descent import NAG, SGD, Momentum
+from relax.rules.kriging.kriging import Kriging
 from relax.rules.lbfgs import LBFGS
-from relax.rules.metric_lbfgs import InternalLBFGS, PairLBFGS
+from relax.rules.metric.internal_lbfgs import InternalLBFGS
+from relax.rules.metric.pair_lbfgs import PairLBFGS
 from relax.rules.rprop_core import RPROP, CoRe
 from relax.rules.wrappers import SETTINGS, for_atoms
 
@@ -22,7 +24,7 @@ RULES: dict[str, type[Rule]] = {
     for rule in (
         SGD, Momentum, NAG, AdaGrad, AdaDelta, RMSprop, Adam, AdaMax, RPROP, CoRe, Frankenstein, FIRE, LBFGS,
         PairLBFGS,
-        InternalLBFGS,
+        InternalLBFGS, Kriging,
     )
 }  # fmt: skip
 

@@ -10,13 +10,11 @@ from relax.core.rule import Point, Rule
 from relax.core.segments import Array, array_namespace
 from relax.core.state import State
 from relax.preconditioner.base import Identity, Metric
-from relax.preconditioner.internal_stiffness import InternalStiffness
-from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.rules.adaptive_base import nonzero, per_row
 from relax.rules.lbfgs import two_loop_recursion
-from relax.rules.trust_region import steps_within
+from relax.rules.metric.trust_region import steps_within
 
-__all__ = ["InternalLBFGS", "PairLBFGS"]
+__all__ = ["MetricLBFGS"]
 
 TINY = 1e-300
 """Division by smaller numbers may overflow."""
@@ -38,7 +36,7 @@ class MetricLBFGS(Rule):
 
     Where the metric is a Hessian that was measured, gamma is 1, the radii are :attr:`REACH` times as long,
     and the step is that of the quadratic model within the radius: see ``steps_within`` in
-    :mod:`relax.rules.trust_region`.
+    :mod:`relax.rules.metric.trust_region`.
 
     H is built again at every step.  The two secant equations give two estimates of its scale 1/gamma; their
     geometric mean is used, which needs no extra force call.  A step that is taken back costs one force call,
@@ -98,7 +96,7 @@ class MetricLBFGS(Rule):
         x, g, e = (xp.where(taken_back, state[name], now) for name, now in here.items())
         metric = (point.metric or Identity(x)).at(x)
 
-        known = min(self.memory, int(xp.max(state["t"])))
+        known = self._recalled(state, point)
         places = self._remembered(state, point, started, taken_back)
         s, y = self._pairs(places, metric, known)
         norms, gamma = places["norms"], state["gamma"]
@@ -118,22 +116,53 @@ class MetricLBFGS(Rule):
             rho.append(xp.where(useful, 1 / xp.where(useful, sy, xp.ones_like(sy)), 0 * sy))
         pairs = {"s": s, "y": y, "rho": xp.concat(rho, axis=1) if known else norms}
 
-        base = point._replace(x=x, g=g, e=e)
-        z = two_loop_recursion(base, pairs, known, lambda q: gamma * metric.solve(q))
-        z = xp.where(dot(z, g) < 0, -z, z)
-        longest = point.seg.longest(z)
-        part = xp.where(longest > radius, radius / nonzero(longest), xp.ones_like(longest))
-        z, slope = z * part, -dot(z, g)
         if measured is not None:
             radius = xp.where(started, radius, reach * radius)
-            pairs["useful"] = state["t"] > xp.arange(known)
+        after = {"gamma": gamma, "radius": radius, "t": state["t"] + 1, "norms": norms}
+        base = point._replace(x=x, g=g, e=e, metric=metric)
+        dx, part, slope = self._step(base, places | after, pairs, known)
+        kept = {"x": x, "g": g, "e": e, "dx": dx, "slope": slope, "part": part}
+        return x - point.x + dx, places | kept | after
+
+    def _recalled(self, state: State, point: Point) -> int:
+        """Return how many of the newest pairs are transported."""
+        return min(self.memory, int(array_namespace(point.g).max(state["t"])))
+
+    def _step(self, base: Point, after: State, pairs: State, known: int) -> tuple[Array, Array, Array]:
+        """Return the next displacements.
+
+        Parameters
+        ----------
+        base
+            Where the structures go on from, with the metric there.
+        after
+            The next state, as far as it is known.
+        pairs, known
+            The pairs ``s`` and ``y`` (R, known, 3) and ``rho`` (R, known), newest first, and how many there
+            are.
+
+        Returns
+        -------
+        dx
+            Displacements (R, 3), A.
+        part
+            Which part they are of a step to the minimum of the quadratic model (R, 1).
+        slope
+            Change of energy (R, 1), eV, of the whole step to first order.
+        """
+        xp, dot, metric, radius = array_namespace(base.g), base.seg.dot, base.metric, after["radius"]
+        assert metric is not None
+        z = two_loop_recursion(base, pairs, known, lambda q: after["gamma"] * metric.solve(q))
+        z = xp.where(dot(z, base.g) < 0, -z, z)
+        longest = base.seg.longest(z)
+        part = xp.where(longest > radius, radius / nonzero(longest), xp.ones_like(longest))
+        z, slope = z * part, -dot(z, base.g)
+        if (measured := metric.measured) is not None:
+            pairs = pairs | {"useful": after["t"] > 1 + xp.arange(known)}
             whole, promise = steps_within(base, metric, pairs, known, radius)
             z, part = xp.where(measured, whole, z), xp.where(measured, xp.ones_like(part), part)
             slope = xp.where(measured, 2 * promise, slope)
-        dx = metric.retract(-z)
-        kept = {"x": x, "g": g, "e": e, "dx": dx, "slope": slope, "part": part}
-        after = {"gamma": gamma, "radius": radius, "t": state["t"] + 1, "norms": norms}
-        return x - point.x + dx, places | kept | after
+        return metric.retract(-z), part, slope
 
     def _judged(
         self, state: State, point: Point, started: Array, largest: float | Array
@@ -196,53 +225,3 @@ class MetricLBFGS(Rule):
                 base = xp.where(places["stayed"][:, k : k + 1] > 0, base, a[:, k, :])
             differences.append(xp.stack(found[::-1], axis=1))
         return differences[0], differences[1]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairLBFGS(MetricLBFGS, PairStiffness):
-    """L-BFGS with a pair-stiffness Hessian as preconditioner, see :class:`MetricLBFGS`.
-
-    ::
-
-        dx = - (two-loop recursion on the last pairs (s, y), starting from gamma H^-1), cut to the radius
-
-    H is the model Hessian of :class:`~relax.preconditioner.pair_stiffness.PairStiffness`: springs, for which
-    paths are straight.
-
-    Source: Nocedal, Math. Comput. 35, 773 (1980), for the two-loop recursion; Nocedal and Wright, Numerical
-    Optimization (2006), algorithm 4.1, for the trust radius.
-    """
-
-    NAME = "pair-lbfgs"
-    default_maxstep = (0.6, "atom")  # a step may take one back and make another, each up to ``largest``
-
-    @property
-    def stiffness(self) -> PairStiffness:
-        return self
-
-
-@dataclass(frozen=True, kw_only=True)
-class InternalLBFGS(MetricLBFGS, InternalStiffness):
-    """L-BFGS in internal coordinates: bonds, bends and torsions, see :class:`MetricLBFGS`.
-
-    ::
-
-        dx = - (two-loop recursion on the pairs (s, y) as seen from x(i), starting from gamma H^-1), cut
-        x(i+1) = x(i) + the curved step whose change of the internal coordinates is that of dx
-
-    H is the model Hessian of :class:`~relax.preconditioner.internal_stiffness.InternalStiffness`.
-
-    Source: Nocedal, Math. Comput. 35, 773 (1980), for the two-loop recursion; Nocedal and Wright, Numerical
-    Optimization (2006), algorithm 4.1, for the trust radius; Absil, Mahony and Sepulchre, Optimization
-    Algorithms on Matrix Manifolds (2008), chapters 4 and 8, for curved steps and transported gradients.
-    """
-
-    NAME = "internal-lbfgs"
-    default_maxstep = (2.0, "atom")
-
-    hardness: float = param(40.0, "(0, inf)", "eV/A^2", "stiffness of a bond before there is any pair")
-    largest: float = param(0.4, "(0, inf)", "A", "largest trust radius")
-
-    @property
-    def stiffness(self) -> PairStiffness:
-        return self

@@ -1,0 +1,1 @@
+"""Kriging: the next place is the minimum of a prior and a Gaussian process on what that misses."""

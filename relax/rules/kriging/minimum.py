@@ -1,0 +1,106 @@
+"""The minimum of a model of the surface within a trust radius."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from relax.rules.kriging.process import Value
+
+__all__ = ["minimum_within"]
+
+ROUNDS, TRIALS = 20, 30
+"""Most steps of Newton's method, and most penalties that are tried in one."""
+
+LOOSE = 0.05
+"""How much shorter than the radius a displacement may be that the radius limits, relative to it."""
+
+ENOUGH, FLAT = 1e-3, 1e-3
+"""It ends when a step gains less than this part of what was gained, or no gradient is above this (eV/A)."""
+
+DAMPED = (0.1, 4.0, 1e4)
+"""Multiple of the metric that is added after a step uphill, its factor after another, and its limit."""
+
+
+def minimum_within(
+    model: Callable[[np.ndarray], Value], x: np.ndarray, metric: np.ndarray, radius: float
+) -> tuple[np.ndarray, float]:
+    """Return the way to the minimum of a model near a place, and the change of energy.
+
+    Newton's method; each step goes to the minimum of the quadratic model among all displacements from ``x``
+    whose rows are not longer than the radius.
+
+    Parameters
+    ----------
+    model
+        Returns the surface at rows (R, 3), A.
+    x
+        Where to begin (R, 3), A.
+    metric
+        Positive definite matrix (3R, 3R), eV/A^2, by which displacements are limited.
+    radius
+        Length of the longest row, A.
+
+    Returns
+    -------
+    tuple
+        The displacement (R, 3), A, and the change of energy, eV, at most zero.
+    """
+    begin = here = model(x)
+    z, damp = np.zeros(x.size), 0.0
+    for _ in range(ROUNDS):
+        inside = longest(z) < (1 - LOOSE) * radius
+        if inside and longest(here.gradient) < FLAT:
+            break
+        there = limited(here, z, metric, damp, radius)
+        new = model(x + there.reshape(x.shape))
+        if not new.value <= here.value:
+            damp = max(DAMPED[1] * damp, DAMPED[0])
+            if damp > DAMPED[2]:
+                break
+            continue
+        gain, whole = here.value - new.value, damp == 0.0
+        z, here, damp = there, new, damp / DAMPED[1] if damp > DAMPED[0] else 0.0
+        if whole and gain <= ENOUGH * (begin.value - here.value):
+            break
+    return z.reshape(x.shape), here.value - begin.value
+
+
+def longest(rows: np.ndarray) -> float:
+    """Return the length of the longest of the rows in ``rows`` (n,)."""
+    return float(np.sqrt((rows.reshape(-1, 3) ** 2).sum(axis=1)).max())
+
+
+def limited(here: Value, z: np.ndarray, metric: np.ndarray, damp: float, radius: float) -> np.ndarray:
+    """Return the minimum (n,) of the quadratic model at the displacement ``z`` (n,), within the radius.
+
+    ::
+
+        (H + damp M + penalty M) z' = (H + damp M) z - g,    the smallest penalty >= 0 with |z'| <= radius
+    """
+    from scipy.linalg import cho_factor, cho_solve
+
+    h = here.hessian + damp * metric
+    target = h @ z - here.gradient
+
+    def found(penalty: float) -> np.ndarray | None:
+        try:
+            return np.asarray(cho_solve(cho_factor(h + penalty * metric), target))
+        except np.linalg.LinAlgError:
+            return None
+
+    free = found(0.0)
+    if free is not None and longest(free) <= radius:
+        return free
+    low, high, penalty, nearest = 0.0, np.inf, 0.2, z
+    for _ in range(TRIALS):
+        trial = found(penalty)
+        if trial is None or longest(trial) > radius:
+            low = penalty
+        else:
+            high, nearest = penalty, trial
+            if longest(trial) > (1 - LOOSE) * radius:
+                break
+        penalty = 4 * low if np.isinf(high) else np.sqrt(max(low, 1e-3 * high) * high)
+    return nearest

@@ -1,0 +1,112 @@
+"""A Gaussian process on gradients, in the features of a model Hessian."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from relax.preconditioner.internal.features import Features
+
+__all__ = ["Process", "Value"]
+
+RAISED, MOST = 3.0, 0.3
+"""Factor by which the noise is raised until the covariance is positive definite, and its limit."""
+
+
+class Value(NamedTuple):
+    """A function of n coordinates at one place."""
+
+    value: float  # eV
+    gradient: np.ndarray  # (n,) eV/A
+    hessian: np.ndarray  # (n, n) eV/A^2, but for the curvature of the features
+
+
+class Process:
+    """A surface that has given gradients: a quadratic prior, and a Gaussian process on what that misses.
+
+    ::
+
+        m(x) = prior/2 |u|^2 + sum over b of cov(f(x), g_b) alpha_b,    u = u(x) from the features' origin
+        cov(f, f') = k(|u - u'|),    k(r) = (1 + t + t^2/3) exp(-t),    t = sqrt(5) r / length
+        (cov(g_a, g_b) + noise) alpha = g - prior J^T u
+
+    Parameters
+    ----------
+    features
+        The features, in which the model Hessian is half the square of the distance.
+    prior
+        How much of that is the prior.
+    x, g
+        The places of K gradients (K, R, 3), A, and these (K, R, 3), eV/A.
+    length
+        Length of the kernel, sqrt(eV).
+    noise
+        Noise of the gradients, relative to their deviation in the process.
+
+    Raises
+    ------
+    LinAlgError
+        The covariance is not positive definite with any noise that is tried.
+
+    Source: Denzel and Kaestner, J. Chem. Phys. 148, 094114 (2018), for the kernel and gradients; Raggi,
+    Fdez. Galvan, Ritterhoff, Vacher and Lindh, J. Chem. Theory Comput. 16, 3989 (2020), for internal
+    coordinates.
+    """
+
+    def __init__(
+        self, features: Features, prior: float, x: np.ndarray, g: np.ndarray, length: float, noise: float
+    ) -> None:
+        self.features, self.prior, self.length = features, prior, length
+        self.u, j = features.at(x)
+        count, f, n = j.shape
+        flat = np.ascontiguousarray(j.transpose(1, 0, 2)).reshape(f, count * n)
+        back = (flat.T @ self.u.T).reshape(count, n, count).transpose(0, 2, 1)  # J_a^T u_b
+        own = np.einsum("aan->an", back)
+        apart = own[:, None] - back  # J_a^T (u_a - u_b)
+        first, second, _ = self._radial(((self.u[:, None] - self.u[None]) ** 2).sum(axis=2))
+        covariance = (flat.T @ flat).reshape(count, n, count, n)
+        for a in range(count):
+            for b in range(a + 1):
+                block = covariance[a, :, b] * first[a, b]
+                block += second[a, b] * np.outer(apart[a, b], apart[b, a])
+                covariance[a, :, b], covariance[b, :, a] = block, block.T
+        residual = g.reshape(count, n) - prior * own
+        alpha = solved(covariance.reshape(count * n, count * n), residual.ravel(), noise)
+        self.beta = np.einsum("kfn,kn->kf", j, alpha.reshape(count, n))
+
+    def __call__(self, x: np.ndarray) -> Value:
+        """Return the surface at the rows ``x`` (R, 3), A."""
+        place = self.features.at(x[None])
+        u, j = place.u[0], place.j[0]
+        d = u - self.u
+        first, second, third = self._radial((d * d).sum(axis=1))
+        along = (d * self.beta).sum(axis=1)
+        by_u = self.prior * u + first @ self.beta - (second * along) @ d
+        of_d, of_beta = d @ j, self.beta @ j
+        cross = (of_d * second[:, None]).T @ of_beta
+        hessian = (self.prior - second @ along) * (j.T @ j) - cross - cross.T
+        hessian += (of_d * (third * along)[:, None]).T @ of_d
+        return Value(0.5 * self.prior * float(u @ u) + float(first @ along), by_u @ j, hessian)
+
+    def _radial(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (-2 d/ds)^i k of the ``squares`` s of distances, for i from 1 to 3."""
+        root = 5**0.5 / self.length
+        r = np.sqrt(np.maximum(squares, 1e-16))
+        e = np.exp(-root * r)
+        return root**2 / 3 * (1 + root * r) * e, root**4 / 3 * e, root**5 / (3 * r) * e
+
+
+def solved(covariance: np.ndarray, g: np.ndarray, noise: float) -> np.ndarray:
+    """Return the inverse of ``covariance`` (n, n) and its noise times ``g`` (n,)."""
+    from scipy.linalg import cho_factor, cho_solve
+
+    size, diagonal = np.trace(covariance) / len(covariance), np.arange(len(covariance))
+    while True:
+        noisy = covariance.copy()
+        noisy[diagonal, diagonal] += noise * noise * size
+        try:
+            return np.asarray(cho_solve(cho_factor(noisy, overwrite_a=True), g))
+        except np.linalg.LinAlgError:
+            if (noise := RAISED * noise) > MOST:
+                raise
