@@ -16,10 +16,10 @@ ROUNDS, TRIALS = 20, 30
 LOOSE = 0.05
 """How much shorter than the radius a displacement may be that the radius limits, relative to it."""
 
-ENOUGH, FLAT = 1e-3, 1e-3
+ENOUGH, FLAT = 1e-2, 1e-3
 """It ends when a step gains less than this part of what was gained, or no gradient is above this (eV/A)."""
 
-DAMPED = (0.1, 4.0, 1e4)
+DAMPED = (1.0, 4.0, 1e4)
 """Multiple of the metric that is added after a step uphill, its factor after another, and its limit."""
 
 

@@ -67,10 +67,10 @@ class Process:
         first, second, _ = self._radial(((self.u[:, None] - self.u[None]) ** 2).sum(axis=2))
         covariance = (flat.T @ flat).reshape(count, n, count, n)
         for a in range(count):
-            for b in range(a + 1):
-                block = covariance[a, :, b] * first[a, b]
-                block += second[a, b] * np.outer(apart[a, b], apart[b, a])
-                covariance[a, :, b], covariance[b, :, a] = block, block.T
+            for b in range(a + 1):  # the lower triangle is enough
+                block = covariance[a, :, b]
+                block *= first[a, b]
+                block += np.outer(second[a, b] * apart[a, b], apart[b, a])
         residual = g.reshape(count, n) - prior * own
         alpha = solved(covariance.reshape(count * n, count * n), residual.ravel(), noise)
         self.beta = np.einsum("kfn,kn->kf", j, alpha.reshape(count, n))
@@ -98,7 +98,7 @@ class Process:
 
 
 def solved(covariance: np.ndarray, g: np.ndarray, noise: float) -> np.ndarray:
-    """Return the inverse of ``covariance`` (n, n) and its noise times ``g`` (n,)."""
+    """Return the inverse of ``covariance`` (n, n), of which the lower triangle counts, and noise times ``g``."""
     from scipy.linalg import cho_factor, cho_solve
 
     size, diagonal = np.trace(covariance) / len(covariance), np.arange(len(covariance))
@@ -106,7 +106,7 @@ def solved(covariance: np.ndarray, g: np.ndarray, noise: float) -> np.ndarray:
         noisy = covariance.copy()
         noisy[diagonal, diagonal] += noise * noise * size
         try:
-            return np.asarray(cho_solve(cho_factor(noisy, overwrite_a=True), g))
+            return np.asarray(cho_solve(cho_factor(noisy.T, overwrite_a=True), g))
         except np.linalg.LinAlgError:
             if (noise := RAISED * noise) > MOST:
                 raise
