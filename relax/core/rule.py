@@ -19,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from relax.core.parameters import check_parameters, parameters
@@ -30,9 +30,14 @@ if TYPE_CHECKING:
     from relax.preconditioner.base import Metric
     from relax.preconditioner.pair_stiffness import PairStiffness
 
-__all__ = ["Point", "Rule"]
+__all__ = ["Point", "Rule", "Surface"]
 
 R = TypeVar("R", bound="Rule")
+
+
+Surface = Callable[[Array], tuple[float, Array]]
+"""A surface that costs nothing beside a force call: from the rows of a structure (R, 3), A, to an energy, eV,
+and its gradient (R, 3), eV/A.  Neither is finite where it fails."""
 
 
 class Point(NamedTuple):
@@ -43,6 +48,7 @@ class Point(NamedTuple):
     e: Array  # (R, 1) energy of the structure that owns the row, eV; NaN where only forces are to count
     seg: Segments  # which rows belong together
     metric: Metric | None = None  # the preconditioner, for rules that need one; None means the identity
+    surfaces: Sequence[Surface | None] = ()  # for each structure, a cheap surface beside the one that counts
 
     @property
     def known_e(self) -> Array:

@@ -59,6 +59,10 @@ class Segments:
         """First row of each structure, (S,)."""
         return np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
 
+    def slice(self, s: int) -> slice:
+        """Where the rows of structure ``s`` are."""
+        return slice(int(self.starts[s]), int(self.starts[s]) + self.lengths[s])
+
     @cached_property
     def owner(self) -> np.ndarray:
         """Index of the structure that owns each row, (R,)."""

@@ -13,6 +13,7 @@ from ase.data import covalent_radii
 from relax.calculators.base import Evaluation
 from relax.core.errors import UnsupportedStructure
 from relax.core.ragged import RaggedArrays
+from relax.core.rule import Surface
 from relax.core.segments import Segments
 from relax.geometry.cell import GPA, CellFreedom, StepScale, logarithm, periodic_plane
 from relax.geometry.cell_mask import named_axes
@@ -24,6 +25,14 @@ from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.preconditioner.springs import KeptPairs
 
 __all__ = ["Constants", "Coordinates", "Gradients", "Place", "Start", "prepare"]
+
+
+class Prior(Protocol):
+    """A cheap surface of one structure."""
+
+    def seen_from(self, reference: np.ndarray) -> Surface:
+        """Return it as a function of rows in the frame of a ``reference`` cell (3, 3), A."""
+        ...
 
 
 @dataclass
@@ -44,6 +53,8 @@ class Start:
         The reference cell (3, 3), A, if it is not the present one.
     hessian
         The Hessian at the start, if it is known.
+    surface
+        A cheap surface of it, if there is one.
 
     Raises
     ------
@@ -57,6 +68,7 @@ class Start:
     group: SpaceGroup | None = None
     reference: np.ndarray | None = None
     hessian: KnownHessian | None = None
+    surface: Prior | None = None
     pairs: KeptPairs = field(init=False)
 
     def __post_init__(self) -> None:
@@ -209,6 +221,8 @@ class Coordinates(Protocol):
     def firsts(self) -> np.ndarray: ...  # (S,) first row of forces of each structure
     @property
     def rows(self) -> tuple[np.ndarray, np.ndarray]: ...  # where among the R rows atoms and strains are
+    @property
+    def surfaces(self) -> Sequence[Surface | None]: ...  # cheap surfaces (S,), or ()
     @property
     def far(self) -> np.ndarray: ...  # (S,) whose strain calls for a new reference cell
     def slice(self, s: int) -> slice: ...  # rows of the forces of structure s

@@ -101,6 +101,8 @@ class AseRows:
         What it was made of: a filter, a band.
     """
 
+    surfaces = ()  # a cheap surface is of atoms
+
     def __init__(self, optimizable: Optimizable, target: Any) -> None:
         self.optimizable, self.target = optimizable, target
         # Bands and dimers have a memory of their own: the same place need not have the same gradient.

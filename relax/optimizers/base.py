@@ -8,10 +8,12 @@ from typing import IO, Any, Literal
 
 from ase.optimize.optimize import DEFAULT_MAX_STEPS
 
+from relax.calculators.potentials import as_potential
 from relax.core.errors import RelaxationStopped
 from relax.core.hessian import GivenHessian, check_hessian
 from relax.core.rule import Rule
 from relax.core.settings import Criteria, check_on_bad, check_start
+from relax.engine.batch.cheap_surface import CheapPotential, check_prior
 from relax.engine.minima.minimum_check import MinimumCheck, parse_minimum_check
 from relax.engine.relaxation import Policy
 from relax.geometry.cell import CellFreedom, cell_freedom
@@ -83,6 +85,10 @@ class RuleOptimizer(AseProtocol):
     stress
         Compute the stress in every call although the cell is fixed, for the result and the written files.
         That of atoms that are not periodic, or whose cell has no volume, is left out.
+    prior
+        A cheap calculator beside the one that counts, or the name of one: the structure is first relaxed on
+        its surface, and the rule then learns what that misses.  Its force calls are ``prior_calls`` of the
+        result.  For :class:`~relax.rules.Kriging`.
     **kwargs
         ``master``, ``comm``, ``loginterval``, as in ASE.
 
@@ -118,6 +124,7 @@ class RuleOptimizer(AseProtocol):
         escape: bool = False,
         hessian: GivenHessian | None = None,
         stress: bool = False,
+        prior: Any = None,
         **kwargs: Any,
     ) -> None:
         check_on_bad(on_bad)
@@ -134,6 +141,9 @@ class RuleOptimizer(AseProtocol):
         if stress and not structure.plain_atoms:
             raise ValueError(f"stress= is for plain Atoms, not for a {type(atoms).__name__}")
         structure.given, structure.stress = hessian, stress
+        check_prior(prior, innermost(rule), structure.plain_atoms)
+        if prior is not None:
+            structure.cheap = CheapPotential(as_potential(prior), symprec)
         self.rule = rule = rule if structure.conservative else by_forces_alone(rule)
         self.engine = SingleRun(rule, policy, structure, symprec)
         files = {"restart": restart, "logfile": logfile, "trajectory": trajectory}

@@ -11,6 +11,7 @@ from relax.calculators.base import Evaluation, numbers
 from relax.core.hessian import GivenHessian, hessian_array
 from relax.engine.arrays import Start, prepare
 from relax.engine.batch.calls import with_stress
+from relax.engine.batch.cheap_surface import CheapPotential
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.evaluation import evaluated
 from relax.engine.history import BatchSanity, Sanity, Snapshot
@@ -36,6 +37,7 @@ class AtomsStructure:
     plain = plain_atoms = conservative = True
     given: GivenHessian | None = None
     stress = False  # whether it is computed although the cell is held
+    cheap: CheapPotential | None = None
 
     def __init__(self, start: Start) -> None:
         self.start, self.atoms, self.freedom = start, start.atoms, start.freedom
@@ -93,6 +95,15 @@ class AtomsStructure:
         if self.given is not None:
             self.coordinates.starts[0].hessian = KnownHessian(hessian_array(self.given, self.atoms))
 
+    def begin(self, fmax: float) -> None:
+        """Go to the minimum of the cheap surface first, if there is one; ``fmax`` in eV/A."""
+        if self.cheap is not None:
+            start = self.coordinates.starts[0]
+            start.atoms = self.atoms
+            self.cheap.begin(start, fmax)
+            self.cheap = None
+            self.changed()
+
     def to_plain(self) -> dict[str, Any]:
         """Return what a restart needs to see the same coordinates, to the last bit."""
         place, known = self.coordinates.place, self.coordinates.starts[0].hessian
@@ -132,6 +143,7 @@ class AseStructure:
 
     freedom = given = None
     plain_atoms = stress = False
+    cheap: CheapPotential | None = None
 
     def __init__(self, target: Any) -> None:
         self.coordinates = AseRows(target.__ase_optimizable__(), target)
@@ -147,6 +159,9 @@ class AseStructure:
             return None, None
         sanity = ImageSanity(self.coordinates)
         return sanity, sanity.checks[0]
+
+    def begin(self, fmax: float) -> None:
+        """Do nothing: a cheap surface is of atoms."""
 
     def know(self) -> None:
         """Do nothing: nothing is known of the Hessian of the rows."""

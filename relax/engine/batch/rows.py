@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from ase import Atoms
 
+from relax.core.rule import Surface
 from relax.core.segments import Segments, row_times
 from relax.engine.arrays import Constants, Place, Start
 from relax.geometry.cell import deformation, periodic_plane
@@ -125,6 +126,14 @@ class BatchRows:
         """Whether any constraint is a matrix for each atom."""
         return bool((self.constants.force_projector != np.eye(3)).any())
 
+    @property
+    def surfaces(self) -> list[Surface | None]:
+        """The cheap surfaces of the structures; an empty list if there is none."""
+        if all(start.surface is None for start in self.starts):
+            return []
+        pairs = zip(self.starts, self.place.reference, strict=True)
+        return [start.surface and start.surface.seen_from(reference) for start, reference in pairs]
+
     @cached_property
     def grouped(self) -> list[tuple[int, SpaceGroup]]:
         """The structures whose space group is kept."""
@@ -165,6 +174,14 @@ class BatchRows:
     def x(self) -> np.ndarray:
         """The coordinates (R, 3), A."""
         return self.joined(self.place.x, self.constants.scale * self.place.strain)
+
+    def put(self, x: np.ndarray) -> None:
+        """Put the structures to where their rows are ``x`` (R, 3), A."""
+        self.place.x = x[self.rows[0]].copy()
+        if len(self.rows[1]):
+            strain = x[self.rows[1]].reshape(-1, 3, 3)
+            self.place.strain[self.constants.relaxes] = strain / self.constants.scale[self.constants.relaxes]
+        self._deform()
 
     def joined(self, of_atoms: np.ndarray, of_strain: np.ndarray) -> np.ndarray:
         """Return rows (R, 3) made of those of atoms (N, 3) and those of tensors (S, 3, 3)."""

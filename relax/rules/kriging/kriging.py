@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from relax.core.parameters import param
-from relax.core.rule import Point
+from relax.core.rule import Point, Surface
 from relax.core.segments import Array
 from relax.core.state import State
 from relax.preconditioner.dense import Dense
 from relax.preconditioner.internal.features import Features
 from relax.preconditioner.model_hessian import ModelHessian
+from relax.rules.kriging.corrected import Corrected
 from relax.rules.kriging.minimum import minimum_within
-from relax.rules.kriging.process import Process
+from relax.rules.kriging.process import Process, Value
 from relax.rules.metric.internal_lbfgs import InternalLBFGS
 
 __all__ = ["Kriging"]
@@ -48,6 +50,13 @@ class Kriging(InternalLBFGS):
     LARGEST: ClassVar[int] = 120
     """Most rows of a structure with a model."""
 
+    ALIKE: ClassVar[float] = 0.7
+    LEFT: ClassVar[float] = 0.8
+    STRIKES: ClassVar[int] = 2
+    """Where the curvature along a step and that of a cheap surface have a smaller cosine, where more of the
+    gradient is left after it, or where it is taken back, the surface has misled; it is left out after so
+    many times on end."""
+
     memory: int = param(20, "[1, inf)", "steps", "number of pairs (s, y) that are kept")
     length: float = param(16.0, "(0, inf)", "sqrt(eV)", "length over which the process forgets")
     prior: float = param(0.6, "[0, inf)", "", "how much of the model Hessian is in the prior")
@@ -59,31 +68,88 @@ class Kriging(InternalLBFGS):
     fine: float = param(0.6, "(0, inf)", "", "rho above which the radius grows")
     shrink: float = param(0.4, "(0, 1)", "", "new radius after a poor step, relative to its length")
 
+    distrust: float = param(0.03, "[0, inf)", "", "the same beside a cheap surface")
+
+    def init(self, x: Array) -> State:
+        state = super().init(x)
+        flag = x[:, :1] * 0.0
+        return state | {"ps": state["xs"], "misled": flag, "strikes": flag}
+
     def _recalled(self, state: State, point: Point) -> int:
         known = super()._recalled(state, point)
         modelled = isinstance(point.metric, ModelHessian) and max(point.seg.lengths) <= self.LARGEST
         return min(known, 1) if modelled else known  # a model sees the places themselves
 
-    def _step(self, base: Point, after: State, pairs: State, known: int) -> tuple[Array, Array, Array]:
-        dx, part, slope = super()._step(base, after, pairs, known)
+    def _facts(self, state: State, point: Point) -> State:
+        of_surfaces = np.zeros_like(point.x)
+        for s in range(len(point.seg.lengths)):
+            if surface := self._surface(point, state, s):
+                mine = point.seg.slice(s)
+                of_surfaces[mine] = surface(point.x[mine])[1]
+        return super()._facts(state, point) | {"ps": of_surfaces}
+
+    def _step(
+        self, state: State, base: Point, after: State, pairs: State, known: int
+    ) -> tuple[Array, Array, Array, State]:
+        dx, part, slope, _ = super()._step(state, base, after, pairs, known)
+        more = self._judged_surfaces(state, base, after)
         if not isinstance(base.metric, ModelHessian):
-            return dx, part, slope
-        for s, (first, rows) in enumerate(zip(base.seg.starts, base.seg.lengths, strict=True)):
-            if rows > self.LARGEST:
-                continue
-            mine, count = slice(first, first + rows), min(int(after["t"][first, 0]), self.memory + 1)
-            count = max(1, min(count, self.SIZE // (3 * rows)))
-            x, g = (after[name][mine, :count].swapaxes(0, 1) for name in ("xs", "gs"))
+            return dx, part, slope, more
+        after = after | more
+        for s, rows in enumerate(base.seg.lengths):
+            mine = base.seg.slice(s)
             model = ModelHessian([base.metric.networks[s]], base.metric.stiffness)
-            if not isinstance(model.parts[0][1], Dense):
+            if rows > self.LARGEST or not isinstance(model.parts[0][1], Dense):
                 continue
-            features = Features(model, 1 / float(after["gamma"][first, 0]))
+            features = Features(model, 1 / float(after["gamma"][mine.start, 0]))
+            radius = float(after["radius"][mine.start, 0])
+            surface = self._surface(base, after, s)
             try:
-                process = Process(features, self.prior, x, g, self.length, self.noise)
+                surface = self._learned(surface, features, after, mine)
             except np.linalg.LinAlgError:
                 continue
-            radius = float(after["radius"][first, 0])
-            step, change = minimum_within(process, base.x[mine], features.hessian, radius)
+            step, change = minimum_within(surface, base.x[mine], features.hessian, radius)
             if change < 0:
                 dx[mine], part[mine], slope[mine] = step, 1.0, 2 * change
-        return dx, part, slope
+        return dx, part, slope, more
+
+    def _surface(self, point: Point, state: State, s: int) -> Surface | None:
+        """Return the cheap surface of structure ``s``; None without one that is trusted."""
+        if not point.surfaces or state["misled"][point.seg.starts[s], 0] > 0:
+            return None
+        return point.surfaces[s]
+
+    def _learned(
+        self, surface: Surface | None, features: Features, after: State, mine: slice
+    ) -> Callable[[np.ndarray], Value]:
+        """Return what is known of the surface that counts, of the structure with the rows ``mine``.
+
+        Raises
+        ------
+        LinAlgError
+            The process knows the same thing twice.
+        """
+        rows = mine.stop - mine.start
+        count = min(int(after["t"][mine.start, 0]), self.memory + 1, max(1, self.SIZE // (3 * rows)))
+        x, g, p = (after[name][mine, :count].swapaxes(0, 1) for name in ("xs", "gs", "ps"))
+        if surface is None:
+            return Process(features, self.prior, x, g, self.length, self.noise)
+        return Corrected(surface, Process(features, self.distrust, x, g - p, self.length, self.noise))
+
+    def _judged_surfaces(self, state: State, base: Point, after: State) -> State:
+        """Return which cheap surfaces have misled, and what is known of the others."""
+        if not base.surfaces or base.metric is None:
+            return {name: state[name] for name in ("misled", "strikes")}
+        dot, solve, seg = base.seg.dot, base.metric.solve, base.seg
+        failed = ~np.isfinite(seg.sum(after["ps"][:, 0])).all(axis=1, keepdims=True)
+        ps = np.where(np.isfinite(after["ps"]), after["ps"], 0.0)
+        y, cheap = (a[:, 0] - a[:, 1] for a in (after["gs"], ps))
+        new, old = after["gs"][:, 0], after["gs"][:, 1]
+        size = np.sqrt(dot(y, solve(y)) * dot(cheap, solve(cheap)))
+        unlike = dot(y, solve(cheap)) < self.ALIKE * size
+        stuck = dot(new, solve(new)) > self.LEFT**2 * dot(old, solve(old))
+        back = after["stayed"][:, :1] > 0
+        strikes = np.where(back & unlike, 2.0, np.where(back | unlike | stuck, 1.0, 0.0))
+        strikes = np.where((state["t"] > 0) & (strikes > 0), state["strikes"] + strikes, 0.0)
+        misled = np.where((strikes >= self.STRIKES) | failed, 1.0, state["misled"])
+        return {"ps": ps, "misled": misled, "strikes": strikes}

@@ -118,21 +118,25 @@ class MetricLBFGS(Rule):
 
         if measured is not None:
             radius = xp.where(started, radius, reach * radius)
-        after = {"gamma": gamma, "radius": radius, "t": state["t"] + 1, "norms": norms}
         base = point._replace(x=x, g=g, e=e, metric=metric)
-        dx, part, slope = self._step(base, places | after, pairs, known)
+        after = places | {"gamma": gamma, "radius": radius, "t": state["t"] + 1, "norms": norms}
+        dx, part, slope, more = self._step(state, base, after, pairs, known)
         kept = {"x": x, "g": g, "e": e, "dx": dx, "slope": slope, "part": part}
-        return x - point.x + dx, places | kept | after
+        return x - point.x + dx, after | kept | more
 
     def _recalled(self, state: State, point: Point) -> int:
         """Return how many of the newest pairs are transported."""
         return min(self.memory, int(array_namespace(point.g).max(state["t"])))
 
-    def _step(self, base: Point, after: State, pairs: State, known: int) -> tuple[Array, Array, Array]:
+    def _step(
+        self, state: State, base: Point, after: State, pairs: State, known: int
+    ) -> tuple[Array, Array, Array, State]:
         """Return the next displacements.
 
         Parameters
         ----------
+        state
+            The state before.
         base
             Where the structures go on from, with the metric there.
         after
@@ -149,6 +153,8 @@ class MetricLBFGS(Rule):
             Which part they are of a step to the minimum of the quadratic model (R, 1).
         slope
             Change of energy (R, 1), eV, of the whole step to first order.
+        more
+            What else is in the next state.
         """
         xp, dot, metric, radius = array_namespace(base.g), base.seg.dot, base.metric, after["radius"]
         assert metric is not None
@@ -162,7 +168,7 @@ class MetricLBFGS(Rule):
             whole, promise = steps_within(base, metric, pairs, known, radius)
             z, part = xp.where(measured, whole, z), xp.where(measured, xp.ones_like(part), part)
             slope = xp.where(measured, 2 * promise, slope)
-        return metric.retract(-z), part, slope
+        return metric.retract(-z), part, slope, {}
 
     def _judged(
         self, state: State, point: Point, started: Array, largest: float | Array
@@ -200,7 +206,7 @@ class MetricLBFGS(Rule):
         blank = 0.0 * state["stayed"][:, :1]
         flag = xp.where(taken_back, blank + 1.0, blank)
         made: State = {}
-        for name, now in (("xs", point.x), ("gs", point.g)):
+        for name, now in self._facts(state, point).items():
             old, now = state[name], now[:, None, :]
             oldest_stayed = state["stayed"][:, -1:, None] > 0
             last = xp.where(oldest_stayed, old[:, -1:, :], old[:, -2:-1, :])
@@ -209,6 +215,10 @@ class MetricLBFGS(Rule):
         made["stayed"] = xp.concat([flag, state["stayed"][:, :-1]], axis=1)
         made["norms"] = xp.concat([blank, state["norms"][:, :-1]], axis=1)
         return made
+
+    def _facts(self, state: State, point: Point) -> State:
+        """Return what is remembered of each place, (R, 3)."""
+        return {"xs": point.x, "gs": point.g}
 
     def _pairs(self, places: State, metric: Metric, known: int) -> tuple[Array, Array]:
         """Return the ``known`` newest pairs s and y (R, known, 3), as seen from where the metric is."""

@@ -1,0 +1,155 @@
+"""The surface of a cheap potential, beside the one that counts, for one structure."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from ase import Atoms
+
+from relax.calculators.base import KEYS, Potential
+from relax.core.errors import one_line
+from relax.core.rule import Rule
+from relax.core.settings import Criteria
+from relax.engine.arrays import Start
+from relax.engine.coordinates import BatchCoordinates
+from relax.rules import DEFAULT_RULE, RULES, Kriging, for_atoms
+
+__all__ = ["CheapPotential", "CheapSurface", "check_prior"]
+
+LOG = logging.getLogger(__name__)
+
+STEPS, TIGHTER = 500, 0.5
+"""Most steps to the minimum of the cheap surface, and ``fmax`` there, relative to that of the run."""
+
+
+def check_prior(prior: Any, rule: Rule, plain: bool = True) -> None:
+    """Raise ValueError for a prior that the rule, or an object that is no plain ``Atoms``, has no use for."""
+    if prior is None:
+        return
+    if not isinstance(rule, Kriging):
+        raise ValueError(
+            f"prior= is for the rule kriging, not for {type(rule).__name__}; leave one of them out"
+        )
+    if not plain:
+        raise ValueError("prior= is for plain Atoms; give the atoms, with cell=True for their cell")
+
+
+@dataclass
+class CheapPotential:
+    """A cheap potential, on whose surface structures are relaxed before they enter.
+
+    Parameters
+    ----------
+    potential
+        The potential.
+    symprec
+        Tolerance (A) of space groups that are kept.
+    """
+
+    potential: Potential
+    symprec: float
+
+    def begin(self, start: Start, fmax: float) -> None:
+        """Put a structure to the nearest minimum of the cheap surface, in place, and give it the surface.
+
+        Where that fails, for whatever reason, it is left as it was, without a surface.
+
+        Parameters
+        ----------
+        start
+            The structure.
+        fmax
+            Longest force that counts as converged in the run itself, eV/A.
+        """
+        atoms = start.atoms
+        end, calls, why = self._relaxed(start, TIGHTER * fmax)
+        if why:
+            LOG.warning("the prior is left out: %s", why)
+            return
+        try:
+            start.surface = CheapSurface.of(self.potential, start, calls)
+        except Exception as error:
+            LOG.warning("the prior is left out: %s", one_line(error))
+            return
+        atoms.set_cell(end.cell, apply_constraint=False)
+        atoms.set_positions(end.positions, apply_constraint=False)
+
+    def _relaxed(self, start: Start, fmax: float) -> tuple[Atoms, int, str]:
+        """Return where the structure ends on the cheap surface, in how many calls, and what went wrong."""
+        from relax.engine.batch.run import BatchRun
+        from relax.engine.entries import Intake
+        from relax.engine.relaxation import Policy
+
+        rule = for_atoms(RULES[DEFAULT_RULE]())
+        symmetry = "free" if start.group is None else "keep"
+        intake = Intake(RULES[DEFAULT_RULE](), start.freedom or False, 0.0, symmetry, self.symprec)
+        criteria = Criteria(fmax, STEPS)
+        (done,) = BatchRun(self.potential, rule, criteria, Policy(), intake, math.inf).run([start.atoms])
+        result = done.result
+        fine = result.status in ("converged", "max_steps")
+        return done.atoms, result.force_calls, "" if fine else f"{result.status}: {result.reason}"
+
+
+class CheapSurface:
+    """The surface of a cheap potential for one structure.
+
+    Parameters
+    ----------
+    potential
+        The potential, which has admitted the structure.
+    coordinates
+        The structure, as a batch of one of its own.
+
+    Attributes
+    ----------
+    calls
+        Force calls of the potential for this structure.
+    """
+
+    def __init__(self, potential: Potential, coordinates: BatchCoordinates, calls: int) -> None:
+        self.potential, self.coordinates, self.calls = potential, coordinates, calls
+
+    @classmethod
+    def of(cls, potential: Potential, start: Start, calls: int) -> Self:
+        """Return the surface of a structure after some force calls.
+
+        Raises
+        ------
+        UnsupportedStructure
+            The potential does not know it.
+        """
+        own = replace(start, key=next(KEYS), atoms=start.atoms.copy(), hessian=None, surface=None)
+        potential.admit(own.key, own.atoms)
+        return cls(potential, BatchCoordinates([own]), calls)
+
+    def release(self) -> None:
+        """Let the potential forget the structure."""
+        self.potential.release(self.coordinates.starts[0].key)
+
+    def seen_from(self, reference: np.ndarray) -> Self:
+        """Return this surface, for rows in the frame of a ``reference`` cell (3, 3), A."""
+        self.coordinates.place.reference[0] = reference
+        return self
+
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the energy (eV) and the gradient (R, 3), eV/A, at the rows ``x`` (R, 3), A.
+
+        They are NaN where the potential fails.
+        """
+        c = self.coordinates
+        c.put(x)
+        self.calls += 1
+        try:
+            evaluation = self.potential.evaluate(c.geometry(), bool(c.relaxes[0]))
+        except Exception as error:
+            evaluation, fault = None, one_line(error)
+        else:
+            fault = evaluation.faults.get(0) or evaluation.timeouts.get(0) or ""
+        if evaluation is None or fault:
+            LOG.warning("the prior fails: %s", fault)
+            return math.nan, np.full_like(x, math.nan)
+        return float(c.values(evaluation)[0]), c.gradients(evaluation.forces, evaluation.stresses).g
