@@ -78,6 +78,8 @@ class Record:
             "relax_spacegroup_first": result.spacegroup_first,
             "relax_spacegroup_last": result.spacegroup_last,
         }
+        if options.prior:
+            info |= {"relax_prior_calls": result.prior_calls}
         if options.check:
             info |= {"relax_curvature": result.curvature, "relax_frequency": result.frequency}
             info |= {"relax_escapes": result.escapes}

@@ -127,6 +127,8 @@ class Result:
     conservative
         Whether the forces agreed with the energies.  False where they did not, several times beyond the
         noise, and where the run was told not to use energies.
+    prior_calls
+        Force calls of the cheap calculator, where there is one beside that which counts.
     draws
         How each start ended, if there were several (``draws=``); all of ``force_calls``, ``steps`` and
         ``wall_time`` then are sums over them, and the rest is of the lowest.
@@ -150,6 +152,7 @@ class Result:
     mode: np.ndarray | None = field(default=None, repr=False, compare=False)
     escapes: int = 0
     conservative: bool = True
+    prior_calls: int = 0
     draws: tuple[Draw, ...] = ()
 
     @property

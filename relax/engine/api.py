@@ -12,6 +12,7 @@ from relax.calculators.potentials import as_potential
 from relax.core.hessian import GivenHessian, check_hessians
 from relax.core.rule import Rule
 from relax.core.settings import Criteria, check_batch_size, check_on_bad
+from relax.engine.batch.cheap_surface import CheapPotential, check_prior
 from relax.engine.batch.monitor import Monitor
 from relax.engine.batch.of_ase.names import is_ase
 from relax.engine.batch.of_ase.rule import ase_rule
@@ -23,7 +24,7 @@ from relax.engine.minima.minimum_check import MinimumCheck, parse_minimum_check
 from relax.engine.relaxation import Policy
 from relax.geometry.cell import CellFreedom
 from relax.geometry.symmetry import SYMPREC
-from relax.rules import DEFAULT_RULE, build_rule
+from relax.rules import DEFAULT_RULE, build_rule, with_prior
 from relax.rules.wrappers import innermost
 
 __all__ = ["Relaxed", "relax_many"]
@@ -56,6 +57,7 @@ def relax_many(
     batch_size: int | None = None,
     monitor: Monitor | None = None,
     stress: bool = False,
+    prior: Any = None,
     **settings: Any,
 ) -> Iterator[Relaxed]:
     """Relax many structures at once, and yield each as it ends.
@@ -94,6 +96,10 @@ def relax_many(
         of a calculator that takes one structure after the other.
     monitor
         What is done beside the relaxation, such as logs, see :class:`~relax.engine.batch.monitor.Monitor`.
+    prior
+        A cheap potential beside the one that counts, of the same kinds as ``potential``.  Structures are first
+        relaxed on its surface, and :class:`~relax.rules.Kriging`, then the default rule, learns what that
+        misses.
     draws
         Starts of each structure, see :class:`~relax.engine.minima.draws.Draws`; the lowest end is yielded.
     **settings
@@ -113,10 +119,12 @@ def relax_many(
     ValueError
         The rule is unknown, a parameter is out of its bounds, or ``hessian`` or ``smax`` has no use here.
     """
+    rule = with_prior(rule, prior)
     of_ase = is_ase(rule)
     followed = ase_rule(str(rule), settings) if of_ase else build_rule(rule, settings)
     several = Draws(draws, rattle, seed)
     check_hessians(hessian, followed.stiffness is not None, structures)
+    check_prior(prior, innermost(followed))
     check_on_bad(on_bad, ("stop", "backtrack"))
     if of_ase and on_bad != "stop":
         raise ValueError(f"on_bad = {on_bad!r} is for the rules of relax, not for {rule}; give 'stop'")
@@ -132,6 +140,7 @@ def relax_many(
         budget,
         batch_size,
         monitor,
+        None if prior is None else CheapPotential(as_potential(prior), symprec),
     )
     results = several.lowest(run.run(several.starts(structures)))
     if not progress:

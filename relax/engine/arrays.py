@@ -28,7 +28,13 @@ __all__ = ["Constants", "Coordinates", "Gradients", "Place", "Start", "prepare"]
 
 
 class Prior(Protocol):
-    """A cheap surface of one structure."""
+    """A cheap surface of one structure, see ``relax.engine.batch.cheap_surface``."""
+
+    calls: int  # of its potential
+
+    def release(self) -> None:
+        """Let the potential forget the structure."""
+        ...
 
     def seen_from(self, reference: np.ndarray) -> Surface:
         """Return it as a function of rows in the frame of a ``reference`` cell (3, 3), A."""

@@ -121,6 +121,7 @@ class Entry:
             mode=mode,
             escapes=self.escapes,
             conservative=not record.by_forces[s],
+            prior_calls=self.start.surface.calls if self.start and self.start.surface else 0,
         )
 
     def leave(self, coordinates: BatchCoordinates, history: History, s: int, stop: Stop) -> Relaxed:

@@ -97,7 +97,10 @@ class SingleRun:
         if self._relaxation is None:
             return replace(self.entry.unknown(image, self.stop), steps=steps, wall_time=wall)
         result = self.entry.result(image, self._relaxation.history, 0, self.stop)
-        return replace(result, steps=steps, energy_first=self._energy_first, wall_time=wall)
+        cheap = self.structure.prior_calls
+        return replace(
+            result, steps=steps, energy_first=self._energy_first, wall_time=wall, prior_calls=cheap
+        )
 
     def computed(self) -> dict[str, Any]:
         """Return energy, forces and stress of plain atoms where the run ended, as far as they are known."""

@@ -49,6 +49,12 @@ class AtomsStructure:
     def images(self) -> list[Atoms]:
         return [self.atoms]
 
+    @property
+    def prior_calls(self) -> int:
+        """Force calls on the cheap surface."""
+        surface = self.coordinates.starts[0].surface
+        return 0 if surface is None else surface.calls
+
     def sanity(self) -> tuple[Sanity, Integrity]:
         check = Integrity(self.atoms)
         return BatchSanity(self.coordinates, [check]), check
@@ -144,6 +150,7 @@ class AseStructure:
     freedom = given = None
     plain_atoms = stress = False
     cheap: CheapPotential | None = None
+    prior_calls = 0
 
     def __init__(self, target: Any) -> None:
         self.coordinates = AseRows(target.__ase_optimizable__(), target)

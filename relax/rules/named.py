@@ -17,7 +17,7 @@ from relax.rules.metric.pair_lbfgs import PairLBFGS
 from relax.rules.rprop_core import RPROP, CoRe
 from relax.rules.wrappers import SETTINGS, for_atoms
 
-__all__ = ["DEFAULT_RULE", "RULES", "build_rule", "split_settings"]
+__all__ = ["DEFAULT_RULE", "RULES", "build_rule", "split_settings", "with_prior"]
 
 RULES: dict[str, type[Rule]] = {
     rule.NAME or rule.__name__.lower(): rule
@@ -30,6 +30,11 @@ RULES: dict[str, type[Rule]] = {
 
 DEFAULT_RULE = "internal-lbfgs"
 """The rule that needs the fewest force calls, and is followed where none is named."""
+
+
+def with_prior(rule: str | Rule, prior: Any) -> str | Rule:
+    """Return the rule that is followed: beside a ``prior`` the default one is that which learns."""
+    return Kriging.NAME if prior is not None and rule == DEFAULT_RULE else rule
 
 
 def build_rule(rule: str | Rule, settings: dict[str, Any]) -> Rule:

@@ -8,10 +8,10 @@ from typing import Any
 
 from relax.cli.options.declaration import option
 
-__all__ = ["CalculatorOptions"]
+__all__ = ["CalculatorOptions", "calculator_names"]
 
 
-def _names() -> list[str]:
+def calculator_names() -> list[str]:
     """Return the names of calculators, as far as they are the same for everyone."""
     from relax.calculators.registry import NAMES
 
@@ -30,7 +30,7 @@ class CalculatorOptions:
         "uma:NAME_OR_PATH, grace:NAME_OR_PATH, ase:NAME for any that ASE knows, or module:object.",
         *("--calculator", "-c"),
         metavar="NAME",
-        words=_names,
+        words=calculator_names,
     )
     device: str = option("cpu", "Device of chgnet, mace and other models.", metavar="cpu|cuda", role="run")
     head: str | None = option(None, "Head of a mace model that has several.", metavar="NAME")

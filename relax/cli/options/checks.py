@@ -52,6 +52,8 @@ def check_calculator(options: CalculatorOptions) -> None:
 
     try:
         check_name(options.calculator, options.device, options.dtype, options.head)
+        if prior := getattr(options, "prior", None):
+            check_name(prior)
     except CalculatorError as error:
         raise UsageError(str(error)) from None
 
@@ -97,6 +99,8 @@ def _check_conflicts(options: RelaxationOptions) -> None:
     from relax.engine.batch.of_ase.names import is_ase
     from relax.rules import RULES
 
+    if options.prior and options.followed != "kriging":
+        raise UsageError(f"--prior is for the rule kriging, not for {options.rule}; leave out one of them")
     if is_ase(options.rule):
         _check_ase(options)
     elif options.metric and RULES[options.rule]().stiffness is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from relax.cli.options.calculator import calculator_names
 from relax.cli.options.declaration import option
 from relax.cli.options.rule_settings import RULE_NAMES, read_settings
 from relax.engine.batch.of_ase.names import ASE_NAMES
@@ -39,12 +40,27 @@ class RuleOptions:
         "--metric/--no-metric",
     )
 
+    prior: str | None = option(
+        None,
+        "A cheap calculator beside the one that counts: structures are first relaxed with it, and the rule "
+        "kriging then learns what it misses. For calculators that take seconds or more a call.",
+        metavar="NAME",
+        words=calculator_names,
+    )
+
+    @property
+    def followed(self) -> str:
+        """The name of the rule that is followed."""
+        from relax.rules import with_prior
+
+        return str(with_prior(self.rule, self.prior))
+
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The parameters of the rule that are set."""
-        return read_settings(self.rule, self.set_words or [])
+        return read_settings(self.followed, self.set_words or [])
 
     @property
     def rule_text(self) -> str:
         """The rule and its settings, for the output file."""
-        return " ".join([self.rule, *(f"{k}={v}" for k, v in self.settings.items())])
+        return " ".join([self.followed, *(f"{k}={v}" for k, v in self.settings.items())])

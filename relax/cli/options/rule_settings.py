@@ -16,7 +16,7 @@ __all__ = ["RULE_NAMES", "check_rule", "common_settings", "read_settings"]
 
 RULE_NAMES = (
     "internal-lbfgs", "sgd", "momentum", "nag", "adagrad", "adadelta", "rmsprop", "adam", "adamax", "rprop",
-    "core", "frankenstein", "fire", "lbfgs", "pair-lbfgs",
+    "core", "frankenstein", "fire", "lbfgs", "pair-lbfgs", "kriging",
 )  # fmt: skip
 """The names in ``relax.rules.RULES``, the default first; spelled out so that ``--help`` needs no numpy."""
 

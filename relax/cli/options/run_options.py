@@ -49,7 +49,7 @@ class RelaxationOptions(
         """Return the keyword arguments of :func:`relax.engine.api.relax_many`, but for the cell."""
         names = (
             *("rule", "fmax", "steps", "smax", "timeout", "budget", "batch_size", "draws", "on_bad"),
-            *("symmetry", "symprec", "rattle", "seed", "check", "escape", "metric", "stress"),
+            *("symmetry", "symprec", "rattle", "seed", "check", "escape", "metric", "stress", "prior"),
         )
         return {name: getattr(self, name) for name in names} | self.settings
 

@@ -71,7 +71,7 @@ class JsonLines:
         print_json({
             "source": record.source, "file": record.file, "frame": record.frame, "formula": record.formula,
             "atoms": len(record.atoms), "cell": record.with_cell, **result,
-            "rule": self.options.rule, "settings": self.options.settings,
+            "rule": self.options.followed, "settings": self.options.settings,
             "calculator": self.options.calculator, "options": self.options.options_text,
             "relax": __version__,
         })  # fmt: skip

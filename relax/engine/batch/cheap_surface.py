@@ -145,11 +145,10 @@ class CheapSurface:
         self.calls += 1
         try:
             evaluation = self.potential.evaluate(c.geometry(), bool(c.relaxes[0]))
+            fault = evaluation.faults.get(0) or evaluation.timeouts.get(0)
         except Exception as error:
-            evaluation, fault = None, one_line(error)
-        else:
-            fault = evaluation.faults.get(0) or evaluation.timeouts.get(0) or ""
-        if evaluation is None or fault:
+            fault = one_line(error)
+        if fault:
             LOG.warning("the prior fails: %s", fault)
             return math.nan, np.full_like(x, math.nan)
         return float(c.values(evaluation)[0]), c.gradients(evaluation.forces, evaluation.stresses).g

@@ -131,8 +131,8 @@ class BatchRows:
         """The cheap surfaces of the structures; an empty list if there is none."""
         if all(start.surface is None for start in self.starts):
             return []
-        pairs = zip(self.starts, self.place.reference, strict=True)
-        return [start.surface and start.surface.seen_from(reference) for start, reference in pairs]
+        places = zip((start.surface for start in self.starts), self.place.reference, strict=True)
+        return [None if surface is None else surface.seen_from(cell) for surface, cell in places]
 
     @cached_property
     def grouped(self) -> list[tuple[int, SpaceGroup]]:

@@ -15,6 +15,7 @@ from relax.core.errors import UsageError
 from relax.core.rule import Rule
 from relax.core.settings import Criteria
 from relax.engine.batch.calls import BatchCalls
+from relax.engine.batch.cheap_surface import CheapPotential
 from relax.engine.batch.monitor import Monitor, standings
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.entries import Entry, Intake, Relaxed
@@ -39,6 +40,8 @@ class BatchRun:
         :func:`~relax.engine.api.relax_many`.
     monitor
         What is done beside it.
+    prior
+        A cheap potential, on whose surface structures are relaxed first.
 
     Attributes
     ----------
@@ -56,13 +59,14 @@ class BatchRun:
         budget: float | None = None,
         batch_size: int | None = None,
         monitor: Monitor | None = None,
+        prior: CheapPotential | None = None,
     ) -> None:
         self.potential, self.rule, self.criteria, self.policy = potential, rule, criteria, policy
         criteria.check_cell(intake.relaxes_cells)
         if isinstance(potential, Aimed):
             potential.aim(criteria.fmax)
         self.intake, self.calls = intake, BatchCalls(potential, budget, criteria.timeout, intake.stress)
-        self.monitor = monitor or Monitor()
+        self.monitor, self.prior = monitor or Monitor(), prior
         # Where one structure waits for another, an interruption should find as few as possible begun.
         self.most = batch_size or (math.inf if potential.batched else 1)
         self.relaxation: Relaxation[Entry] | None = None
@@ -104,8 +108,7 @@ class BatchRun:
             raise
         finally:
             for entry in [*self.entries, *self._arrivals, *([self._next] if self._next else [])]:
-                assert entry.start is not None
-                self.potential.release(entry.start.key)
+                self._release(entry)
             self.relaxation, self._arrivals, self._next = None, [], None
 
     def _enter(self, source: Iterator[tuple[int, Atoms]], filled: float) -> Iterator[Entry | Relaxed]:
@@ -122,6 +125,9 @@ class BatchRun:
                     yield entered
                     continue
                 self._next = entered
+                if self.prior is not None and entered.start is not None:
+                    with self.monitor.interruptible():
+                        self.prior.begin(entered.start, self.criteria.fmax)
             if filled and filled + self._next.size > budget.room:
                 return
             filled += self._next.size
@@ -179,6 +185,13 @@ class BatchRun:
         }
         return self._leave()
 
+    def _release(self, entry: Entry) -> None:
+        """Let the potentials forget a structure."""
+        assert entry.start is not None
+        self.potential.release(entry.start.key)
+        if entry.start.surface is not None:
+            entry.start.surface.release()
+
     def _leave(self) -> list[Relaxed]:
         """Take the structures that have ended out of the batch, and return them."""
         assert self.relaxation is not None
@@ -189,8 +202,8 @@ class BatchRun:
         stays = np.ones(len(coordinates), bool)
         stays[list(stops)] = False
         for entry, stay in zip(self.entries, stays, strict=True):
-            if not stay and entry.start is not None:
-                self.potential.release(entry.start.key)
+            if not stay:
+                self._release(entry)
         if stays.any():
             relaxation.keep(stays)
             self.sanity.take(stays[coordinates.owner], stays)

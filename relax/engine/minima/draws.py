@@ -91,6 +91,7 @@ class Draws:
             force_calls=sum(end.result.force_calls for end in ends),
             steps=sum(end.result.steps for end in ends),
             wall_time=sum(end.result.wall_time for end in ends),
+            prior_calls=sum(end.result.prior_calls for end in ends),
             draws=tuple(self._drawn(draw, end) for draw, end in enumerate(ends)),
         )
         return replace(best, index=structure, result=result)

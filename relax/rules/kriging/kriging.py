@@ -103,9 +103,8 @@ class Kriging(InternalLBFGS):
                 continue
             features = Features(model, 1 / float(after["gamma"][mine.start, 0]))
             radius = float(after["radius"][mine.start, 0])
-            surface = self._surface(base, after, s)
             try:
-                surface = self._learned(surface, features, after, mine)
+                surface = self._learned(self._surface(base, after, s), features, after, mine)
             except np.linalg.LinAlgError:
                 continue
             step, change = minimum_within(surface, base.x[mine], features.hessian, radius)
