@@ -97,9 +97,8 @@ def relax_many(
     monitor
         What is done beside the relaxation, such as logs, see :class:`~relax.engine.batch.monitor.Monitor`.
     prior
-        A cheap potential beside the one that counts, of the same kinds as ``potential``.  Structures are first
-        relaxed on its surface, and :class:`~relax.rules.Kriging`, then the default rule, learns what that
-        misses.
+        A cheap potential beside the one that counts, given as ``potential`` is.  Structures are first relaxed
+        on its surface, and :class:`~relax.rules.Kriging`, then the default rule, learns what that misses.
     draws
         Starts of each structure, see :class:`~relax.engine.minima.draws.Draws`; the lowest end is yielded.
     **settings

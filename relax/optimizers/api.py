@@ -54,8 +54,8 @@ def relax(
     logfile, trajectory
         As in ASE's optimizers; none, if not given.  Not with several draws.
     **options
-        ``cell``, ``pressure``, ``symmetry``, ``rattle``, ``check``, ``escape``, ``prior`` and all else that the
-        optimizers take, see :class:`~relax.optimizers.base.RuleOptimizer`, and parameters of the rule.
+        ``cell``, ``pressure``, ``symmetry``, ``rattle``, ``check``, ``escape``, ``prior`` and all else that
+        the optimizers take, see :class:`~relax.optimizers.base.RuleOptimizer`, and parameters of the rule.
 
     Raises
     ------
