@@ -148,7 +148,7 @@ class Kriging(InternalLBFGS):
         unlike = dot(y, solve(cheap)) < self.ALIKE * size
         stuck = dot(new, solve(new)) > self.LEFT**2 * dot(old, solve(old))
         back = after["stayed"][:, :1] > 0
-        strikes = np.where(back & unlike, 2.0, np.where(back | unlike | stuck, 1.0, 0.0))
+        strikes = np.where(back & unlike, 2.0, np.where(back | stuck, 1.0, 0.0))
         strikes = np.where((state["t"] > 0) & (strikes > 0), state["strikes"] + strikes, 0.0)
         misled = np.where((strikes >= self.STRIKES) | failed, 1.0, state["misled"])
         return {"ps": ps, "misled": misled, "strikes": strikes}

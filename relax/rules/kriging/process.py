@@ -98,7 +98,7 @@ class Process:
 
 
 def solved(covariance: np.ndarray, g: np.ndarray, noise: float) -> np.ndarray:
-    """Return the inverse of ``covariance`` and its noise times ``g`` (n,); of (n, n) the lower half counts."""
+    """Return the inverse of ``covariance`` and its noise times ``g`` (n,); its lower triangle counts."""
     from scipy.linalg import cho_factor, cho_solve
 
     size, diagonal = np.trace(covariance) / len(covariance), np.arange(len(covariance))

@@ -1,0 +1,1 @@
+"""Few calls of an expensive calculator, with a cheap one beside it."""

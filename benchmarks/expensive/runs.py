@@ -1,0 +1,56 @@
+"""One method on one structure: how the run ended."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ase import Atoms
+
+from benchmarks.expensive.methods import begun, optimizer
+from benchmarks.molecules.runs import End, change, final_state
+from relax.calculators.registry import load
+from relax.comparison.minimizers import peers
+from relax.comparison.runs import processes
+from relax.comparison.runs.call_counter import forces_below
+from relax.comparison.runs.run import FinalState, relax_counted
+
+__all__ = ["Key", "Task", "prepare_process", "run_task"]
+
+
+class Key(NamedTuple):
+    """What distinguishes a run from the others of its part."""
+
+    method: str
+    structure: str
+
+
+class Task(NamedTuple):
+    """One run, for another process."""
+
+    key: Key
+    calculator: str
+    fmax: float
+    cap: int
+    structure: Atoms
+
+
+def prepare_process(optimizers: list[str]) -> None:
+    """Import what the optimizers need, before any run."""
+    processes.ignore_interrupts()
+    peers.load(optimizers)
+
+
+def run_task(task: Task) -> tuple[Key, End]:
+    """Run a task, with calculators that have seen no other structure; it ends at the first call within fmax.
+
+    Force calls of the cheap calculator do not count, and their time is that of the optimizer.
+    """
+    method, calculator = task.key.method, load(task.calculator)
+    start = begun(method, task.structure, task.fmax)
+    stop = forces_below(task.fmax)
+    made = relax_counted(
+        lambda atoms: optimizer(method, atoms), start, calculator, task.fmax, task.cap, stop=stop
+    )
+    bonds, _ = made.examine(lambda atoms: change(atoms, task.structure), "")
+    state, fault = made.examine(lambda atoms: final_state(atoms, bonds, True), FinalState())
+    return task.key, End.of(made, state, fault, task.fmax, bonds)
