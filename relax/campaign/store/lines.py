@@ -15,10 +15,12 @@ __all__ = ["Appender", "OpenFiles", "line_at", "lines_from", "text_of"]
 
 Json = dict[str, Any]
 
+_line = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def text_of(records: Iterable[Json]) -> str:
     """Return ``records`` as lines of JSON; numbers are written so that reading gives the same bits."""
-    return "".join(f"{json.dumps(record, separators=(',', ':'))}\n" for record in records)
+    return "".join(f"{_line(record)}\n" for record in records)
 
 
 class Appender:
