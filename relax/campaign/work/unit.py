@@ -13,7 +13,7 @@ from ase import Atoms
 
 from relax.campaign.store.folder import Folder
 from relax.campaign.store.lease import is_held
-from relax.campaign.store.lines import line_at
+from relax.campaign.store.lines import OpenFiles
 from relax.campaign.store.results import ResultsWriter, line_of
 from relax.campaign.store.structures import atoms_of
 from relax.campaign.work.long_run import can_go_on, relax_with_checkpoints
@@ -66,7 +66,8 @@ class Worker:
         """
         began = time.perf_counter()
         self.writer.add([{"begin": order.unit} | order.head])
-        lines = [line_at(self.folder.path / name, at) for _, name, at in order.places]
+        with contextlib.closing(OpenFiles(self.folder.path)) as files:
+            lines = [files.line(name, at) for _, name, at in order.places]
         # What a batched potential computes for a structure depends on the others in the last digits.
         together = self.potential.batched
         if not together:
