@@ -144,7 +144,7 @@ class Outcome:
         return atoms
 
     def ended(self) -> tuple[Atoms, Json]:
-        """Return where it ended, without a calculator, and the results there; as given before it has ended."""
+        """Return where it ended, without a calculator, and the results there; as given if it has not."""
         from relax.campaign.store.structures import atoms_of
 
         found = self.found if self.found and "positions" in self.found else {}
