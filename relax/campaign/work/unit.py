@@ -30,6 +30,9 @@ Json = dict[str, Any]
 LOOK_EVERY = 2.0
 """Seconds between two looks at whether the driver still waits."""
 
+WAIT_EVERY = 1.0
+"""Seconds for which the wait for a call that never ends is not begun again: it starts a thread."""
+
 WRITE_EVERY = 1.0
 """Seconds between two writes of structures that have ended."""
 
@@ -130,12 +133,12 @@ class _Watch(Monitor):
     def __init__(self, order: Order, interrupts: Interrupts, folder: Folder) -> None:
         self.order, self.interrupts = order, interrupts
         self.lease = Path(folder.drivers / f"{order.lease}.json")
-        self._looked = time.monotonic()
+        self._looked = self._waits = time.monotonic()
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
         """End the process if within the block a force call takes too long."""
-        self._wait()
+        self._wait(time.monotonic())
         try:
             yield
         finally:
@@ -143,14 +146,16 @@ class _Watch(Monitor):
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        self._wait()
+        if (now := time.monotonic()) - self._waits > WAIT_EVERY:
+            self._wait(now)
         with self.interrupts.allowed():
-            if time.monotonic() - self._looked > LOOK_EVERY:
-                self._looked = time.monotonic()
+            if now - self._looked > LOOK_EVERY:
+                self._looked = now
                 if not is_held(self.lease, self.order.token):
                     raise KeyboardInterrupt
             yield
 
-    def _wait(self) -> None:
+    def _wait(self, now: float) -> None:
+        self._waits = now
         # In C, so that it comes in the midst of compiled code too.
-        faulthandler.dump_traceback_later(self.order.call_limit, exit=True)
+        faulthandler.dump_traceback_later(self.order.call_limit + WAIT_EVERY, exit=True)
