@@ -132,23 +132,24 @@ class Outcome:
     @cached_property
     def atoms(self) -> Atoms:
         """Where it ended, with energy, forces and stress if there are any; as given before it has ended."""
-        atoms = self.start
-        if self.found is None or "positions" not in self.found:
-            return atoms
         import numpy as np
         from ase.calculators.singlepoint import SinglePointCalculator
 
-        atoms.set_constraint()  # which would keep the atoms from where they ended
-        if "cell" in self.found:
-            atoms.set_cell(self.found["cell"])
-        atoms.set_positions(self.found["positions"])
-        atoms.set_constraint(self.start.constraints)
+        atoms, found = self.ended()
         results = {
             name: float(value) if name == "energy" else np.array(value, float)
-            for name, value in self.found.get("results", {}).items()
+            for name, value in found.items()
         }
         atoms.calc = SinglePointCalculator(atoms, **results) if results else None
         return atoms
+
+    def ended(self) -> tuple[Atoms, Json]:
+        """Return where it ended, without a calculator, and the results there; as given if it has not."""
+        from relax.campaign.store.structures import atoms_of
+
+        found = self.found if self.found and "positions" in self.found else {}
+        moved = {name: found[name] for name in ("positions", "cell") if name in found}
+        return atoms_of({**self.given, **moved}), found.get("results", {})
 
     def _number(self, name: str) -> float:
         value = (self.found or {}).get(name)

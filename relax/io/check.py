@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from itertools import combinations
 
 import numpy as np
 from ase import Atoms
@@ -29,9 +31,10 @@ def digest(atoms: Atoms) -> str:
     Positions and cell count to 1e-8 A.
     """
     lengths = np.concatenate([atoms.cell.array, atoms.positions]).round(8) + 0.0  # no negative zeros
-    parts = [atoms.numbers.astype("<i8"), lengths.astype("<f8"), atoms.pbc]
-    parts += [atoms.get_initial_charges(), atoms.get_initial_magnetic_moments()]
-    found = hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts))
+    parts = [atoms.numbers.astype("<i8").tobytes(), lengths.astype("<f8").tobytes(), atoms.pbc.tobytes()]
+    for name in ("initial_charges", "initial_magmoms"):
+        parts.append(atoms.arrays[name].tobytes() if name in atoms.arrays else bytes(8 * len(atoms)))
+    found = hashlib.sha256(b"".join(parts))
     for constraint in atoms.constraints:
         found.update(
             json.dumps(constraint.todict(), default=lambda value: np.asarray(value).tolist()).encode()
@@ -51,6 +54,28 @@ def check_structure(atoms: Atoms) -> None:
     """
     if len(atoms) == 0:
         raise InvalidStructure("there are no atoms to relax")
+    plain = _is_plain(atoms)
+    if not plain:
+        _check_finite(atoms)
+    _check_occupancy(atoms)
+    if not plain:
+        _check_distances(atoms)
+
+
+def _is_plain(atoms: Atoms) -> bool:
+    """Return whether these are few atoms in no periodic cell that are finite and apart.
+
+    This is quick, and most small molecules are so.
+    """
+    if len(atoms) > FEW or any(atoms.pbc.tolist()):
+        return False
+    rows = atoms.positions.tolist()
+    if not all(abs(x) < FAR for row in rows + atoms.cell.array.tolist() for x in row):
+        return False
+    return all(math.dist(one, other) > 2 * OVERLAP for one, other in combinations(rows, 2))
+
+
+def _check_finite(atoms: Atoms) -> None:
     if not np.isfinite(atoms.positions).all():
         i = int(np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))[0])
         raise InvalidStructure(f"the position of atom {i} ({atoms.symbols[i]}) is {atoms.positions[i]}")
@@ -59,15 +84,9 @@ def check_structure(atoms: Atoms) -> None:
     periodic = atoms.cell.array[atoms.pbc]
     if len(periodic) and np.linalg.matrix_rank(periodic) < len(periodic):
         raise InvalidStructure("the cell is flat along a periodic direction; give it a vector there")
-    _check_occupancy(atoms)
-    _check_distances(atoms)
 
 
 def _check_distances(atoms: Atoms) -> None:
-    if len(atoms) <= FEW and not atoms.pbc.any() and np.abs(atoms.positions).max() < FAR:
-        d = atoms.positions[:, None] - atoms.positions
-        if np.count_nonzero(np.einsum("ijk,ijk->ij", d, d) < (2 * OVERLAP) ** 2) == len(atoms):
-            return
     try:
         first, second, apart = distances(atoms.positions, atoms.cell.array, atoms.pbc, PAIR_CUTOFF)
     except ValueError as error:

@@ -29,7 +29,7 @@ PLAIN = re.compile(rf"(?:{PIECE}\s+)*(?:{PIECE})?")
 """A comment line of pieces, each of which means the same whatever is beside it."""
 
 SHORT = 256
-"""Longest piece that is remembered, in characters."""
+"""Longest piece, and longest line, that is remembered, in characters."""
 
 PLAIN_COLUMNS = "species:S:1:pos:R:3"
 """The columns of a file that does not name them."""
@@ -109,8 +109,8 @@ def complete(lines: list[str]) -> bool:
     return len(lines) >= int(lines[0]) + 2 and lines[-1].endswith("\n")
 
 
-def structures_of(lines: list[str]) -> Iterator[Atoms]:
-    """Yield the structure of a frame as ASE reads it; there is one, unless ASE finds none.
+def structures_of(lines: list[str]) -> Iterable[Atoms]:
+    """Return the structure of a frame as ASE reads it; there is one, unless ASE finds none.
 
     Parameters
     ----------
@@ -120,14 +120,14 @@ def structures_of(lines: list[str]) -> Iterator[Atoms]:
     Raises
     ------
     Exception
-        Whatever ASE raises where the frame is damaged.
+        Whatever ASE raises where the frame is damaged, from here or as it is taken.
     """
+    if (atoms := _plain(lines)) is not None:
+        return (atoms,)
     from ase.io.extxyz import read_xyz
 
-    if (atoms := _plain(lines)) is not None:
-        yield atoms
-    else:
-        yield from read_xyz(io.StringIO("".join(lines)), slice(None), _info)
+    found: Iterator[Atoms] = read_xyz(io.StringIO("".join(lines)), slice(None), _info)
+    return found
 
 
 def _plain(lines: list[str]) -> Atoms | None:
@@ -138,11 +138,13 @@ def _plain(lines: list[str]) -> Atoms | None:
     from ase import Atoms
     from ase.io.extxyz import set_calc_and_arrays
 
-    rows, comment = lines[2:], lines[1].strip()
-    if len(rows) != int(lines[0]) or not rows or not PLAIN.fullmatch(comment):
+    rows = lines[2:]
+    if len(rows) != int(lines[0]) or not rows:
         return None
     try:
-        info = _info(comment)
+        if (said := _said(lines[1].strip())) is None:
+            return None
+        info = dict(said)
         if info.pop("Properties", PLAIN_COLUMNS) != PLAIN_COLUMNS:
             return None
         cell = info.pop("Lattice", None)
@@ -150,33 +152,49 @@ def _plain(lines: list[str]) -> Atoms | None:
         words = [row.split() for row in rows]
         atoms = Atoms(
             [word[0].capitalize() for word in words],
-            [[float(x), float(y), float(z)] for _, x, y, z, *_ in words],
-            cell=None if cell is None else cell.T, pbc=pbc, info=info,
+            [[float(word[1]), float(word[2]), float(word[3])] for word in words],
+            cell=None if cell is None else cell.T, pbc=pbc, info=_own(info),
         )  # fmt: skip
-        set_calc_and_arrays(atoms, {})
+        if info:
+            set_calc_and_arrays(atoms, {})
     except Exception:  # ASE's reader says what is wrong
         return None
     return atoms
 
 
 def _info(comment: str) -> dict[str, Any]:
-    """Return what a comment line says, as ASE reads it.
-
-    ASE takes it apart character by character, and the frames of a file often say much the same.
-    """
+    """Return what a comment line says, as ASE reads it."""
     from ase.io.extxyz import key_val_str_to_dict
 
+    if (said := _said(comment)) is not None:
+        return _own(said)
+    return dict(key_val_str_to_dict(comment))
+
+
+def _own(info: dict[str, Any]) -> dict[str, Any]:
+    return {key: value if isinstance(value, str) else copy.deepcopy(value) for key, value in info.items()}
+
+
+def _said(comment: str) -> dict[str, Any] | None:
+    """Return what a comment line of such pieces says, which is not to be changed; None of any other.
+
+    ASE takes it apart character by character, and the frames of a file often say much the same, or the same.
+    """
+    return (_line if len(comment) <= SHORT else _line.__wrapped__)(comment)
+
+
+@lru_cache(maxsize=64)
+def _line(comment: str) -> dict[str, Any] | None:
     if not PLAIN.fullmatch(comment):
-        return dict(key_val_str_to_dict(comment))
-    return {
-        key: value if isinstance(value, str) else copy.deepcopy(value)
-        for piece in PIECES.findall(comment)
-        for key, value in (_remembered(piece) if len(piece) <= SHORT else key_val_str_to_dict(piece)).items()
-    }
+        return None
+    found: dict[str, Any] = {}
+    for piece in PIECES.findall(comment):
+        found |= (_piece if len(piece) <= SHORT else _piece.__wrapped__)(piece)
+    return found
 
 
 @lru_cache(maxsize=1024)
-def _remembered(piece: str) -> dict[str, Any]:
+def _piece(piece: str) -> dict[str, Any]:
     from ase.io.extxyz import key_val_str_to_dict
 
     return dict(key_val_str_to_dict(piece))

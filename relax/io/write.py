@@ -8,7 +8,7 @@ import os
 import sqlite3
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write as ase_write
+from ase.io.extxyz import write_xyz
 from ase.io.formats import UnknownFileTypeError, filetype
+from ase.stress import voigt_6_to_full_3x3_stress
 
 from relax.core.errors import InvalidStructure, one_line
 
-__all__ = ["extxyz_text", "snapshot", "write_database", "write_structures"]
+__all__ = ["extxyz_text", "snapshot", "snapshot_text", "write_database", "write_structures"]
 
 STALE = (
     *("energy", "free_energy", "forces", "stress", "magmoms"),
@@ -36,20 +38,26 @@ def snapshot(atoms: Atoms, **info: Any) -> Atoms:
     space group in a CIF, is left out.
     """
     copy: Atoms = atoms.copy()
-    results = {}
     known = {} if atoms.calc is None or atoms.calc.check_state(atoms) else atoms.calc.results
+    results = _described(copy, known, info)
+    copy.calc = SinglePointCalculator(copy, **results) if results else None
+    return copy
+
+
+def _described(atoms: Atoms, known: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace what ``atoms`` say of themselves, and return those of the results that are written."""
+    results: dict[str, Any] = {}
     for name in ("energy", "forces", "stress"):
         if (value := known.get(name)) is not None:
             results[name] = float(value) if name == "energy" else np.array(value, dtype=float)
     for name in STALE:
-        copy.info.pop(name, None)
-        copy.arrays.pop(name, None)
-    for name, value in copy.info.items():
+        atoms.info.pop(name, None)
+        atoms.arrays.pop(name, None)
+    for name, value in atoms.info.items():
         if isinstance(value, str):  # a line break would end the comment line of a frame
-            copy.info[name] = " ".join(value.splitlines())
-    copy.info.update(info)
-    copy.calc = SinglePointCalculator(copy, **results) if results else None
-    return copy
+            atoms.info[name] = " ".join(value.splitlines())
+    atoms.info.update(info)
+    return results
 
 
 def write_structures(path: str | Path, frames: Sequence[Atoms], rehearse: bool = False) -> None:
@@ -153,10 +161,35 @@ def extxyz_text(frame: Atoms) -> str:
     InvalidStructure
         The format cannot hold it.
     """
+    return _text(frame)
+
+
+def snapshot_text(atoms: Atoms, results: Mapping[str, Any], **info: Any) -> str:
+    """Return the :func:`snapshot` of ``atoms`` with these results in extended XYZ.
+
+    It takes a third of the time of the two, since it changes ``atoms`` and makes no other ones.
+
+    Raises
+    ------
+    InvalidStructure
+        The format cannot hold it.
+    """
+    if np.isnan(atoms.positions).any() or np.isnan(atoms.cell.array).any():
+        results = {}  # ASE takes them for results of other positions
+    found = _described(atoms, results, info)
+    if "forces" in found:
+        atoms.arrays["forces"] = found.pop("forces")
+    if "stress" in found and found["stress"].shape == (6,):
+        found["stress"] = voigt_6_to_full_3x3_stress(found["stress"])
+    atoms.info.update(found)
+    return _text(atoms, write_results=False)
+
+
+def _text(frame: Atoms, **options: Any) -> str:
     file = io.StringIO()
     try:
         with _drop_unwritable():
-            ase_write(file, frame, format="extxyz")
+            write_xyz(file, [frame], **options)
     except Exception as error:
         raise InvalidStructure(f"cannot be written: {one_line(error)}") from error
     return file.getvalue()

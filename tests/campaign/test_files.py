@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -20,7 +21,7 @@ from ase.io.jsonio import encode
 from relax.campaign.campaign import Campaign
 from relax.campaign.store import lease as leases
 from relax.campaign.store.lease import Lease
-from relax.campaign.store.lines import Appender, line_at, lines_from
+from relax.campaign.store.lines import Appender, OpenFiles, lines_from
 from relax.campaign.store.structures import atoms_of, cost_of, record_of
 from relax.core.errors import UsageError
 
@@ -68,7 +69,8 @@ def test_a_torn_line_is_left_out_and_a_damaged_one_is_told(tmp_path):
     path = tmp_path / "lines.jsonl"
     path.write_bytes(b'{"a":1}\n{"b":2}\n{"c":')
     assert [line for _, _, line in lines_from(path)] == [{"a": 1}, {"b": 2}]
-    assert line_at(path, 8) == {"b": 2}
+    with contextlib.closing(OpenFiles(tmp_path)) as files:
+        assert files.line(path.name, 8) == {"b": 2}
     path.write_bytes(b'{"a":1}\n{"b":\n{"c":3}\n')
     with pytest.raises(UsageError, match=r"lines.jsonl, line 2, is damaged"):
         list(lines_from(path))

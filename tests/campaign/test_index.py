@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from ase import Atoms
+from ase.io import write as write_file
 
 import relax as package
 from relax.campaign.campaign import Campaign
@@ -52,6 +53,30 @@ def said(totals):
         totals.seconds,
         dict(totals.statuses),
     )
+
+
+def test_structures_are_the_same_from_a_file_and_from_atoms_that_change(relax):
+    distances = [k / 64 for k in range(90)]  # which a file holds exactly
+
+    def one_that_changes():
+        atoms = pair()
+        for distance in distances:
+            atoms.positions[1, 2] = distance
+            yield atoms
+
+    Campaign.create("a", one_that_changes(), "lj").close()
+    write_file("pairs.extxyz", [pair(distance) for distance in distances])
+    assert relax("campaign", "init", "b", "pairs.extxyz", "-c", "lj")[0] == 0
+    one, other = (
+        [json.loads(line) for line in Path(name, "inputs", "000000-000000.jsonl").read_text().splitlines()]
+        for name in "ab"
+    )
+    assert [line.get("positions")[1][2] for line in one] == distances
+    assert ["invalid" in line for line in one] == [distance < 0.1 for distance in distances]
+    assert [line["source"] for line in other] == [f"pairs.extxyz#{k}" for k in range(90)]
+    for line in one + other:
+        del line["source"], line["file"], line["frame"]
+    assert one == other
 
 
 def test_the_totals_follow_the_files(campaign):

@@ -11,7 +11,7 @@ from ase import Atoms
 from relax.campaign.exports.words import Words
 from relax.campaign.outcome import Outcome
 from relax.core.errors import InvalidStructure, UsageError
-from relax.io.write import extxyz_text, snapshot, write_database
+from relax.io.write import snapshot, snapshot_text, write_database
 
 __all__ = ["write_ase_db", "write_extxyz"]
 
@@ -38,7 +38,8 @@ def write_extxyz(part: Path, rows: Rows, words: Words) -> None:
     with open(part, "w", encoding="utf-8", newline="\n") as file:
         for outcome, more in rows:
             try:
-                file.write(extxyz_text(snapshot(outcome.atoms, **words.info(outcome, more))))
+                atoms, results = outcome.ended()
+                file.write(snapshot_text(atoms, results, **words.info(outcome, more)))
             except InvalidStructure as error:
                 raise UsageError(f"structure {outcome.id}, {outcome.source}: {error}") from error
 

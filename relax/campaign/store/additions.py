@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice
@@ -23,6 +23,12 @@ __all__ = ["Given", "add_round", "add_structures"]
 
 IN_FILE = 100_000
 """Structures in a file of inputs."""
+
+TOGETHER = 64
+"""Atoms of structures that go together from one step to the next.
+
+The code of a step then stays in the cache of the processor, which halves the time of small structures.
+"""
 
 FEW = 16
 """Atoms of a structure up to which its formula is remembered: it takes long beside the rest."""
@@ -119,26 +125,50 @@ def add_round(folder: Folder, begun: Round, units: Iterable[Unit]) -> None:
 
 
 def _records(folder: Folder, given: Iterable[Atoms | Given], first: int) -> Iterator[dict[str, Any]]:
-    from relax.campaign.store.structures import cost_of, record_of
-    from relax.io.check import check_structure, digest
+    from relax.campaign.store.structures import record_of
+    from relax.io.check import digest
 
+    for some in _together(given, first):
+        structures = [_periodic(each.atoms, folder.settings.pbc) for _, each in some]
+        formulas, digests = list(map(_formula, structures)), list(map(digest, structures))
+        checks, contents = list(map(_checked, structures)), list(map(record_of, structures))
+        for (id_, each), formula, start, check, content in zip(
+            some, formulas, digests, checks, contents, strict=True
+        ):
+            head = {"id": id_, "source": each.source, "file": each.file, "frame": each.frame}
+            yield {**head, "formula": formula, "digest": start, **check, **content}
+
+
+def _together(given: Iterable[Atoms | Given], first: int) -> Iterator[list[tuple[int, Given]]]:
+    some: list[tuple[int, Given]] = []
+    size = 0
     for id_, thing in enumerate(given, first):
-        each = _named(id_, thing)
-        atoms = each.atoms
-        if folder.settings.pbc is not None:
-            atoms = atoms.copy()
-            atoms.pbc = folder.settings.pbc
-        record: dict[str, Any] = {
-            "id": id_, "source": each.source, "file": each.file, "frame": each.frame,
-            "formula": _formula(atoms), "digest": digest(atoms),
-        }  # fmt: skip
-        try:
-            check_structure(atoms)
-        except InvalidStructure as error:
-            record |= {"invalid": str(error), "cost": 0.0}
-        else:
-            record["cost"] = cost_of(atoms)
-        yield record | record_of(atoms)
+        some.append((id_, _named(id_, thing)))
+        size += 1 + len(some[-1][1].atoms)
+        # Whoever gives no more than atoms may change them before giving them again.
+        if size > TOGETHER or not isinstance(thing, Given):
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def _periodic(atoms: Atoms, pbc: Sequence[bool] | None) -> Atoms:
+    if pbc is not None:
+        atoms = atoms.copy()
+        atoms.pbc = pbc
+    return atoms
+
+
+def _checked(atoms: Atoms) -> dict[str, Any]:
+    from relax.campaign.store.structures import cost_of
+    from relax.io.check import check_structure
+
+    try:
+        check_structure(atoms)
+    except InvalidStructure as error:
+        return {"invalid": str(error), "cost": 0.0}
+    return {"cost": cost_of(atoms)}
 
 
 def _formula(atoms: Atoms) -> str:

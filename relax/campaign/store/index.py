@@ -19,7 +19,7 @@ from relax.campaign.outcome import Outcome
 from relax.campaign.store.deaths import Deaths
 from relax.campaign.store.folder import Folder
 from relax.campaign.store.index_folder import index_folder, opened
-from relax.campaign.store.lines import OpenFiles, line_at
+from relax.campaign.store.lines import OpenFiles
 from relax.campaign.store.loader import Loader
 from relax.campaign.store.rounds import Unit
 from relax.core.errors import UsageError
@@ -134,8 +134,9 @@ class Index:
 
     def given(self, ids: list[int]) -> Iterator[dict[str, Any]]:
         """Yield the lines of structures."""
-        for _, name, at in self.places(ids):
-            yield line_at(self.folder.path / name, at)
+        with contextlib.closing(OpenFiles(self.folder.path)) as files:
+            for _, name, at in self.places(ids):
+                yield files.line(name, at)
 
     def lost(self, unit: Unit) -> set[int]:
         """Return the structures of a unit that are lost."""

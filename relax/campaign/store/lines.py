@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -11,14 +10,16 @@ from typing import Any, BinaryIO
 
 from relax.core.errors import UsageError
 
-__all__ = ["Appender", "OpenFiles", "line_at", "lines_from", "text_of"]
+__all__ = ["Appender", "OpenFiles", "lines_from", "text_of"]
 
 Json = dict[str, Any]
+
+_line = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def text_of(records: Iterable[Json]) -> str:
     """Return ``records`` as lines of JSON; numbers are written so that reading gives the same bits."""
-    return "".join(f"{json.dumps(record, separators=(',', ':'))}\n" for record in records)
+    return "".join(f"{_line(record)}\n" for record in records)
 
 
 class Appender:
@@ -92,40 +93,41 @@ def lines_from(path: Path, offset: int = 0) -> Iterator[tuple[int, int, Json]]:
         raise UsageError(f"{path}: {error.strerror}") from error
 
 
-def line_at(path: Path, offset: int, file: BinaryIO | None = None) -> Json:
-    """Return what the line of a file, open or not, says that begins at ``offset``; errors as above."""
-    try:
-        with contextlib.ExitStack() as stack:
-            opened = file or stack.enter_context(open(path, "rb"))
-            opened.seek(offset)
-            return _read(path, opened.readline(), offset)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-
-
 class OpenFiles:
-    """Files of lines, a few of which are open."""
+    """Files of lines, a few of which are open.
+
+    Parameters
+    ----------
+    folder
+        The folder that their names are relative to.
+    """
 
     MOST = 64
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._open: dict[str, Any] = {}
+        self._open: dict[str, tuple[Path, BinaryIO]] = {}
 
-    def line(self, name: str, offset: int) -> dict[str, Any]:
-        """Return what the line says that begins at ``offset``."""
-        if (file := self._open.get(name)) is None:
+    def line(self, name: str, offset: int) -> Json:
+        """Return what the line says that begins at ``offset``; errors as of :func:`lines_from`."""
+        if name not in self._open:
             if len(self._open) >= self.MOST:
-                self._open.pop(next(iter(self._open))).close()
+                self._open.pop(next(iter(self._open)))[1].close()
+            path = self.folder / name
             try:
-                file = self._open[name] = open(self.folder / name, "rb")  # noqa: SIM115
+                self._open[name] = path, open(path, "rb")  # noqa: SIM115
             except OSError as error:
-                raise UsageError(f"{self.folder / name}: {error.strerror}; restore it") from error
-        return line_at(self.folder / name, offset, file)
+                raise UsageError(f"{path}: {error.strerror}; restore it") from error
+        path, file = self._open[name]
+        try:
+            file.seek(offset)
+            return _read(path, file.readline(), offset)
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}") from error
 
     def close(self) -> None:
         """Close all."""
-        for file in self._open.values():
+        for _, file in self._open.values():
             file.close()
 
 

@@ -29,10 +29,10 @@ def record_of(atoms: Atoms) -> Json:
     What of ``atoms.info`` JSON cannot hold, as ASE writes it, is left out.
     """
     record: Json = {"numbers": atoms.numbers.tolist(), "positions": atoms.positions.tolist()}
-    if atoms.cell.array.any():
-        record["cell"] = atoms.cell.array.tolist()
-    if atoms.pbc.any():
-        record["pbc"] = atoms.pbc.tolist()
+    if any(map(any, cell := atoms.cell.array.tolist())):
+        record["cell"] = cell
+    if any(pbc := atoms.pbc.tolist()):
+        record["pbc"] = pbc
     more: Json = {}
     if arrays := {name: array for name, array in atoms.arrays.items() if name not in PLAIN}:
         more["arrays"] = arrays
@@ -68,7 +68,7 @@ def atoms_of(record: Json) -> Atoms:
 def cost_of(atoms: Atoms) -> float:
     """Return the estimated cost of a force call: 1, and the pairs within 5 A at the mean density."""
     natoms = len(atoms)
-    if atoms.pbc.all() and (volume := abs(float(np.linalg.det(atoms.cell.array)))) > 0:
+    if all(atoms.pbc.tolist()) and (volume := abs(float(np.linalg.det(atoms.cell.array)))) > 0:
         neighbors = natoms / volume * 4 / 3 * math.pi * REACH**3
     else:
         neighbors = natoms - 1.0

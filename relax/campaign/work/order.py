@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["Order", "Report"]
@@ -60,8 +60,8 @@ class Order:
         return {"round": self.round} | ({"alone": self.places[0][0]} if self.alone else {})
 
     def to_plain(self) -> Json:
-        """Return the order as plain values."""
-        return asdict(self)
+        """Return the order as plain values, which it shares."""
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)

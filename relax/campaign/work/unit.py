@@ -13,7 +13,7 @@ from ase import Atoms
 
 from relax.campaign.store.folder import Folder
 from relax.campaign.store.lease import is_held
-from relax.campaign.store.lines import line_at
+from relax.campaign.store.lines import OpenFiles
 from relax.campaign.store.results import ResultsWriter, line_of
 from relax.campaign.store.structures import atoms_of
 from relax.campaign.work.long_run import can_go_on, relax_with_checkpoints
@@ -29,6 +29,9 @@ Json = dict[str, Any]
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at whether the driver still waits."""
+
+WAIT_EVERY = 1.0
+"""Seconds for which the wait for a call that never ends is not begun again: it starts a thread."""
 
 WRITE_EVERY = 1.0
 """Seconds between two writes of structures that have ended."""
@@ -66,7 +69,8 @@ class Worker:
         """
         began = time.perf_counter()
         self.writer.add([{"begin": order.unit} | order.head])
-        lines = [line_at(self.folder.path / name, at) for _, name, at in order.places]
+        with contextlib.closing(OpenFiles(self.folder.path)) as files:
+            lines = [files.line(name, at) for _, name, at in order.places]
         # What a batched potential computes for a structure depends on the others in the last digits.
         together = self.potential.batched
         if not together:
@@ -129,12 +133,12 @@ class _Watch(Monitor):
     def __init__(self, order: Order, interrupts: Interrupts, folder: Folder) -> None:
         self.order, self.interrupts = order, interrupts
         self.lease = Path(folder.drivers / f"{order.lease}.json")
-        self._looked = time.monotonic()
+        self._looked = self._waits = time.monotonic()
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
         """End the process if within the block a force call takes too long."""
-        self._wait()
+        self._wait(time.monotonic())
         try:
             yield
         finally:
@@ -142,14 +146,16 @@ class _Watch(Monitor):
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        self._wait()
+        if (now := time.monotonic()) - self._waits > WAIT_EVERY:
+            self._wait(now)
         with self.interrupts.allowed():
-            if time.monotonic() - self._looked > LOOK_EVERY:
-                self._looked = time.monotonic()
+            if now - self._looked > LOOK_EVERY:
+                self._looked = now
                 if not is_held(self.lease, self.order.token):
                     raise KeyboardInterrupt
             yield
 
-    def _wait(self) -> None:
+    def _wait(self, now: float) -> None:
+        self._waits = now
         # In C, so that it comes in the midst of compiled code too.
-        faulthandler.dump_traceback_later(self.order.call_limit, exit=True)
+        faulthandler.dump_traceback_later(self.order.call_limit + WAIT_EVERY, exit=True)
