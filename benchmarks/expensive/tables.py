@@ -12,12 +12,13 @@ __all__ = ["as_markdown"]
 Json = dict[str, Any]
 
 NOTES = (
-    "Force calls of the calculator that counts, until no force is above fmax; a run that failed counts as the "
-    "cap.  direct: from the structure as it is; pre: from the minimum of the cheap calculator, whose calls "
-    "do not count; prior: kriging with that calculator as prior, its calls not counted either.  ours, of its: "
-    "mean calls of the first method with a prior over those of the row.  Ends no higher: on how many "
-    "structures ours ended within 1 meV of the other's end or below it, and the other of ours.  ms outside: "
-    "beside the calculator that counts, for each of its calls; the cheap calculator included."
+    "Force calls of the calculator that counts, until no force is above fmax; a run that failed counts "
+    "as the cap.  direct: from the structure as it is; pre: from the minimum of the cheap calculator, "
+    "whose calls do not count; prior: kriging with that calculator as prior, its calls not counted "
+    "either.  ours, of its: mean calls of the first method with a prior over those of the row.  Ends no"
+    " higher: on how many structures ours ended within 1 meV of the other's end or below it, and the "
+    "other of ours.  ms outside: beside the calculator that counts, for each of its calls; the cheap "
+    "calculator included."
 )
 
 

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from relax.core.segments import Array
 
-__all__ = ["Identity", "Metric", "Modelled", "StraightPaths"]
+__all__ = ["Featureless", "Features", "Identity", "Metric", "Modelled", "Places", "StraightPaths"]
+
+
+class Places(NamedTuple):
+    """F features of one structure with n = 3R coordinates at K places."""
+
+    u: Array  # (K, F) sqrt(eV), from the origin
+    j: Array  # (K, F, n) their derivatives, sqrt(eV)/A
+
+
+class Features(Protocol):
+    """Coordinates of a structure in which the energy of a model Hessian is half the square of a distance."""
+
+    hessian: Array  # (n, n) eV/A^2, that of the model at the origin, which is J^T J
+
+    def at(self, x: Array) -> Places:
+        """Return the features and their derivatives at the rows ``x`` (K, R, 3), A."""
+        ...
 
 
 class Metric(Protocol):
@@ -67,12 +84,34 @@ class Metric(Protocol):
         """Where H is a Hessian in eV/A^2, not a model of one (R, 1); None where it is nowhere."""
         ...
 
+    @property
+    def has_features(self) -> bool:
+        """Whether H is a model of which there may be features."""
+        ...
+
+    def features(self, s: int, scale: float) -> Features | None:
+        """Return features of structure ``s`` with their origin here; None where there are none.
+
+        ``scale`` is what a stiffness of one in H is, eV/A^2.
+        """
+        ...
+
     def shifted(self, mu: Array) -> Metric:
         """Return H and, where it is measured, ``mu`` (R, 1) times a model of it."""
         ...
 
 
-class Modelled:
+class Featureless:
+    """What a metric has that has no features."""
+
+    has_features = False
+
+    def features(self, s: int, scale: float) -> Features | None:
+        """Return None."""
+        return None
+
+
+class Modelled(Featureless):
     """What a metric has that is a model everywhere."""
 
     @property

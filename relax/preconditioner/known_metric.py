@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from relax.preconditioner.base import Featureless
 from relax.preconditioner.known_hessian import KnownHessian, Local
 from relax.preconditioner.model_hessian import ModelHessian
 
@@ -70,7 +71,7 @@ class Carried:
         return np.asarray(vectors @ ((v @ vectors) / np.sqrt(values)))
 
 
-class KnownMetric:
+class KnownMetric(Featureless):
     """The model Hessian of a batch, with known Hessians in its place where there are any; a ``Metric``.
 
     Places are transported, and steps retracted, in the coordinates of the model.

@@ -14,6 +14,7 @@ from relax.preconditioner.dense import Dense
 from relax.preconditioner.internal.bonds import Bonds, bonds_of
 from relax.preconditioner.internal.coordinates import Internals
 from relax.preconditioner.internal.curved import Curved
+from relax.preconditioner.internal.features import ModelFeatures
 from relax.preconditioner.internal.terms import terms_of
 from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.network import SpringNetwork, Straight
@@ -178,6 +179,14 @@ class ModelHessian(Modelled):
             return dx
         assert isinstance(self.stiffness, InternalStiffness)
         return np.where(self._curved_rows, self.curved.retract(dx, self.stiffness.rounds), dx)
+
+    has_features = True
+
+    def features(self, s: int, scale: float) -> ModelFeatures | None:
+        """Return features of structure ``s``, see ``Metric``; None where its matrix is sparse."""
+        alone = len(self.networks) == 1
+        model = self if alone else ModelHessian([self.networks[s]], self.stiffness)
+        return ModelFeatures(model, scale) if isinstance(model.parts[0][1], Dense) else None
 
     def _exact(self) -> np.ndarray:
         """Return for which structures (S,) the method ``precondition`` of the parts is the inverse of H."""

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from relax.preconditioner.base import Places
 from relax.preconditioner.dense import Dense
-from relax.preconditioner.model_hessian import ModelHessian
 
-__all__ = ["Features", "Places"]
+if TYPE_CHECKING:
+    from relax.preconditioner.model_hessian import ModelHessian
 
-
-class Places(NamedTuple):
-    """F features of one structure with n = 3R coordinates at K places."""
-
-    u: np.ndarray  # (K, F) sqrt(eV), from the origin
-    j: np.ndarray  # (K, F, n) their derivatives, sqrt(eV)/A
+__all__ = ["ModelFeatures"]
 
 
-class Features:
+class ModelFeatures:
     """Features u of one structure whose model Hessian H is J^T J: weighted internals, and what is straight.
 
     ::

@@ -12,9 +12,7 @@ from relax.core.parameters import param
 from relax.core.rule import Point, Surface
 from relax.core.segments import Array
 from relax.core.state import State
-from relax.preconditioner.dense import Dense
-from relax.preconditioner.internal.features import Features
-from relax.preconditioner.model_hessian import ModelHessian
+from relax.preconditioner.base import Features
 from relax.rules.kriging.corrected import Corrected
 from relax.rules.kriging.minimum import minimum_within
 from relax.rules.kriging.process import Process, Value
@@ -50,6 +48,9 @@ class Kriging(InternalLBFGS):
     LARGEST: ClassVar[int] = 120
     """Most rows of a structure with a model."""
 
+    PAIRS: ClassVar[int] = InternalLBFGS().memory
+    """Most pairs (s, y) of a structure without a model."""
+
     ALIKE: ClassVar[float] = 0.7
     LEFT: ClassVar[float] = 0.8
     STRIKES: ClassVar[int] = 2
@@ -76,12 +77,14 @@ class Kriging(InternalLBFGS):
         return state | {"ps": state["xs"], "misled": flag, "strikes": flag}
 
     def _recalled(self, state: State, point: Point) -> int:
-        known = super()._recalled(state, point)
-        modelled = isinstance(point.metric, ModelHessian) and max(point.seg.lengths) <= self.LARGEST
-        return min(known, 1) if modelled else known  # a model sees the places themselves
+        known = min(self.PAIRS, super()._recalled(state, point))
+        metric, largest = point.metric, max(point.seg.lengths)
+        if metric is not None and metric.has_features and largest <= self.LARGEST:
+            return min(known, 1)  # a model sees the places themselves
+        return known
 
     def _facts(self, state: State, point: Point) -> State:
-        of_surfaces = np.zeros_like(point.x)
+        of_surfaces = point.x * 0.0
         for s in range(len(point.seg.lengths)):
             if surface := self._surface(point, state, s):
                 mine = point.seg.slice(s)
@@ -93,15 +96,15 @@ class Kriging(InternalLBFGS):
     ) -> tuple[Array, Array, Array, State]:
         dx, part, slope, _ = super()._step(state, base, after, pairs, known)
         more = self._judged_surfaces(state, base, after)
-        if not isinstance(base.metric, ModelHessian):
+        metric, after = base.metric, after | more
+        if metric is None or not metric.has_features:
             return dx, part, slope, more
-        after = after | more
         for s, rows in enumerate(base.seg.lengths):
             mine = base.seg.slice(s)
-            model = ModelHessian([base.metric.networks[s]], base.metric.stiffness)
-            if rows > self.LARGEST or not isinstance(model.parts[0][1], Dense):
+            scale = 1 / float(after["gamma"][mine.start, 0])
+            features = None if rows > self.LARGEST else metric.features(s, scale)
+            if features is None:
                 continue
-            features = Features(model, 1 / float(after["gamma"][mine.start, 0]))
             radius = float(after["radius"][mine.start, 0])
             try:
                 surface = self._learned(self._surface(base, after, s), features, after, mine)

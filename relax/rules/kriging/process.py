@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from relax.preconditioner.internal.features import Features
+from relax.preconditioner.base import Features
 
 __all__ = ["Process", "Value"]
 
