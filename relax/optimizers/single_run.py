@@ -118,7 +118,7 @@ class SingleRun:
         self.stop, self._ended = RUNNING, 0.0
         self._deadline = None if timeout is None else time.perf_counter() + timeout
         self.structure.settle()
-        self.structure.begin(criteria.fmax)
+        self.structure.begin(criteria.fmax, self.state is None)
         if self._relaxation is not None:
             self._relaxation.begin(criteria)
             self._relaxation.history.record.steps[0] = steps

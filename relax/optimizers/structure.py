@@ -101,14 +101,17 @@ class AtomsStructure:
         if self.given is not None:
             self.coordinates.starts[0].hessian = KnownHessian(hessian_array(self.given, self.atoms))
 
-    def begin(self, fmax: float) -> None:
-        """Go to the minimum of the cheap surface first, if there is one; ``fmax`` in eV/A."""
-        if self.cheap is not None:
-            start = self.coordinates.starts[0]
-            start.atoms = self.atoms
-            self.cheap.begin(start, fmax)
-            self.cheap = None
-            self.changed()
+    def begin(self, fmax: float, fresh: bool) -> None:
+        """Take up the cheap surface, if there is one; a ``fresh`` run first goes to its minimum (eV/A)."""
+        if self.cheap is None:
+            return
+        cheap, self.cheap = self.cheap, None
+        start = self.coordinates.starts[0]
+        if fresh:
+            cheap.begin(start, fmax)
+        else:
+            cheap.attach(start)
+        self.changed()
 
     def to_plain(self) -> dict[str, Any]:
         """Return what a restart needs to see the same coordinates, to the last bit."""
@@ -167,7 +170,7 @@ class AseStructure:
         sanity = ImageSanity(self.coordinates)
         return sanity, sanity.checks[0]
 
-    def begin(self, fmax: float) -> None:
+    def begin(self, fmax: float, fresh: bool) -> None:
         """Do nothing: a cheap surface is of atoms."""
 
     def know(self) -> None:

@@ -65,18 +65,21 @@ class CheapPotential:
         fmax
             Longest force that counts as converged in the run itself, eV/A.
         """
-        atoms = start.atoms
         end, calls, why = self._relaxed(start, TIGHTER * fmax)
         if why:
             LOG.warning("the prior is left out: %s", why)
             return
+        self.attach(start, calls)
+        if start.surface is not None:
+            start.atoms.set_cell(end.cell, apply_constraint=False)
+            start.atoms.set_positions(end.positions, apply_constraint=False)
+
+    def attach(self, start: Start, calls: int = 0) -> None:
+        """Give a structure the surface, after some force calls, if the potential knows the structure."""
         try:
             start.surface = CheapSurface.of(self.potential, start, calls)
         except Exception as error:
             LOG.warning("the prior is left out: %s", one_line(error))
-            return
-        atoms.set_cell(end.cell, apply_constraint=False)
-        atoms.set_positions(end.positions, apply_constraint=False)
 
     def _relaxed(self, start: Start, fmax: float) -> tuple[Atoms, int, str]:
         """Return where the structure ends on the cheap surface, in how many calls, and what went wrong."""

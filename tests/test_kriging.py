@@ -1,0 +1,264 @@
+"""Kriging: features, process, minimum, and cheap calculators as priors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
+
+from relax import relax, relax_many
+from relax.optimizers.named import OPTIMIZERS
+from relax.preconditioner.base import Places
+from relax.preconditioner.internal_stiffness import InternalStiffness
+from relax.preconditioner.model_hessian import ModelHessian
+from relax.preconditioner.network import spring_network
+from relax.rules import Kriging
+from relax.rules.kriging.minimum import longest, minimum_within
+from relax.rules.kriging.process import Process, Value
+
+
+def model_of(atoms: Atoms, scale: float | None = None) -> ModelHessian:
+    x = atoms.positions if scale is None else np.concatenate([atoms.positions, np.zeros((3, 3))])
+    network = spring_network(atoms.numbers, x, atoms.cell.array, atoms.pbc, InternalStiffness(), scale, None)
+    return ModelHessian([network], InternalStiffness())
+
+
+CASES = {
+    "ethanol": lambda: model_of(molecule("CH3CH2OH")),
+    "diamond with its cell": lambda: model_of(bulk("C", "diamond", 3.6, cubic=True), 3.0),
+    "copper": lambda: model_of(bulk("Cu", cubic=True)),
+}
+
+
+def differences(function, x, h=1e-5):
+    """Return the derivatives of a function of (n,) by central differences, one row for each coordinate."""
+    return np.stack([(function(x + h * e) - function(x - h * e)) / (2 * h) for e in np.eye(len(x))])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_features_make_the_model_hessian(name):
+    model = CASES[name]()
+    features = model.features(0, 7.0)
+    v = np.random.default_rng(0).normal(size=model.x.shape)
+    here = features.at(model.x[None])
+    np.testing.assert_allclose(here.u, 0.0, atol=1e-12)
+    np.testing.assert_allclose((here.j[0].T @ here.j[0]) @ v.ravel(), 7 * model.apply(v).ravel(), rtol=1e-9)
+    np.testing.assert_allclose(features.hessian, here.j[0].T @ here.j[0], rtol=0, atol=1e-8)
+    if model.seg.tensors[0]:
+        v[-3:] += v[-3:].T  # the antisymmetric part of a strain is a rotation
+    there, h = model.x + 0.05 * v, 1e-5
+    for w in np.random.default_rng(1).normal(size=(5, *v.shape)):
+        if model.seg.tensors[0]:
+            w[-3:] += w[-3:].T
+        by_hand = (features.at((there + h * w)[None]).u[0] - features.at((there - h * w)[None]).u[0]) / (
+            2 * h
+        )
+        np.testing.assert_allclose(features.at(there[None]).j[0] @ w.ravel(), by_hand, atol=1e-6)
+
+
+class Linear:
+    """Features that are a linear function of the coordinates."""
+
+    def __init__(self, n: int, f: int) -> None:
+        self.j = np.random.default_rng(5).normal(size=(f, n))
+        self.hessian = self.j.T @ self.j
+
+    def at(self, x):
+        flat = x.reshape(len(x), -1)
+        return Places(flat @ self.j.T, np.repeat(self.j[None], len(x), axis=0))
+
+
+def some_gradients(n: int, count: int, seed: int = 2):
+    rng = np.random.default_rng(seed)
+    return 0.3 * rng.normal(size=(count, n // 3, 3)), rng.normal(size=(count, n // 3, 3))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_process_has_the_gradients_that_it_knows(name):
+    model = CASES[name]()
+    rng, features = np.random.default_rng(1), model.features(0, 10.0)
+    x = model.x + 0.1 * rng.normal(size=(3, *model.x.shape))
+    g = 0.5 * rng.normal(size=x.shape)
+    process = Process(features, 0.6, x, g, 4.0, 1e-6)
+    for place, gradient in zip(x, g, strict=True):
+        np.testing.assert_allclose(process(place).gradient, gradient.ravel(), atol=1e-3)
+
+
+@pytest.mark.parametrize("prior", [0.0, 0.6])
+def test_value_gradient_and_hessian_of_a_process_belong_together(prior):
+    x, g = some_gradients(9, 4)
+    process = Process(Linear(9, 12), prior, x, g, 3.0, 1e-3)
+    there = np.random.default_rng(3).normal(size=9)
+
+    def at(y):
+        return process(y.reshape(-1, 3))
+
+    gradient = differences(lambda y: np.array(at(y).value), there)
+    np.testing.assert_allclose(at(there).gradient, gradient, atol=1e-7)
+    hessian = differences(lambda y: at(y).gradient, there)
+    np.testing.assert_allclose(at(there).hessian, hessian, atol=1e-6)  # features without curvature
+
+
+def test_gradients_of_a_quadratic_function_are_learned():
+    features = Linear(9, 9)
+    a = features.hessian @ np.diag(np.linspace(0.5, 2.0, 9)) @ features.hessian
+    x, _ = some_gradients(9, 12)
+    g = (x.reshape(12, 9) @ a.T).reshape(x.shape)
+    process = Process(features, 0.6, x, g, 500.0, 1e-8)
+    between = x.mean(axis=0)
+    np.testing.assert_allclose(process(between).gradient, a @ between.ravel(), rtol=0.05, atol=0.05)
+
+
+def quadratic(a, b):
+    def at(x):
+        y = x.ravel()
+        return Value(float(0.5 * y @ a @ y + b @ y), a @ y + b, a)
+
+    return at
+
+
+@pytest.mark.parametrize("lowest", [0.5, -2.0])
+@pytest.mark.parametrize("radius", [0.1, 0.5, 50.0])
+def test_the_minimum_within_a_radius_is_that_of_a_search(lowest, radius):
+    if lowest < 0 and radius > 1:
+        pytest.skip("there is no minimum")
+    rng = np.random.default_rng(4)
+    turn = np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    a, b = turn @ np.diag([lowest, 1, 2, 3, 5, 9]) @ turn.T, rng.normal(size=6)
+    x = np.zeros((2, 3))
+    step, change = minimum_within(quadratic(a, b), x, np.eye(6), radius)
+    assert longest(step.ravel()) <= radius * (1 + 1e-9)
+    assert change == pytest.approx(quadratic(a, b)(step).value, abs=1e-12)
+    for _ in range(2000):  # no displacement that is as short is lower
+        trial = rng.normal(size=(2, 3))
+        trial *= np.linalg.norm(step) / np.linalg.norm(trial)
+        assert quadratic(a, b)(trial).value >= change - 1e-9
+    if lowest > 0 and radius > 10:
+        np.testing.assert_allclose(step.ravel(), np.linalg.solve(a, -b), rtol=1e-6)
+
+
+class Off(Calculator):
+    """EMT that is wrong by a factor and a spring to the origin, and fails after some calls."""
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def __init__(self, factor=1.2, spring=0.05, calls=10**9, bad=None):
+        super().__init__()
+        self.emt, self.factor, self.spring, self.left, self.bad = EMT(), factor, spring, calls, bad
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)):
+        super().calculate(atoms, properties, system_changes)
+        self.left -= 1
+        if self.left < 0 and self.bad is None:
+            raise RuntimeError("no more")
+        copy = self.atoms.copy()
+        copy.calc = self.emt
+        away = copy.positions - copy.positions.mean(axis=0)
+        energy = self.factor * copy.get_potential_energy() + 0.5 * self.spring * (away**2).sum()
+        forces = self.factor * copy.get_forces(apply_constraint=False) - self.spring * away
+        if self.left < 0:
+            forces = np.full_like(forces, self.bad)
+        self.results = {"energy": energy, "forces": forces}
+        if copy.pbc.all():
+            self.results["stress"] = self.factor * copy.get_stress(apply_constraint=False)
+
+
+def cluster() -> Atoms:
+    atoms = bulk("Cu", cubic=True) * (2, 1, 1)
+    atoms.set_pbc(False)
+    atoms.rattle(0.1, seed=3)
+    return atoms
+
+
+def crystal() -> Atoms:
+    atoms = bulk("Cu", cubic=True)
+    atoms.symbols[0] = "Au"
+    atoms.rattle(0.05, seed=1)
+    return atoms
+
+
+@pytest.mark.parametrize(("build", "cell"), [(cluster, False), (crystal, False), (crystal, True)])
+def test_a_prior_saves_calls_and_ends_in_the_same_minimum(build, cell):
+    direct, ours, batched = build(), build(), build()
+    alone = relax(direct, EMT(), fmax=0.01, cell=cell)
+    result = relax(ours, EMT(), prior=Off(spring=0.0), fmax=0.01, cell=cell)
+    (done,) = relax_many([batched], EMT(), prior=Off(spring=0.0), fmax=0.01, cell=cell)
+    assert result.converged
+    assert done.result.converged
+    assert result.force_calls < alone.force_calls
+    assert result.prior_calls > 0
+    assert done.result.prior_calls > 0
+    assert ours.get_potential_energy() == pytest.approx(direct.get_potential_energy(), abs=2e-3)
+    assert done.result.force_calls == result.force_calls
+    np.testing.assert_allclose(done.atoms.positions, ours.positions, atol=1e-9)
+
+
+BAD = {
+    "a spring too many": lambda: Off(1.0, 1.0),
+    "tenfold": lambda: Off(10.0, 0.0),
+    "raises at once": lambda: Off(calls=0),
+    "raises after a while": lambda: Off(1.3, 0.3, calls=15),
+    "NaN after a while": lambda: Off(1.3, 0.3, calls=15, bad=np.nan),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_prior_changes_no_minimum(name, caplog):
+    direct, ours = cluster(), cluster()
+    relax(direct, EMT(), fmax=0.01)
+    result = relax(ours, EMT(), prior=BAD[name](), fmax=0.01, steps=200)
+    assert result.converged, result
+    assert np.linalg.norm(ours.get_forces(), axis=1).max() < 0.01
+    if "while" in name or "once" in name:
+        assert "the prior" in caplog.text
+
+
+def test_constraints_and_pressure_hold_beside_a_prior():
+    slab = bulk("Cu", cubic=True) * (1, 1, 2)
+    slab.rattle(0.08, seed=2)
+    slab.set_constraint(FixAtoms([0, 1]))
+    before = slab.positions[:2].copy()
+    assert relax(slab, EMT(), prior=Off(spring=0.0), fmax=0.01).converged
+    np.testing.assert_array_equal(slab.positions[:2], before)
+    ours, direct = crystal(), crystal()
+    relax(ours, EMT(), prior=Off(spring=0.0), fmax=0.005, cell=True, pressure=5.0)
+    relax(direct, EMT(), fmax=0.005, cell=True, pressure=5.0)
+    assert ours.cell.volume == pytest.approx(direct.cell.volume, rel=1e-3)
+
+
+def test_a_run_that_is_restarted_goes_on_without_the_way_to_the_cheap_minimum(tmp_path):
+    whole, parts, file = cluster(), cluster(), tmp_path / "rule.json"
+    whole.calc, parts.calc = EMT(), EMT()
+    made = OPTIMIZERS["kriging"](whole, prior=Off(1.1, 0.3), logfile=None)
+    made.run(0.003)
+    first = OPTIMIZERS["kriging"](parts, restart=file, prior=Off(1.1, 0.3), logfile=None)
+    first.run(0.003, steps=2)
+    second = OPTIMIZERS["kriging"](parts, restart=file, prior=Off(1.1, 0.3), logfile=None)
+    second.run(0.003)
+    np.testing.assert_allclose(parts.positions, whole.positions, atol=1e-3)
+    assert first.result.force_calls + second.result.force_calls <= made.result.force_calls + 1
+
+
+def test_what_has_no_use_for_a_prior_says_so():
+    with pytest.raises(ValueError, match="prior= is for the rule kriging, not for FIRE"):
+        relax(cluster(), EMT(), rule="fire", prior=Off())
+    with pytest.raises(ValueError, match="prior= is for the rule kriging, not for FIRE"):
+        list(relax_many([cluster()], EMT(), "fire", prior=Off()))
+
+
+def test_large_structures_and_known_hessians_take_the_steps_of_the_default_rule():
+    atoms = bulk("Cu", cubic=True) * (3, 3, 4)
+    atoms.rattle(0.05, seed=1)
+    assert len(atoms) > Kriging.LARGEST
+    ends = []
+    for rule in ("kriging", "internal-lbfgs"):
+        copy = atoms.copy()
+        settings = {"radius": 0.2, "largest": 0.4, "worst": -0.5, "poor": -0.25, "fine": 0.9, "shrink": 0.3}
+        extra = settings | {"memory": 10} if rule == "kriging" else {}
+        relax(copy, EMT(), rule=rule, fmax=0.02, steps=5, **extra)
+        ends.append(copy.positions)
+    np.testing.assert_array_equal(*ends)
