@@ -103,7 +103,11 @@ class Settings:
 
         try:
             check_name(self.calculator, self.device, self.dtype, self.head)
-            relax_many([], _Nothing(), **self.arguments())
+            arguments = self.arguments()
+            if prior := arguments.get("prior"):
+                check_name(prior)
+                arguments["prior"] = _Nothing()
+            relax_many([], _Nothing(), **arguments)
         except (CalculatorError, TypeError, ValueError) as error:
             raise UsageError(" ".join(str(error).split())) from None
         try:

@@ -171,3 +171,23 @@ def test_a_whole_campaign(relax, files):
     relax("campaign", "init", "more", "one.cif", "-c", "emt", "--steps", "1", "--fmax", "0.01")
     code, _, errors = relax("campaign", "merge", "more", "made")
     assert (code, errors) == (0, ["relax: more got 6 structures and 7 results of made"])
+
+
+def test_a_campaign_has_a_prior(relax, files):
+    words = ("-c", "emt", "--prior", "emt", "--fmax", "0.01")
+    assert relax("campaign", "init", "made", files[0], *words)[0] == 0
+    assert relax("campaign", "run", "made", "--workers", "1")[0] == 0
+    with Campaign("made") as campaign:
+        found = list(campaign.results())
+    assert {one.status for one in found} == {"converged"}
+    # The cheap calculator is the other one: where it has ended, there is nothing left to do.
+    assert {one.found["force_calls"] for one in found} == {1}
+    assert relax("campaign", "init", "other", files[0], "-c", "emt", "--prior", "foo")[0] == 2
+
+
+@pytest.mark.parametrize("more", [(), ("--cell",)])
+def test_relax_run_has_a_prior(relax, files, more):
+    code, out, _ = relax("run", files[0], "-c", "emt", "--prior", "emt", "--json", *more)
+    assert code == 0
+    assert out.count('"force_calls": 1') == 6 or out.count('"force_calls":1') == 6
+    assert relax("run", files[0], "-c", "emt", "--prior", "emt", "-r", "fire")[0] == 2

@@ -11,6 +11,8 @@ from typing import Any
 
 from ase import Atoms
 
+from relax.calculators.base import Potential
+from relax.calculators.potentials import as_potential
 from relax.campaign.store.folder import Folder
 from relax.campaign.store.lease import is_held
 from relax.campaign.store.lines import OpenFiles
@@ -58,6 +60,7 @@ class Worker:
         self.potential = folder.settings.load()
         self.writer = ResultsWriter(folder, self.potential.device)
         self.warm = False
+        self.priors: dict[str, Potential] = {}
 
     def fill(self, order: Order) -> Report:
         """Relax the structures of an order.
@@ -106,6 +109,8 @@ class Worker:
         """Yield the structures of an order as they end."""
         settings = self.folder.settings.changed(order.changes) if order.changes else self.folder.settings
         arguments = settings.arguments()
+        if name := arguments.get("prior"):
+            arguments["prior"] = self._prior(name)
         structures = [atoms_of(line) for line in lines]
         if len(order.places) == 1 and structures and can_go_on(structures[0], arguments):
             path = self.folder.checkpoints / f"{order.places[0][0]}-{order.round}.json"
@@ -116,6 +121,12 @@ class Worker:
         if self.potential.batched and not self.warm:
             self._warm_up(structures, monitor, arguments)
         yield from relax_many(structures, self.potential, monitor=monitor, **arguments)
+
+    def _prior(self, name: str) -> Potential:
+        """Return the cheap potential of a name, which is loaded once."""
+        if name not in self.priors:
+            self.priors[name] = as_potential(name)
+        return self.priors[name]
 
     def _warm_up(self, structures: list[Atoms], monitor: _Watch, arguments: Json) -> None:
         """Make the first force calls in vain: torch compiles in them, and the last digits are others then."""
