@@ -696,7 +696,7 @@ def test_a_molecule_keeps_its_box(relax, rule):
 def test_an_output_that_cannot_be_written(relax, rule, error, monkeypatch):
     write("good.traj", copper())
     Path("out.extxyz").write_text("what was here before")
-    monkeypatch.setattr("relax.io.write.ase_write", unwritable(error))
+    monkeypatch.setattr("relax.io.write.write_xyz", unwritable(error))
     code, err = relax("good.traj", "--rule", rule, "-o", "out.extxyz", "--force")
     assert code == 2
     assert len(err) == 1
