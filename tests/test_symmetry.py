@@ -14,7 +14,15 @@ from ase.spacegroup import crystal
 from helpers import Walk, full
 from toys import Bonds, copper
 
-from relax import CoReRelax, FIRERelax, InternalLBFGSRelax, LBFGSRelax, PairLBFGSRelax, RPROPRelax
+from relax import (
+    CoReRelax,
+    FIRERelax,
+    InternalLBFGSRelax,
+    KrigingRelax,
+    LBFGSRelax,
+    PairLBFGSRelax,
+    RPROPRelax,
+)
 from relax.geometry.cell import CellFreedom, periodic_plane
 from relax.geometry.perturb import rattle
 from relax.geometry.symmetry import SpaceGroup, space_group
@@ -154,7 +162,7 @@ def test_snap_puts_atoms_and_cell_in_place(name):
 # Kept without being told to
 
 # They make steps that are too long for stiff directions which they have not seen yet; see below.
-AMPLIFY = (LBFGSRelax, PairLBFGSRelax, InternalLBFGSRelax, RPROPRelax)
+AMPLIFY = (LBFGSRelax, PairLBFGSRelax, InternalLBFGSRelax, KrigingRelax, RPROPRelax)
 CALM = {name: optimizer for name, optimizer in OPTIMIZERS.items() if optimizer not in AMPLIFY}
 
 
