@@ -31,52 +31,54 @@ DEPTH, DECAY, REACH = 1.0, 1.5, 6.0
 """Depth (eV), decay (1/A) and cutoff (A) of Morse pairs."""
 
 
-class Changed(Calculator):  # type: ignore[misc]
-    """GFN1-xTB with its results changed by a function of the results and the number of the call."""
+class Misleading(Calculator):  # type: ignore[misc]
+    """A calculator of energies and forces; subclasses say what it computes."""
 
     implemented_properties: Sequence[str] = ("energy", "forces")
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        self.results = self.computed(self.atoms.copy())
+
+    def computed(self, atoms: Atoms) -> dict[str, Any]:
+        """Return the energy, eV, and the forces (N, 3), eV/A."""
+        raise NotImplementedError
+
+
+class Changed(Misleading):
+    """GFN1-xTB with its results changed by a function of the results and the number of the call."""
 
     def __init__(self, change: Callable[[dict[str, Any], int], dict[str, Any]], charge: float = 0.0) -> None:
         super().__init__()
         self.change, self.charge, self.inner, self.calls = change, charge, load("gfn1"), 0
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = tuple(all_changes),
-    ) -> None:
-        super().calculate(atoms, properties, system_changes)
-        copy = self.atoms.copy()
+    def computed(self, atoms: Atoms) -> dict[str, Any]:
         if self.charge:
-            copy.set_initial_charges(np.full(len(copy), self.charge / len(copy)))
-        copy.calc = self.inner
-        plain = {"energy": float(copy.get_potential_energy()), "forces": copy.get_forces()}
+            atoms.set_initial_charges(np.full(len(atoms), self.charge / len(atoms)))
+        atoms.calc = self.inner
+        plain = {"energy": float(atoms.get_potential_energy()), "forces": atoms.get_forces()}
         self.calls += 1
-        self.results = self.change(plain, self.calls)
+        return self.change(plain, self.calls)
 
 
-class Morse(Calculator):  # type: ignore[misc]
+class Morse(Misleading):
     """Morse potentials between all atoms at the sums of their covalent radii: other minima."""
 
-    implemented_properties: Sequence[str] = ("energy", "forces")
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = tuple(all_changes),
-    ) -> None:
-        super().calculate(atoms, properties, system_changes)
-        i, j, r, d = neighbor_list("ijdD", self.atoms, REACH)
-        radii = covalent_radii[self.atoms.numbers]
+    def computed(self, atoms: Atoms) -> dict[str, Any]:
+        i, j, r, d = neighbor_list("ijdD", atoms, REACH)
+        radii = covalent_radii[atoms.numbers]
         x = np.exp(-DECAY * (r - radii[i] - radii[j]))
         turn = np.pi * r / REACH
         fade, slope = 0.5 + 0.5 * np.cos(turn), -0.5 * np.pi / REACH * np.sin(turn)
         pair, by_r = DEPTH * (x * x - 2 * x), 2 * DEPTH * DECAY * (x - x * x)
-        forces = np.zeros((len(self.atoms), 3))
+        forces = np.zeros((len(atoms), 3))
         np.add.at(forces, i, ((by_r * fade + pair * slope) / r)[:, None] * d)
-        self.results = {"energy": 0.5 * float((pair * fade).sum()), "forces": forces}
+        return {"energy": 0.5 * float((pair * fade).sum()), "forces": forces}
 
 
 def tenfold(results: dict[str, Any], call: int) -> dict[str, Any]:
