@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from ase import Atoms
 
 from benchmarks.expensive.methods import begun, optimizer
-from benchmarks.molecules.runs import End, change, final_state
+from benchmarks.molecules.runs import End, run_made
 from relax.calculators.registry import load
 from relax.comparison.minimizers import peers
 from relax.comparison.runs import processes
-from relax.comparison.runs.call_counter import forces_below
-from relax.comparison.runs.run import FinalState, relax_counted
 
 __all__ = ["Key", "Task", "prepare_process", "run_task"]
 
@@ -45,12 +44,7 @@ def run_task(task: Task) -> tuple[Key, End]:
 
     Force calls of the cheap calculator do not count, and their time is that of the optimizer.
     """
-    method, calculator = task.key.method, load(task.calculator)
-    start = begun(method, task.structure, task.fmax)
-    stop = forces_below(task.fmax)
-    made = relax_counted(
-        lambda atoms: optimizer(method, atoms), start, calculator, task.fmax, task.cap, stop=stop
-    )
-    bonds, _ = made.examine(lambda atoms: change(atoms, task.structure), "")
-    state, fault = made.examine(lambda atoms: final_state(atoms, bonds, True), FinalState())
-    return task.key, End.of(made, state, fault, task.fmax, bonds)
+    method = task.key.method
+    start, calculator = begun(method, task.structure, task.fmax), load(task.calculator)
+    make = partial(optimizer, method)
+    return task.key, run_made(make, start, task.structure, calculator, task.fmax, task.cap, bonds_decide=True)

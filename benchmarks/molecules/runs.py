@@ -12,7 +12,7 @@ start mislead, ``info["misleading"]`` has the pairs of atoms (:mod:`benchmarks.m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -108,14 +108,25 @@ def run(
     first_call
         Whether the run ends at the first force call within ``fmax``, or when the optimizer ends it.
     """
-    made = relax_counted(
+    return run_made(
         lambda atoms: make_optimizer(name, atoms, System.MOLECULES),
-        start,
-        calculator,
-        fmax,
-        cap,
-        stop=forces_below(fmax) if first_call else None,
-    )
+        start, geometry, calculator, fmax, cap, bonds_decide, first_call,
+    )  # fmt: skip
+
+
+def run_made(
+    make: Callable[[Atoms], Any],
+    start: Atoms,
+    geometry: Atoms,
+    calculator: Any,
+    fmax: float,
+    cap: int,
+    bonds_decide: bool,
+    first_call: bool = True,
+) -> End:
+    """Do as :func:`run` with the optimizer that ``make`` returns for atoms."""
+    stop = forces_below(fmax) if first_call else None
+    made = relax_counted(make, start, calculator, fmax, cap, stop=stop)
     bonds, _ = made.examine(lambda atoms: change(atoms, geometry), "")
     state, fault = made.examine(lambda atoms: final_state(atoms, bonds, bonds_decide), FinalState())
     return End.of(made, state, fault, fmax, bonds)
