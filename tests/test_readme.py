@@ -40,8 +40,9 @@ def test_continuous_integration_runs_the_test_command():
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_snippets_run(snippet, tmp_path, monkeypatch, capsys):
-    if "torch_sim" in snippet:
-        pytest.importorskip("torch_sim")
+    for word, package in {"torch_sim": "torch_sim", '"gfn': "tblite"}.items():
+        if word in snippet:
+            pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     levels = {name: logging.getLogger(name).level for name in ("", "relax")}
     try:
