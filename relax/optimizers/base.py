@@ -14,11 +14,13 @@ from relax.core.hessian import GivenHessian, check_hessian
 from relax.core.rule import Rule
 from relax.core.settings import Criteria, check_on_bad, check_start
 from relax.engine.batch.cheap_surface import CheapPotential, check_prior
+from relax.engine.batch.known import KnownCalculations, check_known
 from relax.engine.minima.minimum_check import MinimumCheck, parse_minimum_check
 from relax.engine.relaxation import Policy
 from relax.geometry.cell import CellFreedom, cell_freedom
 from relax.geometry.perturb import rattle as rattled
 from relax.geometry.symmetry import SYMPREC
+from relax.io.known import known_structures
 from relax.optimizers.protocol import AseProtocol
 from relax.optimizers.restart import decoded
 from relax.optimizers.single_run import SingleRun
@@ -89,6 +91,11 @@ class RuleOptimizer(AseProtocol):
         A cheap calculator beside the one that counts, or the name of one: the structure is first relaxed on
         its surface, and the rule then learns what that misses.  Its force calls are ``prior_calls`` of the
         result.  For :class:`~relax.rules.Kriging`.
+    known
+        Earlier calculations of the same atoms by the same calculator: a file that ASE reads, an ``Atoms``
+        with energy and forces, and the stress if the cell relaxes, or a list of these.  The first step
+        already uses those that are nearest; how many do not fit, and why, is logged.  For
+        :class:`~relax.rules.Kriging`.
     **kwargs
         ``master``, ``comm``, ``loginterval``, as in ASE.
 
@@ -102,6 +109,8 @@ class RuleOptimizer(AseProtocol):
         There are no atoms; the restart file is of another rule or another structure; a cell or a
         symmetry is asked for that the structure does not have; the Hessian is not one of these atoms, or the
         rule has no use for it.
+    UsageError
+        A file of ``known`` cannot be read, or has no forces.
     """
 
     def __init__(
@@ -125,6 +134,7 @@ class RuleOptimizer(AseProtocol):
         hessian: GivenHessian | None = None,
         stress: bool = False,
         prior: Any = None,
+        known: Any = None,
         **kwargs: Any,
     ) -> None:
         check_on_bad(on_bad)
@@ -144,6 +154,9 @@ class RuleOptimizer(AseProtocol):
         check_prior(prior, innermost(rule), structure.plain_atoms)
         if prior is not None:
             structure.cheap = CheapPotential(as_potential(prior), symprec)
+        check_known(known, innermost(rule), structure.plain_atoms)
+        if known is not None:
+            structure.earlier = KnownCalculations(known_structures(known), innermost(rule))
         self.rule = rule = rule if structure.conservative else by_forces_alone(rule)
         self.engine = SingleRun(rule, policy, structure, symprec)
         files = {"restart": restart, "logfile": logfile, "trajectory": trajectory}

@@ -12,6 +12,7 @@ from relax.core.hessian import GivenHessian, hessian_array
 from relax.engine.arrays import Start, prepare
 from relax.engine.batch.calls import with_stress
 from relax.engine.batch.cheap_surface import CheapPotential
+from relax.engine.batch.known import KnownCalculations
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.evaluation import evaluated
 from relax.engine.history import BatchSanity, Sanity, Snapshot
@@ -38,6 +39,7 @@ class AtomsStructure:
     given: GivenHessian | None = None
     stress = False  # whether it is computed although the cell is held
     cheap: CheapPotential | None = None
+    earlier: KnownCalculations | None = None
 
     def __init__(self, start: Start) -> None:
         self.start, self.atoms, self.freedom = start, start.atoms, start.freedom
@@ -102,16 +104,17 @@ class AtomsStructure:
             self.coordinates.starts[0].hessian = KnownHessian(hessian_array(self.given, self.atoms))
 
     def begin(self, fmax: float, fresh: bool) -> None:
-        """Take up the cheap surface, if there is one; a ``fresh`` run first goes to its minimum (eV/A)."""
-        if self.cheap is None:
-            return
-        cheap, self.cheap = self.cheap, None
+        """Take up what there is beside the calculator; a ``fresh`` run goes to the cheap minimum (eV/A)."""
         start = self.coordinates.starts[0]
-        if fresh:
+        cheap, earlier, self.cheap, self.earlier = self.cheap, self.earlier, None, None
+        if cheap is not None and fresh:
             cheap.begin(start, fmax)
-        else:
+        elif cheap is not None:
             cheap.attach(start)
-        self.changed()
+        if cheap is not None:
+            self.changed()
+        if earlier is not None:
+            earlier.begin(start)
 
     def to_plain(self) -> dict[str, Any]:
         """Return what a restart needs to see the same coordinates, to the last bit."""
@@ -153,6 +156,7 @@ class AseStructure:
     freedom = given = None
     plain_atoms = stress = False
     cheap: CheapPotential | None = None
+    earlier: KnownCalculations | None = None
     prior_calls = 0
 
     def __init__(self, target: Any) -> None:

@@ -74,7 +74,11 @@ class Kriging(InternalLBFGS):
     def init(self, x: Array) -> State:
         state = super().init(x)
         flag = x[:, :1] * 0.0
-        return state | {"ps": state["xs"], "misled": flag, "strikes": flag}
+        return state | {"ps": state["xs"], "misled": flag, "strikes": flag, "before": flag}
+
+    def room(self, rows: int) -> int:
+        """Return how many gradients the model of a structure of so many rows knows; 0 without a model."""
+        return 0 if rows > self.LARGEST else min(self.memory + 1, max(1, self.SIZE // (3 * rows)))
 
     def _recalled(self, state: State, point: Point) -> int:
         known = min(self.PAIRS, super()._recalled(state, point))
@@ -91,6 +95,28 @@ class Kriging(InternalLBFGS):
                 of_surfaces[mine] = surface(point.x[mine])[1]
         return super()._facts(state, point) | {"ps": of_surfaces}
 
+    def _remembered(self, state: State, point: Point, started: Array, taken_back: Array) -> State:
+        """Return the places of the last force calls, newest first; those before the run are the oldest.
+
+        ``before`` says how many these are.
+        """
+        made = super()._remembered(state, point, started, taken_back)
+        made["before"] = state["before"].copy()
+        if not point.known:
+            return made
+        for s, rows in enumerate(point.seg.lengths):
+            mine = point.seg.slice(s)
+            if (known := point.known[s]) is None or started[mine.start, 0]:
+                continue
+            x, g = (a[: max(self.room(rows) - 1, 0)] for a in known)
+            surface = self._surface(point, state, s)
+            p = np.stack([surface(place)[1] for place in x]) if surface and len(x) else 0.0 * x
+            told = np.isfinite(p).all(axis=(1, 2))
+            for name, a in {"xs": x, "gs": g, "ps": p}.items():
+                made[name][mine, 1 : 1 + told.sum()] = a[told].swapaxes(0, 1)
+            made["before"][mine] = told.sum()
+        return made
+
     def _step(
         self, state: State, base: Point, after: State, pairs: State, known: int
     ) -> tuple[Array, Array, Array, State]:
@@ -102,7 +128,7 @@ class Kriging(InternalLBFGS):
         for s, rows in enumerate(base.seg.lengths):
             mine = base.seg.slice(s)
             scale = 1 / float(after["gamma"][mine.start, 0])
-            features = None if rows > self.LARGEST else metric.features(s, scale)
+            features = metric.features(s, scale) if self.room(rows) else None
             if features is None:
                 continue
             radius = float(after["radius"][mine.start, 0])
@@ -131,8 +157,8 @@ class Kriging(InternalLBFGS):
         LinAlgError
             The process knows the same thing twice.
         """
-        rows = mine.stop - mine.start
-        count = min(int(after["t"][mine.start, 0]), self.memory + 1, max(1, self.SIZE // (3 * rows)))
+        count = int(after["t"][mine.start, 0] + after["before"][mine.start, 0])
+        count = min(count, self.room(mine.stop - mine.start))
         x, g, p = (after[name][mine, :count].swapaxes(0, 1) for name in ("xs", "gs", "ps"))
         if surface is None:
             return Process(features, self.prior, x, g, self.length, self.noise)
