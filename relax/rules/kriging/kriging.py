@@ -101,9 +101,10 @@ class Kriging(InternalLBFGS):
         ``before`` says how many these are.
         """
         made = super()._remembered(state, point, started, taken_back)
-        made["before"] = state["before"].copy()
+        made["before"] = state["before"]
         if not point.known:
             return made
+        made["before"] = made["before"].copy()
         for s, rows in enumerate(point.seg.lengths):
             mine = point.seg.slice(s)
             if (known := point.known[s]) is None or started[mine.start, 0]:
