@@ -1,4 +1,4 @@
-"""Force calls: ended when the time is up, and kept apart where one fails."""
+"""Force calls: ended when the time is up, kept apart where one fails, and recorded for another process."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.io.jsonio import encode
 
 from relax.calculators.base import Evaluation, energy_of, numbers, stress_matrix
 from relax.calculators.registry import unsupported
 from relax.core.errors import RelaxationStopped, one_line
 
-__all__ = ["alarm", "evaluated", "guarded"]
+__all__ = ["alarm", "evaluated", "guarded", "recalled", "recorded"]
 
 
 @contextmanager
@@ -97,4 +98,59 @@ def evaluated(atoms: Atoms, with_stress: bool) -> Evaluation:
     energy = energy_of(atoms.calc, atoms)
     if stress is None:
         stress = stress_matrix(getattr(atoms.calc, "results", {}).get("stress"))
+    return Evaluation(energy, forces, stress[None])
+
+
+def calculator_words(calculator: Any) -> str | None:
+    """Return what tells a calculator from others in any process; None where it does not say."""
+    parameters = getattr(calculator, "parameters", None)
+    if not parameters:
+        return None
+    kind = type(calculator)
+    try:
+        return f"{kind.__module__}.{kind.__qualname__} {encode(dict(parameters))}"
+    except (TypeError, ValueError):
+        return None
+
+
+def recorded(atoms: Atoms, evaluation: Evaluation) -> dict[str, Any] | None:
+    """Return what was computed for ``atoms`` as plain values and arrays, for :func:`recalled`.
+
+    None where their calculator does not say with what parameters it computes.
+    """
+    if (words := calculator_words(atoms.calc)) is None:
+        return None
+    return {
+        "calculator": words,
+        "numbers": atoms.numbers,
+        "positions": atoms.positions.copy(),
+        "cell": atoms.cell.array.copy(),
+        "pbc": atoms.pbc.tolist(),
+        "energy": float(evaluation.energies[0]),
+        "forces": evaluation.forces.copy(),
+        "stress": evaluation.stresses[0].copy(),
+    }
+
+
+def recalled(record: dict[str, Any], atoms: Atoms, with_stress: bool) -> Evaluation | None:
+    """Return what was :func:`recorded` for ``atoms`` just as they are, by an equal calculator; else None."""
+    here = {
+        "numbers": atoms.numbers,
+        "positions": atoms.positions,
+        "cell": atoms.cell.array,
+        "pbc": atoms.pbc,
+    }
+    words = calculator_words(atoms.calc)
+    if words is None or words != record.get("calculator"):
+        return None
+    if not all(np.array_equal(record.get(name, ()), now) for name, now in here.items()):
+        return None
+    try:
+        energy = numbers("energy", record["energy"], (1,))
+        forces = numbers("forces", record["forces"], (len(atoms), 3))
+        stress = numbers("stress", record["stress"], (3, 3))
+    except (KeyError, ValueError):
+        return None
+    if with_stress and not np.isfinite(stress).all():
+        return None
     return Evaluation(energy, forces, stress[None])

@@ -49,8 +49,9 @@ class RuleOptimizer(AseProtocol):
     rule
         The update rule as it is to be followed, see :func:`relax.rules.wrappers.for_atoms`.
     restart
-        File for the state of the rule, written at every step; if it exists, the run goes on from it,
-        to the last bit.
+        File for the state of the rule, written after every force call; if it exists, the run goes on from it,
+        to the last bit.  The last force call is in it too, and is not repeated where the atoms are as they
+        were, and an ASE calculator of the same class says that it has the same parameters.
     logfile
         File, open or by name, for a line a step; ``"-"`` is standard output, ``None`` none.
     trajectory
@@ -235,6 +236,7 @@ class RuleOptimizer(AseProtocol):
         while True:
             stop = engine.observe()
             if stop is None and not logged and not engine.probing:
+                self._dump()
                 self._tell_observers()
                 stop = engine.observe()  # an observer may have moved the atoms
             stop = engine.finish(stop)
@@ -247,9 +249,7 @@ class RuleOptimizer(AseProtocol):
             if stop is not None:
                 break
             logged = engine.steps == self.nsteps
-            if not logged:
-                self.nsteps = engine.steps
-                self._dump()
+            self.nsteps = engine.steps
         engine.end(stop)
         if stop[0] in AS_ASKED:
             yield stop[0] == "converged"

@@ -107,6 +107,10 @@ class AseProtocol(Optimizer):
         """
         self.engine.replay(traj)
 
+    def _traj_write_image(self, *given: Any, **named: Any) -> None:
+        with self.engine.shown():
+            super()._traj_write_image(*given, **named)
+
     def _tell_observers(self) -> None:
         """Write the log and call the observers; a trajectory that goes on has its first frame already."""
         self.log(self.engine.relaxation.gradients.g.ravel())

@@ -36,6 +36,12 @@ def leaves(tree: state.State) -> Iterator[Array]:
             yield node
 
 
+def paths(tree: state.State, above: str = "") -> Iterator[str]:
+    """Yield where the arrays of a state are in it."""
+    for name, node in tree.items():
+        yield from paths(node, f"{above}{name}.") if isinstance(node, dict) else [above + name]
+
+
 def nameless(value: Any) -> str:
     """Return ``value`` as text without addresses in memory."""
     return str(getattr(value, "__qualname__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(value)))
@@ -110,17 +116,21 @@ def load(path: Path, rule: Rule, rows: int) -> tuple[state.State, dict[str, Any]
         )
     if found != {rows}:
         raise ValueError(f"{path} is of a structure of {found} rows, this one has {rows}")
+    if sorted(paths(read)) != sorted(paths(rule.init(np.zeros((rows, 3))))):
+        raise ValueError(f"{path} was written by another version of relax; delete it to start anew")
     return read, data
 
 
 def dump(path: Path, run: SingleRun) -> None:
-    """Write to ``path`` what ``run`` needs to go on to the last bit."""
+    """Write to ``path`` what ``run`` needs to go on to the last bit, and without the last force call."""
     data = {
         "rule": described(run.rule),
         "cell": cell_words(run),
-        "state": state.to_plain(run.state or {}),
+        "state": state.to_plain(run.state or run.rule.init(run.structure.coordinates.x)),
         "place": run.structure.to_plain(),
     }
+    if run.known and run.record is not None:
+        data["computed"] = run.record
     save(path, data)
 
 
@@ -142,6 +152,7 @@ def read(path: Path, run: SingleRun) -> None:
         )
     run.state = found
     run.structure.from_plain(data.get("place", {}))
+    run.earlier = data.get("computed")
 
 
 def cell_words(run: SingleRun) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from relax.calculators.base import CallCounter, Evaluation
 from relax.core.result import Result, Stop
 from relax.core.rule import Rule
 from relax.core.settings import Criteria
 from relax.core.state import State
+from relax.engine.coordinates import BatchCoordinates
 from relax.engine.entries import Entry
 from relax.engine.evaluation import alarm, guarded
 from relax.engine.relaxation import Policy, Relaxation
@@ -46,6 +49,9 @@ class SingleRun:
         Whether the structure has been evaluated where it is.
     stop
         How the run ended.
+    earlier, record
+        What another process computed last, from which this one goes on, and what this one did; None where it
+        has to be computed again.
     """
 
     def __init__(
@@ -59,6 +65,9 @@ class SingleRun:
         self._relaxation: Relaxation[Entry] | None = None
         self._state: State | None = None
         self._kept: KeptResults | None = None
+        self.earlier: dict[str, Any] | None = None
+        self.record: dict[str, Any] | None = None
+        self._recalled = False
         self._deadline: float | None = None
         self._started = self._ended = 0.0
         self._energy_first = float("nan")
@@ -140,12 +149,37 @@ class SingleRun:
             evaluation = self.structure.again(good)
         else:
             self._started = self._started or time.perf_counter()
-            evaluation = guarded(self._evaluate, self.structure.images, len(good.forces))
+            evaluation = self._recall() or guarded(self._evaluate, self.structure.images, len(good.forces))
+            self.record = self.structure.recorded(evaluation)
         stops = relaxation.observe(evaluation, np.array([self.counter.calls - before]))
         self.known, self._fault = True, stops.get(0)
+        if self._fault is not None:
+            self.record = None
         if self._fault is None and np.isnan(self._energy_first):
             self._energy_first = float(record.energy_initial[0])
         return self._fault
+
+    def _recall(self) -> Evaluation | None:
+        """Return what the process from which this one goes on has computed here, if it has."""
+        earlier, self.earlier = self.earlier, None
+        evaluation = None if earlier is None else self.structure.recalled(earlier)
+        self._recalled = evaluation is not None
+        return evaluation
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Have the atoms show what was computed for them within the block, also if another process did it."""
+        (atoms, *_), c = self.structure.images or [Atoms()], self.structure.coordinates
+        if not (self._recalled and self.known and isinstance(c, BatchCoordinates)):
+            yield
+            return
+        own, results = atoms.calc, self.relaxation.history.good.results(c, 0)
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        atoms.calc.name = own.name
+        try:
+            yield
+        finally:
+            atoms.calc = own
 
     def _evaluate(self) -> Evaluation:
         with alarm(self._deadline), self.counter.watching([image.calc for image in self.structure.images]):
