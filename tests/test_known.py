@@ -335,6 +335,29 @@ def test_what_is_known_beside_a_prior(fails, caplog):
     assert caplog.text.count("the prior fails: RuntimeError: not here") == (len(known) if fails else 0)
 
 
+def test_calculations_by_another_calculator_are_forgotten():
+    """They have a minimum of their own, 0.04 A away in each distance, and say so on all sides of it."""
+    start, _ = water()
+    minimum = molecule("H2O")
+    other = Distances(minimum)
+    other.r0 = other.r0 + 0.04
+    known = [computed(rattled(minimum, 0.06, seed), other) for seed in range(6)]
+    calls = []
+    for given in (None, known):
+        atoms = start.copy()
+        atoms.calc = Distances(minimum)
+        opt = KrigingRelax(atoms, known=given, logfile=None)
+        opt.run(fmax=0.01)
+        assert opt.result.converged
+        np.testing.assert_allclose(atoms.get_all_distances(), minimum.get_all_distances(), atol=1e-3)
+        calls.append(opt.result.force_calls)
+    assert calls[1] <= calls[0] + 2
+    state = opt.engine.state
+    while "before" not in state:
+        state = state["rule"]
+    assert not state["before"].any()
+
+
 # What is no calculation
 
 

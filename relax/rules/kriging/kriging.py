@@ -56,7 +56,7 @@ class Kriging(InternalLBFGS):
     STRIKES: ClassVar[int] = 2
     """Where the curvature along a step and that of a cheap surface have a smaller cosine, where more of the
     gradient is left after it, or where it is taken back, the surface has misled; it is left out after so
-    many times on end."""
+    many times on end.  So are gradients from before the run, and after one step that is taken back."""
 
     memory: int = param(20, "[1, inf)", "steps", "number of pairs (s, y) that are kept")
     length: float = param(16.0, "(0, inf)", "sqrt(eV)", "length over which the process forgets")
@@ -74,7 +74,7 @@ class Kriging(InternalLBFGS):
     def init(self, x: Array) -> State:
         state = super().init(x)
         flag = x[:, :1] * 0.0
-        return state | {"ps": state["xs"], "misled": flag, "strikes": flag, "before": flag}
+        return state | {"ps": state["xs"], "misled": flag, "strikes": flag, "before": flag, "doubts": flag}
 
     def room(self, rows: int) -> int:
         """Return how many gradients the model of a structure of so many rows knows; 0 without a model."""
@@ -122,7 +122,7 @@ class Kriging(InternalLBFGS):
         self, state: State, base: Point, after: State, pairs: State, known: int
     ) -> tuple[Array, Array, Array, State]:
         dx, part, slope, _ = super()._step(state, base, after, pairs, known)
-        more = self._judged_surfaces(state, base, after)
+        more = self._judged_surfaces(state, base, after) | self._judged_known(state, base, after)
         metric, after = base.metric, after | more
         if metric is None or not metric.has_features:
             return dx, part, slope, more
@@ -170,15 +170,29 @@ class Kriging(InternalLBFGS):
         if not base.surfaces or base.metric is None:
             return {name: state[name] for name in ("misled", "strikes")}
         dot, solve, seg = base.seg.dot, base.metric.solve, base.seg
+        back, stuck = self._in_vain(base, after)
         failed = ~np.isfinite(seg.sum(after["ps"][:, 0])).all(axis=1, keepdims=True)
         ps = np.where(np.isfinite(after["ps"]), after["ps"], 0.0)
         y, cheap = (a[:, 0] - a[:, 1] for a in (after["gs"], ps))
-        new, old = after["gs"][:, 0], after["gs"][:, 1]
         size = np.sqrt(dot(y, solve(y)) * dot(cheap, solve(cheap)))
         unlike = dot(y, solve(cheap)) < self.ALIKE * size
-        stuck = dot(new, solve(new)) > self.LEFT**2 * dot(old, solve(old))
-        back = after["stayed"][:, :1] > 0
         strikes = np.where(back & unlike, 2.0, np.where(back | stuck, 1.0, 0.0))
         strikes = np.where((state["t"] > 0) & (strikes > 0), state["strikes"] + strikes, 0.0)
         misled = np.where((strikes >= self.STRIKES) | failed, 1.0, state["misled"])
         return {"ps": ps, "misled": misled, "strikes": strikes}
+
+    def _judged_known(self, state: State, base: Point, after: State) -> State:
+        """Return how many places from before the run count: none where they have misled."""
+        if base.metric is None or not (after["before"] > 0).any():
+            return {"before": after["before"], "doubts": state["doubts"]}
+        back, stuck = self._in_vain(base, after)
+        doubts = np.where(back, float(self.STRIKES), np.where(stuck, 1.0, 0.0))
+        doubts = np.where((state["t"] > 0) & (doubts > 0), state["doubts"] + doubts, 0.0)
+        return {"before": np.where(doubts >= self.STRIKES, 0.0, after["before"]), "doubts": doubts}
+
+    def _in_vain(self, base: Point, after: State) -> tuple[Array, Array]:
+        """Return which steps are taken back, and after which most of the gradient is left (R, 1)."""
+        assert base.metric is not None
+        dot, solve = base.seg.dot, base.metric.solve
+        new, old = after["gs"][:, 0], after["gs"][:, 1]
+        return after["stayed"][:, :1] > 0, dot(new, solve(new)) > self.LEFT**2 * dot(old, solve(old))
