@@ -10,7 +10,7 @@ import numpy as np
 
 from relax.core.parameters import param
 from relax.core.rule import Point, Surface
-from relax.core.segments import Array
+from relax.core.segments import Array, array_namespace
 from relax.core.state import State
 from relax.preconditioner.base import Features
 from relax.rules.kriging.corrected import Corrected
@@ -183,7 +183,7 @@ class Kriging(InternalLBFGS):
 
     def _judged_known(self, state: State, base: Point, after: State) -> State:
         """Return how many places from before the run count: none where they have misled."""
-        if base.metric is None or not (after["before"] > 0).any():
+        if base.metric is None or not array_namespace(base.g).any(after["before"] > 0):
             return {"before": after["before"], "doubts": state["doubts"]}
         back, stuck = self._in_vain(base, after)
         doubts = np.where(back, float(self.STRIKES), np.where(stuck, 1.0, 0.0))
