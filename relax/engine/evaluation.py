@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from relax.calculators.base import Evaluation, energy_of, numbers, stress_matrix
 from relax.calculators.registry import unsupported
 from relax.core.errors import RelaxationStopped, one_line
 
-__all__ = ["alarm", "evaluated", "guarded", "recalled", "recorded"]
+__all__ = ["KeptResults", "alarm", "evaluated", "guarded", "recalled", "recorded"]
 
 
 @contextmanager
@@ -154,3 +155,27 @@ def recalled(record: dict[str, Any], atoms: Atoms, with_stress: bool) -> Evaluat
     if with_stress and not np.isfinite(stress).all():
         return None
     return Evaluation(energy, forces, stress[None])
+
+
+class KeptResults:
+    """What calculators have computed for a place, to be given back when a run returns there.
+
+    Parameters
+    ----------
+    images
+        Whose calculators.
+    """
+
+    def __init__(self, images: list[Atoms]) -> None:
+        calculators = {id(c): c for image in images if (c := getattr(image, "calc", None))}.values()
+        # Some write into the arrays that they gave.
+        self.kept = [
+            (c, vars(c)["atoms"], deepcopy(c.results))
+            for c in calculators
+            if {"atoms", "results"} <= vars(c).keys()
+        ]
+
+    def give_back(self) -> None:
+        """Let the calculators know again what they had computed."""
+        for calculator, atoms, results in self.kept:
+            calculator.atoms, calculator.results = atoms, results

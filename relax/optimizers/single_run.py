@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -18,15 +17,14 @@ from relax.core.result import Result, Stop
 from relax.core.rule import Rule
 from relax.core.settings import Criteria
 from relax.core.state import State
-from relax.engine.coordinates import BatchCoordinates
 from relax.engine.entries import Entry
-from relax.engine.evaluation import alarm, guarded
+from relax.engine.evaluation import KeptResults, alarm, guarded, recalled, recorded
 from relax.engine.relaxation import Policy, Relaxation
 from relax.optimizers.ase_rows import check_images, first_of
 from relax.optimizers.replay import Replay
 from relax.optimizers.structure import AseStructure, AtomsStructure
 
-__all__ = ["KeptResults", "SingleRun"]
+__all__ = ["SingleRun"]
 
 RUNNING: Stop = ("running", "the run has not ended")
 
@@ -150,7 +148,8 @@ class SingleRun:
         else:
             self._started = self._started or time.perf_counter()
             evaluation = self._recall() or guarded(self._evaluate, self.structure.images, len(good.forces))
-            self.record = self.structure.recorded(evaluation)
+            plain = isinstance(self.structure, AtomsStructure)
+            self.record = recorded(self.structure.images[0], evaluation) if plain else None
         stops = relaxation.observe(evaluation, np.array([self.counter.calls - before]))
         self.known, self._fault = True, stops.get(0)
         if self._fault is not None:
@@ -162,20 +161,22 @@ class SingleRun:
     def _recall(self) -> Evaluation | None:
         """Return what the process from which this one goes on has computed here, if it has."""
         earlier, self.earlier = self.earlier, None
-        evaluation = None if earlier is None else self.structure.recalled(earlier)
+        self._recalled, structure = False, self.structure
+        if earlier is None or not isinstance(structure, AtomsStructure):
+            return None
+        evaluation = recalled(earlier, structure.atoms, structure.with_stress)
         self._recalled = evaluation is not None
         return evaluation
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Have the atoms show what was computed for them within the block, also if another process did it."""
-        (atoms, *_), c = self.structure.images or [Atoms()], self.structure.coordinates
-        if not (self._recalled and self.known and isinstance(c, BatchCoordinates)):
+        if not (self._recalled and self.known and isinstance(self.structure, AtomsStructure)):
             yield
             return
-        own, results = atoms.calc, self.relaxation.history.good.results(c, 0)
-        atoms.calc = SinglePointCalculator(atoms, **results)
-        atoms.calc.name = own.name
+        atoms, good = self.structure.atoms, self.relaxation.history.good
+        own = atoms.calc
+        atoms.calc = SinglePointCalculator(atoms, **good.results(self.structure.coordinates, 0))
         try:
             yield
         finally:
@@ -254,27 +255,3 @@ class SingleRun:
             self._relaxation.put_back()
             self.structure.write()
             self._give_back()
-
-
-class KeptResults:
-    """What calculators have computed for a place, to be given back when a run returns there.
-
-    Parameters
-    ----------
-    images
-        Whose calculators.
-    """
-
-    def __init__(self, images: list[Atoms]) -> None:
-        calculators = {id(c): c for image in images if (c := getattr(image, "calc", None))}.values()
-        # Some write into the arrays that they gave.
-        self.kept = [
-            (c, vars(c)["atoms"], deepcopy(c.results))
-            for c in calculators
-            if {"atoms", "results"} <= vars(c).keys()
-        ]
-
-    def give_back(self) -> None:
-        """Let the calculators know again what they had computed."""
-        for calculator, atoms, results in self.kept:
-            calculator.atoms, calculator.results = atoms, results

@@ -14,7 +14,7 @@ from relax.engine.batch.calls import with_stress
 from relax.engine.batch.cheap_surface import CheapPotential
 from relax.engine.batch.known import KnownCalculations
 from relax.engine.coordinates import BatchCoordinates
-from relax.engine.evaluation import evaluated, recalled, recorded
+from relax.engine.evaluation import evaluated
 from relax.engine.history import BatchSanity, Sanity, Snapshot
 from relax.geometry.cell import CellFreedom, StepScale
 from relax.geometry.constraints import settle
@@ -63,19 +63,12 @@ class AtomsStructure:
 
     def evaluate(self) -> Evaluation:
         """Return energy, forces and stress, constraints left aside; see :func:`evaluated`."""
-        return evaluated(self.atoms, self._with_stress)
+        return evaluated(self.atoms, self.with_stress)
 
     @property
-    def _with_stress(self) -> bool:
+    def with_stress(self) -> bool:
+        """Whether the stress is computed."""
         return bool(with_stress(self.coordinates, self.stress)[0])
-
-    def recorded(self, evaluation: Evaluation) -> dict[str, Any] | None:
-        """Return what was computed where the atoms are, for a process that goes on from here."""
-        return recorded(self.atoms, evaluation)
-
-    def recalled(self, record: dict[str, Any]) -> Evaluation | None:
-        """Return what another process recorded, if it is of these atoms as they are; else None."""
-        return recalled(record, self.atoms, self._with_stress)
 
     def again(self, good: Snapshot) -> Evaluation:
         """Return what was computed for the place where this still is."""
@@ -188,12 +181,6 @@ class AseStructure:
 
     def begin(self, fmax: float, fresh: bool) -> None:
         """Do nothing: a cheap surface is of atoms."""
-
-    def recorded(self, evaluation: Evaluation) -> None:
-        """Return nothing: several calculators may have a part in it."""
-
-    def recalled(self, record: dict[str, Any]) -> None:
-        """Return nothing."""
 
     def know(self) -> None:
         """Do nothing: nothing is known of the Hessian of the rows."""
