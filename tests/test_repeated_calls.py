@@ -172,6 +172,33 @@ def test_a_killed_process_has_lost_no_call_but_that_in_which_it_was(rule, tmp_pa
         assert ours.get_potential_energy() == theirs.get_potential_energy()
 
 
+@pytest.mark.parametrize("rattle", [0.0, 0.05])
+@pytest.mark.parametrize("cell", [False, True])
+def test_a_script_that_is_run_again_goes_on(cell, rattle, tmp_path):
+    def script(at: int = 0, **files: Any) -> tuple[Atoms, Any]:
+        atoms = alloy(cell)
+        atoms.calc = Stopped(at=at)
+        return atoms, optimizer("kriging", atoms, cell, rattle=rattle, **files)
+
+    whole, opt = script()
+    opt.run(0.002)
+    files = {"restart": tmp_path / "state.json", "logfile": tmp_path / "log"}
+    calls = 0
+    for _ in range(2):
+        atoms, opt = script(at=3, **files)
+        with pytest.raises(KeyboardInterrupt):
+            opt.run(0.002)
+        calls += atoms.calc.calls
+    atoms, opt = script(**files)
+    assert not np.array_equal(atoms.positions, alloy(cell).positions)
+    opt.run(0.002)
+    assert calls + atoms.calc.calls == whole.calc.calls
+    assert calls == 4
+    np.testing.assert_array_equal(atoms.positions, whole.positions)
+    np.testing.assert_array_equal(atoms.cell.array, whole.cell.array)
+    assert (tmp_path / "log").read_text().count("goes on where the atoms are in") == 2
+
+
 def left(tmp_path: Path, calculator: Any, cell: bool = False) -> tuple[Atoms, Path]:
     """Return atoms and the restart file of a run of two steps."""
     atoms = alloy(cell)

@@ -18,7 +18,7 @@ from relax.calculators.base import Evaluation, energy_of, numbers, stress_matrix
 from relax.calculators.registry import unsupported
 from relax.core.errors import RelaxationStopped, one_line
 
-__all__ = ["KeptResults", "alarm", "evaluated", "guarded", "recalled", "recorded"]
+__all__ = ["KeptResults", "alarm", "evaluated", "guarded", "place_of", "recalled", "recorded", "same_place"]
 
 
 @contextmanager
@@ -114,6 +114,17 @@ def calculator_words(calculator: Any) -> str | None:
         return None
 
 
+def place_of(atoms: Atoms) -> dict[str, Any]:
+    """Return which atoms there are, and where, as plain values and arrays."""
+    cell, pbc = atoms.cell.array.copy(), atoms.pbc.tolist()
+    return {"numbers": atoms.numbers.copy(), "positions": atoms.positions.copy(), "cell": cell, "pbc": pbc}
+
+
+def same_place(place: Any, other: dict[str, Any]) -> bool:
+    """Return whether a ``place`` from a file is another one, to the last bit."""
+    return isinstance(place, dict) and all(np.array_equal(place.get(k, ()), a) for k, a in other.items())
+
+
 def recorded(atoms: Atoms, evaluation: Evaluation) -> dict[str, Any] | None:
     """Return what was computed for ``atoms`` as plain values and arrays, for :func:`recalled`.
 
@@ -121,12 +132,8 @@ def recorded(atoms: Atoms, evaluation: Evaluation) -> dict[str, Any] | None:
     """
     if (words := calculator_words(atoms.calc)) is None:
         return None
-    return {
+    return place_of(atoms) | {
         "calculator": words,
-        "numbers": atoms.numbers,
-        "positions": atoms.positions.copy(),
-        "cell": atoms.cell.array.copy(),
-        "pbc": atoms.pbc.tolist(),
         "energy": float(evaluation.energies[0]),
         "forces": evaluation.forces.copy(),
         "stress": evaluation.stresses[0].copy(),
@@ -135,16 +142,8 @@ def recorded(atoms: Atoms, evaluation: Evaluation) -> dict[str, Any] | None:
 
 def recalled(record: dict[str, Any], atoms: Atoms, with_stress: bool) -> Evaluation | None:
     """Return what was :func:`recorded` for ``atoms`` just as they are, by an equal calculator; else None."""
-    here = {
-        "numbers": atoms.numbers,
-        "positions": atoms.positions,
-        "cell": atoms.cell.array,
-        "pbc": atoms.pbc,
-    }
     words = calculator_words(atoms.calc)
-    if words is None or words != record.get("calculator"):
-        return None
-    if not all(np.array_equal(record.get(name, ()), now) for name, now in here.items()):
+    if words is None or not same_place(record, place_of(atoms)) or words != record.get("calculator"):
         return None
     try:
         energy = numbers("energy", record["energy"], (1,))

@@ -50,8 +50,9 @@ class RuleOptimizer(AseProtocol):
         The update rule as it is to be followed, see :func:`relax.rules.wrappers.for_atoms`.
     restart
         File for the state of the rule, written after every force call; if it exists, the run goes on from it,
-        to the last bit.  The last force call is in it too, and is not repeated where the atoms are as they
-        were, and an ASE calculator of the same class says that it has the same parameters.
+        to the last bit.  Atoms that are as that run began are put to where it was.  Its last force call is
+        not repeated where the atoms are just as they were, and the calculator is of the same class and says
+        that it has the same ``parameters``.
     logfile
         File, open or by name, for a line a step; ``"-"`` is standard output, ``None`` none.
     trajectory

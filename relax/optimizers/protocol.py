@@ -93,7 +93,8 @@ class AseProtocol(Optimizer):
     def read(self) -> None:
         """Go on from the restart file."""
         assert self.restart is not None
-        restarts.read(Path(self.restart), self.engine)
+        if restarts.read(Path(self.restart), self.engine):
+            self._say(f"goes on where the atoms are in {self.restart}")
 
     def _replay_trajectory(self, traj: Sequence[Atoms]) -> None:
         """Let the rule learn from the frames of an earlier run of the same atoms, as it does in a run.

@@ -18,7 +18,7 @@ from relax.core.rule import Rule
 from relax.core.settings import Criteria
 from relax.core.state import State
 from relax.engine.entries import Entry
-from relax.engine.evaluation import KeptResults, alarm, guarded, recalled, recorded
+from relax.engine.evaluation import KeptResults, alarm, guarded, place_of, recalled, recorded
 from relax.engine.relaxation import Policy, Relaxation
 from relax.optimizers.ase_rows import check_images, first_of
 from relax.optimizers.replay import Replay
@@ -47,6 +47,8 @@ class SingleRun:
         Whether the structure has been evaluated where it is.
     stop
         How the run ended.
+    first
+        Where the structure was when the run began; of a run that goes on, when the one before it began.
     earlier, record
         What another process computed last, from which this one goes on, and what this one did; None where it
         has to be computed again.
@@ -63,6 +65,7 @@ class SingleRun:
         self._relaxation: Relaxation[Entry] | None = None
         self._state: State | None = None
         self._kept: KeptResults | None = None
+        self.first = place_of(self.entry.first)
         self.earlier: dict[str, Any] | None = None
         self.record: dict[str, Any] | None = None
         self._recalled = False

@@ -125,6 +125,7 @@ class AtomsStructure:
         """Return what a restart needs to see the same coordinates, to the last bit."""
         place, known = self.coordinates.place, self.coordinates.starts[0].hessian
         plain: dict[str, Any] = {"x": place.x, "strain": place.strain[0], "reference": place.reference[0]}
+        plain |= {"positions": self.atoms.positions, "cell": self.atoms.cell.array}
         if self.given is None:
             return plain
         return plain | {"begun": [] if known is None or known.begun is None else [*known.begun, known.steps]}
