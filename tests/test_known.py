@@ -116,10 +116,10 @@ def test_structures_of_a_batch_each_know_their_own():
     other.rattle(0.1, seed=1)
     ammonia.rattle(0.1, seed=1)
     known.append(computed(rattled(molecule("NH3"), 0.1, 2), EMT()))
-    together = list(relax_many([start, other, ammonia], EMT(), known=known, fmax=0.02, steps=4, batch_size=3))
+    together = list(relax_many([start, other, ammonia], EMT(), known=known, fmax=0.02, steps=3, batch_size=3))
     for done, atoms in zip(sorted(together, key=lambda one: one.index), (start, other, ammonia), strict=True):
         alone = atoms.copy()
-        result = relax(alone, EMT(), known=known, fmax=0.02, steps=4)
+        result = relax(alone, EMT(), known=known, fmax=0.02, steps=3)
         np.testing.assert_allclose(done.atoms.positions, alone.positions, atol=1e-12)
         assert done.result.force_calls == result.force_calls
 
@@ -225,6 +225,13 @@ def turned():
     return computed(atoms, EMT())
 
 
+def flat():
+    atoms = changed()
+    atoms.cell[2] = 0.0
+    atoms.calc = SinglePointCalculator(atoms, **atoms.calc.results)
+    return atoms
+
+
 def far():
     atoms = strained(crystal(), 0.05, 3)
     atoms.positions[0] += [1.7, 1.7, 1.7]
@@ -242,7 +249,8 @@ MISFITS = {
     "numbers that are not finite": (lambda: changed(energy=np.inf), FREE),
     "in another cell": (changed, {}),
     "far away": (far, FREE),
-    "in a cell that is far|far away|do not let it go": (turned, FREE),
+    "in a cell that is far": (turned, FREE),
+    "in a cell that is": (flat, FREE),
     "where constraints, the freedom of the cell or symmetry do not let it go": (changed, {"cell": "x"}),
     "symmetry do not let it go": (changed, {"cell": True, "symmetry": "keep"}),
     "of a place that is known already": (lambda: computed(crystal(), EMT()), FREE),
@@ -420,6 +428,7 @@ def test_what_has_no_use_for_what_is_known_says_so(relax):
         known_structures([crystal()])
 
 
+@pytest.mark.slow
 def test_commands_learn_from_what_is_known(relax):
     write_files()
     calls = {}

@@ -55,7 +55,7 @@ def optimizer(rule: str, atoms: Atoms, cell: bool, **options: Any) -> Any:
 @pytest.mark.parametrize("rule", ["kriging", "internal-lbfgs", "fire"])
 @pytest.mark.parametrize("how", ["Ctrl-C in a call", "all steps made"])
 def test_calls_of_two_runs_are_those_of_one(how, rule, cell, tmp_path):
-    whole, steps = alloy(cell), 7
+    whole, steps = alloy(cell), 5
     whole.calc = Stopped()
     optimizer(rule, whole, cell).run(0.005, steps=steps)
     assert whole.calc.calls > 3

@@ -26,6 +26,9 @@ LOG = logging.getLogger(__name__)
 FARTHEST = 2.0
 """Longest row (A) between a structure and a calculation from which it may learn."""
 
+FARTHEST_CELL = 0.5
+"""The same of its cell, without unit; the logarithm of such a deformation is a real strain."""
+
 SAME_CELL, ALLOWED, APART = 1e-6, 1e-3, 1e-3
 """How far (A) cell vectors that are the same may differ, how far a row may be from where constraints, the
 freedom of the cell and symmetry let it go, and the smallest distance of two calculations."""
@@ -192,10 +195,9 @@ def fitted(known: Atoms, c: BatchCoordinates, here: np.ndarray) -> Calculation:
     atoms = Atoms(known.numbers, known.positions, cell=start.atoms.cell, pbc=pbc)
     atoms.cell[pbc] = known.cell[pbc]
     forces = forces @ moved_near(atoms, start.atoms, free=not c.projects and start.group is None)
-    try:
-        c.read_from(atoms, 0)
-    except ValueError:
-        raise Misfit("in a cell that is far") from None
+    if relaxes and deformed(start.atoms, atoms) > FARTHEST_CELL:
+        raise Misfit("in a cell that is far")
+    c.read_from(atoms, 0)
     x = c.x
     left = projected(c, x - here)
     left[c.rows[0]] = (left[c.rows[0]][:, None] @ c.constants.step_projector)[:, 0]
@@ -205,6 +207,11 @@ def fitted(known: Atoms, c: BatchCoordinates, here: np.ndarray) -> Calculation:
         raise Misfit("where constraints, the freedom of the cell or symmetry do not let it go")
     value = float(c.values(Evaluation(np.array([energy]), forces, stress[None]))[0])
     return Calculation(atoms, forces, stress, x, value, distance)
+
+
+def deformed(start: Atoms, atoms: Atoms) -> float:
+    """Return how far the deformation of the cell of ``start`` to that of ``atoms`` is from none."""
+    return float(np.linalg.norm(np.linalg.solve(start.cell.array, atoms.cell.array) - np.eye(3), 2))
 
 
 def moved_near(atoms: Atoms, start: Atoms, free: bool) -> np.ndarray:
