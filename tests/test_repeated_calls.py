@@ -80,6 +80,21 @@ def test_calls_of_two_runs_are_those_of_one(how, rule, cell, tmp_path):
         np.testing.assert_array_equal(parts.cell.array, whole.cell.array)
 
 
+def test_a_known_hessian_is_not_lost_before_the_first_step(tmp_path):
+    def made(atoms: Atoms, **options: Any) -> Any:
+        return optimizer("internal-lbfgs", atoms, False, hessian=20 * np.eye(12), **options)
+
+    whole, parts = alloy(False), alloy(False)
+    whole.calc, parts.calc = Stopped(), Stopped(at=2)
+    made(whole).run(0.005)
+    with pytest.raises(KeyboardInterrupt):
+        made(parts, restart=tmp_path / "state.json").run(0.005)
+    parts.calc = Stopped()
+    made(parts, restart=tmp_path / "state.json").run(0.005)
+    assert 1 + parts.calc.calls == whole.calc.calls
+    np.testing.assert_array_equal(parts.positions, whole.positions)
+
+
 class Drawn(EMT):
     """EMT with springs to the centre of the atoms."""
 

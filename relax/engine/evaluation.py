@@ -104,14 +104,12 @@ def evaluated(atoms: Atoms, with_stress: bool) -> Evaluation:
 
 def calculator_words(calculator: Any) -> str | None:
     """Return what tells a calculator from others in any process; None where it does not say."""
-    parameters = getattr(calculator, "parameters", None)
-    if not parameters:
-        return None
-    kind = type(calculator)
+    kind, parameters = type(calculator), getattr(calculator, "parameters", ())
     try:
-        return f"{kind.__module__}.{kind.__qualname__} {encode(dict(parameters))}"
+        plain = encode(given) if (given := dict(parameters)) else None
     except (TypeError, ValueError):
         return None
+    return plain and f"{kind.__module__}.{kind.__qualname__} {plain}"
 
 
 def place_of(atoms: Atoms) -> dict[str, Any]:

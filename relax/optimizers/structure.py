@@ -128,7 +128,8 @@ class AtomsStructure:
         plain |= {"positions": self.atoms.positions, "cell": self.atoms.cell.array}
         if self.given is None:
             return plain
-        return plain | {"begun": [] if known is None or known.begun is None else [*known.begun, known.steps]}
+        begun = None if known is None or known.begun is None else [*known.begun, known.steps]
+        return plain | {"begun": [] if known is None else begun}
 
     def from_plain(self, plain: dict[str, Any]) -> None:
         """Take up what :meth:`to_plain` wrote; of atoms that are elsewhere, only the reference cell."""
@@ -141,8 +142,10 @@ class AtomsStructure:
             began, g, steps = (np.asarray(found, float) for found in plain["begun"])
             self._put(began[:n], began[n:] / c.constants.scale[0] if len(began) > n else strain, reference)
             c.starts[0].hessian = KnownHessian(hessian_array(self.given, c.atoms(0)), (began, g), int(steps))
-        elif self.given is not None:
+        elif self.given is not None and plain["begun"] is not None:
             c.starts[0].hessian = None
+        else:
+            self.know()
         self._put(x, strain, reference)
         there = c.atoms(0)
         same = np.allclose(there.positions, self.atoms.positions, rtol=0, atol=1e-9)
