@@ -407,6 +407,33 @@ def test_files_that_are_no_calculations(file, relax):
         KrigingRelax(crystal(), known=[file])
 
 
+def test_a_file_of_calculations_is_not_overwritten(relax):
+    write_files()
+    before = Path("good.traj").read_bytes()
+    words = ("run", "start.extxyz", "-c", "emt", "--known", "good.traj@:", "--trajectory", "good.traj")
+    code, _, errors = relax(*words)
+    assert (code, errors) == (
+        2, ["relax: --trajectory good.traj would overwrite an input file; give another name"],
+    )  # fmt: skip
+    assert Path("good.traj").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_run_that_resumes_may_know_what_was_computed(relax):
+    write_files()
+    write("second.extxyz", rattled(crystal(), 0.05, 8))
+    words = ("run", "start.extxyz", "second.extxyz", "-c", "emt", "-r", "kriging", "-o", "out.extxyz")
+    assert relax(*words, "--trajectory", "{name}.traj")[0] == 0
+    whole = Path("out.extxyz").read_text()
+    lines = whole.splitlines(keepends=True)
+    Path("out.extxyz").write_text("".join(lines[: len(lines) // 2]))
+    code, _, errors = relax(*words, "--resume", "--known", "second.extxyz.traj")
+    assert (code, errors) == (0, [])
+    calls = [re.findall(r"relax_force_calls=(\d+)", text) for text in (whole, Path("out.extxyz").read_text())]
+    assert calls[0][0] == calls[1][0]
+    assert int(calls[1][1]) < int(calls[0][1])
+
+
 def test_what_has_no_use_for_what_is_known_says_so(relax):
     write_files()
     code, _, errors = relax("run", "start.extxyz", "-c", "emt", "--known", "good.traj", "-r", "fire")

@@ -163,7 +163,8 @@ def check_outputs(
     """
     from relax.io.named_files import is_among, split_slice
 
-    inputs = {os.path.realpath(split_slice(file)[0]) for file in options.files}
+    read = [*options.files, *(getattr(options, "known", None) or [])]
+    inputs = {os.path.realpath(split_slice(file)[0]) for file in read}
     flags: dict[str, str] = {}
     for flag, path in outputs:
         real = os.path.realpath(path)

@@ -55,6 +55,7 @@ class RuleOptions:
         "File of earlier calculations with the same calculator, such as a trajectory, from which the rule "
         "kriging then learns too; FILE@SLICE as in ASE. May be repeated.",
         metavar="FILE",
+        role="run",
     )
 
     @property

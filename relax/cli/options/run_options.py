@@ -42,11 +42,7 @@ class RelaxationOptions(
             for f, declared in declarations(self)
             if declared.role == "result"
         ]
-        words = [
-            f"{name}={','.join(value) if isinstance(value, list) else value}"
-            for name, value, default in given
-            if name in always or value != default
-        ]
+        words = [f"{name}={value}" for name, value, default in given if name in always or value != default]
         return " ".join([*words, *self.calculator_text.split()])
 
     def relaxation_kwargs(self) -> dict[str, Any]:
