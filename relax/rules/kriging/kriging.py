@@ -58,8 +58,8 @@ class Kriging(InternalLBFGS):
     REACH: ClassVar[float] = 2.0
     """Factor of the trust radii beside a cheap surface too."""
 
-    LEAST: ClassVar[float] = 0.1
-    """Share of a cheap surface below which it is left out of a step."""
+    LEAST: ClassVar[float] = 0.5
+    """Share of a cheap surface below which it is left out from then on."""
 
     memory: int = param(20, "[1, inf)", "steps", "number of pairs (s, y) that are kept")
     length: float = param(16.0, "(0, inf)", "sqrt(eV)", "length over which the process forgets")
@@ -77,13 +77,14 @@ class Kriging(InternalLBFGS):
     def init(self, x: Array) -> State:
         state = super().init(x)
         flag = x[:, :1] * 0.0
-        return state | {"ps": state["xs"], "lost": flag}
+        return state | {"ps": state["xs"], "lost": flag, "share": flag + 1.0}
 
-    def _reach(self, point: Point) -> float | Array:
+    def _reach(self, state: State, point: Point) -> float | Array:
         if not point.surfaces:
-            return super()._reach(point)
-        beside = [surface is not None for surface in point.surfaces]
-        return np.where(np.repeat(beside, point.seg.lengths)[:, None], self.REACH, super()._reach(point))
+            return super()._reach(state, point)
+        beside = np.repeat([surface is not None for surface in point.surfaces], point.seg.lengths)[:, None]
+        wider = 1 + (self.REACH - 1) * np.clip(state["share"], 0.0, 1.0)
+        return np.where(beside, wider, super()._reach(state, point))
 
     def _recalled(self, state: State, point: Point) -> int:
         known = min(self.PAIRS, super()._recalled(state, point))
@@ -103,28 +104,46 @@ class Kriging(InternalLBFGS):
     def _step(
         self, state: State, base: Point, after: State, pairs: State, known: int
     ) -> tuple[Array, Array, Array, State]:
-        dx, part, slope, _ = super()._step(state, base, after, pairs, known)
-        more = self._without_failures(state, base, after)
-        metric, after = base.metric, after | more
-        if metric is None or not metric.has_features:
-            return dx, part, slope, more
-        for s, rows in enumerate(base.seg.lengths):
+        after = after | self._without_failures(state, base, after) | {"share": state["share"].copy()}
+        more = {name: after[name] for name in ("ps", "lost", "share")}
+        steps = {s: self._step_of(base, after, s) for s in range(len(base.seg.lengths))}
+        made = {s: step for s, step in steps.items() if step is not None}
+        if len(made) < len(steps):
+            dx, part, slope, _ = super()._step(state, base, after, pairs, known)
+        else:
+            dx, part, slope = base.x * 0.0, base.e * 0.0 + 1.0, base.e * 0.0
+        for s, (step, change) in made.items():
             mine = base.seg.slice(s)
-            scale = 1 / float(after["gamma"][mine.start, 0])
-            features = None if rows > self.LARGEST else metric.features(s, scale)
-            if features is None:
-                continue
-            radius = float(after["radius"][mine.start, 0])
-            try:
-                model = self._learned(self._surface(base, after, s), features, after, mine)
-            except np.linalg.LinAlgError:
-                continue
-            step, change = minimum_within(
-                model, base.x[mine], features.hessian, radius, ROUNDS[isinstance(model, Corrected)]
-            )
-            if change < 0:
-                dx[mine], part[mine], slope[mine] = step, 1.0, 2 * change
+            dx[mine], part[mine], slope[mine] = step, 1.0, 2 * change
         return dx, part, slope, more
+
+    def _step_of(self, base: Point, after: State, s: int) -> tuple[np.ndarray, float] | None:
+        """Return the step (R, 3), A, of structure ``s`` and its change of energy, eV; None without a model.
+
+        The share of the cheap surface is put into ``after``.
+        """
+        mine, metric = base.seg.slice(s), base.metric
+        rows = mine.stop - mine.start
+        if rows > self.LARGEST or metric is None or not metric.has_features:
+            return None
+        features = metric.features(s, 1 / float(after["gamma"][mine.start, 0]))
+        if features is None:
+            return None
+        surface = self._surface(base, after, s)
+        try:
+            process = self._process(features, after, mine, surface is not None)
+        except np.linalg.LinAlgError:
+            return None
+        after["share"][mine] = process.share
+        model: Callable[[np.ndarray], Value] = process
+        if surface is not None:
+            if process.share < self.LEAST:
+                after["lost"][mine] = 1.0
+            else:
+                model = Corrected(surface, process)
+        radius, rounds = float(after["radius"][mine.start, 0]), ROUNDS[model is not process]
+        step, change = minimum_within(model, base.x[mine], features.hessian, radius, rounds)
+        return (step, change) if change < 0 else None
 
     def _surface(self, point: Point, state: State, s: int) -> Surface | None:
         """Return the cheap surface of structure ``s``; None without one that works."""
@@ -132,10 +151,8 @@ class Kriging(InternalLBFGS):
             return None
         return point.surfaces[s]
 
-    def _learned(
-        self, surface: Surface | None, features: Features, after: State, mine: slice
-    ) -> Callable[[np.ndarray], Value]:
-        """Return what is known of the surface that counts, of the structure with the rows ``mine``.
+    def _process(self, features: Features, after: State, mine: slice, beside: bool) -> Process:
+        """Return what is known of the structure with the rows ``mine``, alone or beside a cheap surface.
 
         Raises
         ------
@@ -145,10 +162,8 @@ class Kriging(InternalLBFGS):
         rows = mine.stop - mine.start
         count = min(int(after["t"][mine.start, 0]), self.memory + 1, max(1, self.SIZE // (3 * rows)))
         x, g, p = (after[name][mine, :count].swapaxes(0, 1) for name in ("xs", "gs", "ps"))
-        if surface is None:
-            return Process(features, self.prior, x, g, self.length, self.noise)
-        process = Process(features, self.prior, x, g, self.length, self.noise, p, self.distrust)
-        return process if process.share < self.LEAST else Corrected(surface, process)
+        cheap = (p, self.distrust) if beside else ()
+        return Process(features, self.prior, x, g, self.length, self.noise, *cheap)
 
     def _without_failures(self, state: State, base: Point, after: State) -> State:
         """Return which cheap surfaces have failed, for good, and their gradients with zeros there."""

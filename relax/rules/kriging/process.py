@@ -13,9 +13,9 @@ __all__ = ["Process", "Value"]
 RAISED, MOST = 3.0, 0.3
 """Factor by which the noise is raised until the covariance is positive definite, and its limit."""
 
-DOUBT, HIGHEST, TURNS = 0.5, 1.5, 5
-"""Standard deviation of the share of a cheap surface before anything is known, its limit, and how often it is
-computed again."""
+DOUBT, HIGHEST, TURNS, RECENT = 0.5, 1.5, 5, 4
+"""Standard deviation of the share of a cheap surface before anything is known, its limit, how often it is
+computed again, and from how many of the newest gradients: those of a rough start say little of the minimum."""
 
 
 class Value(NamedTuple):
@@ -88,6 +88,8 @@ class Process:
         p: np.ndarray | None = None,
         distrust: float = 0.0,
     ) -> None:
+        from scipy.linalg import solve_triangular
+
         self.features, self.length = features, length
         self.u, j = features.at(x)
         count, f, n = j.shape
@@ -106,10 +108,11 @@ class Process:
         if p is not None:
             known.append(p.reshape(count, n) - (prior - distrust) * own)
         rows = np.array(known).reshape(len(known), count * n)
-        alphas = solved(covariance.reshape(count * n, count * n), rows.T, noise).T
-        self.share = 0.0 if p is None else likeliest_share(rows, alphas)
+        factor = factorized(covariance.reshape(count * n, count * n), noise)
+        halves = solve_triangular(factor, rows.T, trans="T").T
+        self.share = 0.0 if p is None else likeliest_share(halves[:, : RECENT * n])
         self.prior = self.share * distrust + (1 - self.share) * prior
-        alpha = alphas[0] - self.share * alphas[-1]
+        alpha = solve_triangular(factor, halves[0] - self.share * halves[-1])
         self.beta = np.einsum("kfn,kn->kf", j, alpha.reshape(count, n))
 
     def __call__(self, x: np.ndarray) -> Value:
@@ -134,34 +137,33 @@ class Process:
         return root**2 / 3 * (1 + root * r) * e, root**4 / 3 * e, root**5 / (3 * r) * e
 
 
-def likeliest_share(rows: np.ndarray, solved_rows: np.ndarray) -> float:
+def likeliest_share(halves: np.ndarray) -> float:
     """Return the share of a cheap surface.
 
     Parameters
     ----------
-    rows
-        What is known without it, and what its whole would take from that (2, n).
-    solved_rows
-        Inverse of the covariance times these (2, n).
+    halves
+        What is known without it, and what its whole would take from that (2, n), both in coordinates in which
+        the covariance is the unit matrix.
     """
-    (aa, ad), (_, dd) = rows @ solved_rows.T
+    (aa, ad), (_, dd) = halves @ halves.T
     share = 1.0
     for _ in range(TURNS):
-        amplitude = max((aa - 2 * share * ad + share**2 * dd) / rows.shape[1], 1e-12 * aa)
+        amplitude = max((aa - 2 * share * ad + share**2 * dd) / halves.shape[1], 1e-12 * aa)
         share = (ad / amplitude + DOUBT**-2) / (dd / amplitude + DOUBT**-2)
     return float(min(max(share, 0.0), HIGHEST))
 
 
-def solved(covariance: np.ndarray, g: np.ndarray, noise: float) -> np.ndarray:
-    """Return the inverse of ``covariance`` and its noise times ``g`` (n, ...); its lower triangle counts."""
-    from scipy.linalg import cho_factor, cho_solve
+def factorized(covariance: np.ndarray, noise: float) -> np.ndarray:
+    """Return U of the covariance with its noise, U^T U, of which the lower triangle counts."""
+    from scipy.linalg import cholesky
 
     size, diagonal = np.trace(covariance) / len(covariance), np.arange(len(covariance))
     while True:
         noisy = covariance.copy()
         noisy[diagonal, diagonal] += noise * noise * size
         try:
-            return np.asarray(cho_solve(cho_factor(noisy.T, overwrite_a=True), g))
+            return np.asarray(cholesky(noisy.T, overwrite_a=True))
         except np.linalg.LinAlgError:
             if (noise := RAISED * noise) > MOST:
                 raise

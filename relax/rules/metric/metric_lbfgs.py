@@ -89,7 +89,7 @@ class MetricLBFGS(Rule):
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp, dot = array_namespace(point.g), point.seg.dot
         started = state["t"] > 0
-        reach = self._reach(point)
+        reach = self._reach(state, point)
         taken_back, radius = self._judged(state, point, started, self.largest * reach)
         here = {"x": point.x, "g": point.g, "e": point.known_e}
         x, g, e = (xp.where(taken_back, state[name], now) for name, now in here.items())
@@ -122,7 +122,7 @@ class MetricLBFGS(Rule):
         kept = {"x": x, "g": g, "e": e, "dx": dx, "slope": slope, "part": part}
         return x - point.x + dx, after | kept | more
 
-    def _reach(self, point: Point) -> float | Array:
+    def _reach(self, state: State, point: Point) -> float | Array:
         """Return the factor of the trust radii of each row (R, 1), or of all."""
         measured = None if point.metric is None else point.metric.measured
         return 1.0 if measured is None else array_namespace(point.g).where(measured, self.REACH, 1.0)
@@ -197,7 +197,7 @@ class MetricLBFGS(Rule):
         cut = length > 0.8 * radius
         radius = xp.where(started & (ratio < self.poor), shorter, radius)
         radius = xp.where(started & (ratio > self.fine) & cut, longer, radius)
-        return started & (ratio < self.worst), radius
+        return started & (ratio < self.worst), xp.minimum(radius, 0 * radius + largest)
 
     def _remembered(self, state: State, point: Point, started: Array, taken_back: Array) -> State:
         """Return the places and gradients of the last force calls, newest first.
