@@ -104,8 +104,8 @@ class Kriging(InternalLBFGS):
     def _step(
         self, state: State, base: Point, after: State, pairs: State, known: int
     ) -> tuple[Array, Array, Array, State]:
-        after = after | self._without_failures(state, base, after) | {"share": state["share"].copy()}
-        more = {name: after[name] for name in ("ps", "lost", "share")}
+        more = self._of_surfaces(state, base, after)
+        after = after | more
         steps = {s: self._step_of(base, after, s) for s in range(len(base.seg.lengths))}
         made = {s: step for s, step in steps.items() if step is not None}
         if len(made) < len(steps):
@@ -134,9 +134,9 @@ class Kriging(InternalLBFGS):
             process = self._process(features, after, mine, surface is not None)
         except np.linalg.LinAlgError:
             return None
-        after["share"][mine] = process.share
         model: Callable[[np.ndarray], Value] = process
         if surface is not None:
+            after["share"][mine] = process.share
             if process.share < self.LEAST:
                 after["lost"][mine] = 1.0
             else:
@@ -165,8 +165,10 @@ class Kriging(InternalLBFGS):
         cheap = (p, self.distrust) if beside else ()
         return Process(features, self.prior, x, g, self.length, self.noise, *cheap)
 
-    def _without_failures(self, state: State, base: Point, after: State) -> State:
-        """Return which cheap surfaces have failed, for good, and their gradients with zeros there."""
+    def _of_surfaces(self, state: State, base: Point, after: State) -> State:
+        """Return the gradients of cheap surfaces, zero where one fails; which have, for good; and shares."""
+        if not base.surfaces:
+            return {name: state[name] for name in ("lost", "share")}
         failed = ~np.isfinite(base.seg.sum(after["ps"][:, 0])).all(axis=1, keepdims=True)
         ps = np.where(np.isfinite(after["ps"]), after["ps"], 0.0)
-        return {"ps": ps, "lost": np.where(failed, 1.0, state["lost"])}
+        return {"ps": ps, "lost": np.where(failed, 1.0, state["lost"]), "share": state["share"].copy()}

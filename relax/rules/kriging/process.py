@@ -15,7 +15,7 @@ RAISED, MOST = 3.0, 0.3
 
 DOUBT, HIGHEST, TURNS, RECENT = 0.5, 1.5, 5, 4
 """Standard deviation of the share of a cheap surface before anything is known, its limit, how often it is
-computed again, and from how many of the newest gradients: those of a rough start say little of the minimum."""
+computed again, and from how many of the newest gradients: those of a rough start say little of the rest."""
 
 
 class Value(NamedTuple):
