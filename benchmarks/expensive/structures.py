@@ -33,8 +33,8 @@ MOLECULES = {
 RATTLE = 0.1
 """Standard deviation of each component of the displacement of each atom of a crystal, A."""
 
-CRYSTALS, LARGEST = 30, 8
-"""How many crystals are relaxed with models, and most atoms of one."""
+CRYSTALS, LARGEST, SMALL = 30, 8, 4
+"""How many crystals are relaxed with models, most atoms of one, and of one that has several draws."""
 
 ALLOYED = ("Mg", "Al", "Ti", "Fe", "Co", "Ni", "Cu", "Zn", "Pd", "Ag", "Pt", "Au")
 """Elements that ``data/mace-mini.model`` knows."""
@@ -60,12 +60,12 @@ def small_molecules() -> dict[str, Atoms]:
 
 def alloys() -> dict[str, Atoms]:
     """Return rattled crystals of the elements that ``data/mace-mini.model`` knows."""
-    return _rattled({atoms.info["name"]: atoms for atoms in _made(ALLOY_SEED, ALLOYED)}, ALLOY_SEED)
+    return _rattled({atoms.info["name"]: atoms for atoms in _made(ALLOY_SEED, LARGEST, ALLOYED)}, ALLOY_SEED)
 
 
 def compounds() -> dict[str, Atoms]:
     """Return rattled crystals of any elements up to bismuth."""
-    return _rattled({atoms.info["name"]: atoms for atoms in _made(COMPOUND_SEED)}, COMPOUND_SEED)
+    return _rattled({atoms.info["name"]: atoms for atoms in _made(COMPOUND_SEED, SMALL)}, COMPOUND_SEED)
 
 
 def crystals() -> dict[str, Atoms]:
@@ -83,8 +83,8 @@ def crystals() -> dict[str, Atoms]:
     return _rattled(found, CRYSTAL_SEED)
 
 
-def _made(seed: int, elements: tuple[str, ...] = ()) -> list[Atoms]:
-    return wbm_like(CRYSTALS, seed, largest=LARGEST, elements=elements)
+def _made(seed: int, largest: int, elements: tuple[str, ...] = ()) -> list[Atoms]:
+    return wbm_like(CRYSTALS, seed, largest=largest, elements=elements)
 
 
 def _rattled(found: dict[str, Atoms], seed: int) -> dict[str, Atoms]:
