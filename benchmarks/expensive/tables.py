@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.expensive.parts import PARTS
 from relax.comparison.tables import failure_counts, failure_list, markdown, versions_text
 
-__all__ = ["as_markdown"]
+__all__ = ["as_markdown", "whole_relaxations"]
 
 Json = dict[str, Any]
 
@@ -51,3 +51,23 @@ def as_markdown(results: Json) -> str:
     lines += failure_list(failure_counts(rows))
     lines += [f"`{results['command']}`", "", f"{versions_text(results)}."]
     return "\n".join(lines) + "\n"
+
+
+def whole_relaxations(results: Json, structure: str) -> list[str]:
+    """Return the lines of a table of calls and minutes: of one structure, and of the mean of all."""
+    i = results["structures"].index(structure)
+    cells = []
+    for row in sorted(results["rows"], key=lambda row: -row["mean"]):
+        seconds = [a + b for a, b in zip(row["seconds_calculator"], row["seconds_outside"], strict=True)]
+        cells.append(
+            [
+                f"`{row['optimizer']}`",
+                str(row["calls"][i]) if row["status"][i] == "converged" else row["status"][i],
+                f"{seconds[i] / 60:.1f}",
+                f"{row['mean']:.1f}",
+                f"{sum(seconds) / len(seconds) / 60:.1f}",
+            ]
+        )
+    count = len(results["structures"])
+    columns = ["method", f"{structure}: calls", "minutes", f"mean of {count}: calls", "minutes"]
+    return markdown(columns, cells, ("method",))
