@@ -540,6 +540,7 @@ def test_a_restart_from_another_place_goes_on_from_there(tmp_path):
     atoms = alloy()
     start = atoms.copy()
     FIRERelax(atoms, logfile=None, cell=True, restart=tmp_path / "state").run(fmax=1e-9, steps=5)
+    start.rattle(1e-6, seed=1)  # as it was it would go on from where the file has it
     start.calc = EMT()
     opt = FIRERelax(start, logfile=None, cell=CellFreedom(), restart=tmp_path / "state")
     cell = start.cell[:].copy()

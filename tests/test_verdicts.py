@@ -19,7 +19,7 @@ from relax.core.errors import RelaxationStopped
 from relax.core.result import STATUSES
 from relax.core.settings import BACKTRACKS, RECOVERABLE, UPHILL
 from relax.geometry.cell import CellFreedom
-from relax.geometry.sanity import Integrity, Shape
+from relax.geometry.sanity import Integrity, Shape, changed_bonds
 from relax.optimizers.named import OPTIMIZERS
 
 
@@ -397,3 +397,15 @@ def test_the_residual_stress_is_told_where_it_is_known(cell):
     opt.run(fmax=1e-6, steps=2)
     assert np.isfinite(opt.result.smax)
     assert opt.result.smax == pytest.approx(np.abs(atoms.get_stress()).max() / 0.006241509, rel=1e-6)
+
+
+def test_bonds_change_where_they_break_or_form():
+    water = molecule("H2O")
+    apart = water.copy()
+    apart.set_distance(0, 1, 2.0, fix=0)
+    assert changed_bonds(water, apart) == changed_bonds(apart, water) == [(0, 1)]
+    crystal = bulk("Cu", cubic=True)
+    relaxed = crystal.copy()
+    relaxed.rattle(0.1, seed=1)
+    relaxed.set_cell(1.05 * relaxed.cell, scale_atoms=True)
+    assert changed_bonds(crystal, relaxed) == []

@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relax.core.errors import CalculatorError, UsageError
@@ -87,6 +88,8 @@ class Settings:
         for name in NOT_FOR_CAMPAIGNS:
             if name in relaxation:
                 raise UsageError(f"{name} is not for campaigns, whose settings are kept in a file")
+        if (known := relaxation.get("known")) is not None:
+            relaxation["known"] = _files(known)
         given = cls(
             _absolute(calculator), device, dtype, head, dict(calculator_settings or {}),
             None if pbc is None else [bool(along) for along in pbc],
@@ -179,6 +182,15 @@ def _absolute(calculator: str) -> str:
     return (
         f"{kind}{colon}{os.path.abspath(model)}" if kind in FAMILIES and os.path.exists(model) else calculator
     )
+
+
+def _files(known: Any) -> list[str]:
+    """Return the files of known calculations by names that are the same in other folders."""
+    several = known if isinstance(known, list | tuple) else [known]
+    for one in several:
+        if not isinstance(one, str | Path):
+            raise UsageError(f"a campaign needs the files of known calculations, not a {type(one).__name__}")
+    return [os.path.abspath(one) for one in several]
 
 
 def _given(freedom: CellFreedom) -> Json:

@@ -139,6 +139,8 @@ def checked_record(record: Record, options: RunOptions) -> Record:
     InvalidStructure
         It cannot.
     """
+    import numpy as np
+
     from relax.io.check import check_structure
     from relax.io.named_files import split_slice
 
@@ -146,6 +148,9 @@ def checked_record(record: Record, options: RunOptions) -> Record:
         record.atoms.pbc = options.periodic
     check_structure(record.atoms)
     record.file, _ = split_slice(record.file)
+    numbers = record.atoms.numbers
+    if options.known and not any(np.array_equal(one.numbers, numbers) for one in options.known_structures):
+        warn(f"{record.source}: no known calculation is of these atoms, in this order")
     record.with_cell = options.cell and _cell_relaxes(options, record.source, record.atoms)
     return record
 

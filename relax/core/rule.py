@@ -30,10 +30,13 @@ if TYPE_CHECKING:
     from relax.preconditioner.base import Metric
     from relax.preconditioner.pair_stiffness import PairStiffness
 
-__all__ = ["Point", "Rule", "Surface"]
+__all__ = ["Known", "Point", "Rule", "Surface"]
 
 R = TypeVar("R", bound="Rule")
 
+Known = tuple[Array, Array]
+"""Places of a structure (K, R, 3), A, nearest first, and the gradients there (K, R, 3), eV/A: those of force
+calls that were made before the run."""
 
 Surface = Callable[[Array], tuple[float, Array]]
 """A surface that costs nothing beside a force call: from the rows of a structure (R, 3), A, to an energy, eV,
@@ -49,6 +52,7 @@ class Point(NamedTuple):
     seg: Segments  # which rows belong together
     metric: Metric | None = None  # the preconditioner, for rules that need one; None means the identity
     surfaces: Sequence[Surface | None] = ()  # for each structure, a cheap surface beside the one that counts
+    known: Sequence[Known | None] = ()  # for each structure, what was computed before the run
 
     @property
     def known_e(self) -> Array:

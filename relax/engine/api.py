@@ -13,6 +13,7 @@ from relax.core.hessian import GivenHessian, check_hessians
 from relax.core.rule import Rule
 from relax.core.settings import Criteria, check_batch_size, check_on_bad
 from relax.engine.batch.cheap_surface import CheapPotential, check_prior
+from relax.engine.batch.known import KnownCalculations, check_known
 from relax.engine.batch.monitor import Monitor
 from relax.engine.batch.of_ase.names import is_ase
 from relax.engine.batch.of_ase.rule import ase_rule
@@ -24,7 +25,8 @@ from relax.engine.minima.minimum_check import MinimumCheck, parse_minimum_check
 from relax.engine.relaxation import Policy
 from relax.geometry.cell import CellFreedom
 from relax.geometry.symmetry import SYMPREC
-from relax.rules import DEFAULT_RULE, build_rule, with_prior
+from relax.io.known import known_structures
+from relax.rules import DEFAULT_RULE, build_rule, rule_beside
 from relax.rules.wrappers import innermost
 
 __all__ = ["Relaxed", "relax_many"]
@@ -58,6 +60,7 @@ def relax_many(
     monitor: Monitor | None = None,
     stress: bool = False,
     prior: Any = None,
+    known: Any = None,
     **settings: Any,
 ) -> Iterator[Relaxed]:
     """Relax many structures at once, and yield each as it ends.
@@ -99,6 +102,9 @@ def relax_many(
     prior
         A cheap potential beside the one that counts, given as ``potential`` is.  Structures are first relaxed
         on its surface, and :class:`~relax.rules.Kriging`, then the default rule, learns what that misses.
+    known
+        Earlier calculations, from which :class:`~relax.rules.Kriging`, then the default rule, learns too, see
+        :class:`~relax.optimizers.base.RuleOptimizer`.  Each structure takes those that are of it.
     draws
         Starts of each structure, see :class:`~relax.engine.minima.draws.Draws`; the lowest end is yielded.
     **settings
@@ -117,13 +123,16 @@ def relax_many(
         ``potential``, ``rule`` or ``cell`` is of the wrong type, or a structure is not an ``Atoms``.
     ValueError
         The rule is unknown, a parameter is out of its bounds, or ``hessian`` or ``smax`` has no use here.
+    UsageError
+        A file of ``known`` cannot be read, or has no forces.
     """
-    rule = with_prior(rule, prior)
+    rule = rule_beside(rule, prior, known)
     of_ase = is_ase(rule)
     followed = ase_rule(str(rule), settings) if of_ase else build_rule(rule, settings)
     several = Draws(draws, rattle, seed)
     check_hessians(hessian, followed.stiffness is not None, structures)
     check_prior(prior, innermost(followed))
+    check_known(known, innermost(followed))
     check_on_bad(on_bad, ("stop", "backtrack"))
     if of_ase and on_bad != "stop":
         raise ValueError(f"on_bad = {on_bad!r} is for the rules of relax, not for {rule}; give 'stop'")
@@ -140,6 +149,7 @@ def relax_many(
         batch_size,
         monitor,
         None if prior is None else CheapPotential(as_potential(prior), symprec),
+        None if known is None else KnownCalculations(known_structures(known), innermost(followed)),
     )
     results = several.lowest(run.run(several.starts(structures)))
     if not progress:

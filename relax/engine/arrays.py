@@ -13,7 +13,7 @@ from ase.data import covalent_radii
 from relax.calculators.base import Evaluation
 from relax.core.errors import UnsupportedStructure
 from relax.core.ragged import RaggedArrays
-from relax.core.rule import Surface
+from relax.core.rule import Known, Surface
 from relax.core.segments import Segments
 from relax.geometry.cell import GPA, CellFreedom, StepScale, logarithm, periodic_plane
 from relax.geometry.cell_mask import named_axes
@@ -41,6 +41,14 @@ class Prior(Protocol):
         ...
 
 
+class Earlier(Protocol):
+    """Calculations of one structure from before the run, see ``relax.engine.batch.known``."""
+
+    def seen_from(self, reference: np.ndarray) -> Known:
+        """Return them as rows in the frame of a ``reference`` cell (3, 3), A."""
+        ...
+
+
 @dataclass
 class Start:
     """A structure as it enters.
@@ -61,6 +69,8 @@ class Start:
         The Hessian at the start, if it is known.
     surface
         A cheap surface of it, if there is one.
+    known
+        What was computed of it before the run, if anything.
 
     Raises
     ------
@@ -75,6 +85,7 @@ class Start:
     reference: np.ndarray | None = None
     hessian: KnownHessian | None = None
     surface: Prior | None = None
+    known: Earlier | None = None
     pairs: KeptPairs = field(init=False)
 
     def __post_init__(self) -> None:
@@ -229,6 +240,8 @@ class Coordinates(Protocol):
     def rows(self) -> tuple[np.ndarray, np.ndarray]: ...  # where among the R rows atoms and strains are
     @property
     def surfaces(self) -> Sequence[Surface | None]: ...  # cheap surfaces (S,), or ()
+    @property
+    def known(self) -> Sequence[Known | None]: ...  # of force calls before the run (S,), or ()
     @property
     def far(self) -> np.ndarray: ...  # (S,) whose strain calls for a new reference cell
     def slice(self, s: int) -> slice: ...  # rows of the forces of structure s

@@ -1,4 +1,4 @@
-"""Force calls: ended when the time is up, and kept apart where one fails."""
+"""Force calls: ended when the time is up, kept apart where one fails, and recorded for another process."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.io.jsonio import encode
 
 from relax.calculators.base import Evaluation, energy_of, numbers, stress_matrix
 from relax.calculators.registry import unsupported
 from relax.core.errors import RelaxationStopped, one_line
 
-__all__ = ["alarm", "evaluated", "guarded"]
+__all__ = ["KeptResults", "alarm", "evaluated", "guarded", "place_of", "recalled", "recorded", "same_place"]
 
 
 @contextmanager
@@ -98,3 +100,79 @@ def evaluated(atoms: Atoms, with_stress: bool) -> Evaluation:
     if stress is None:
         stress = stress_matrix(getattr(atoms.calc, "results", {}).get("stress"))
     return Evaluation(energy, forces, stress[None])
+
+
+def calculator_words(calculator: Any) -> str | None:
+    """Return what tells a calculator from others in any process; None where it does not say."""
+    kind, parameters = type(calculator), getattr(calculator, "parameters", ())
+    try:
+        plain = encode(given) if (given := dict(parameters)) else None
+    except (TypeError, ValueError):
+        return None
+    return plain and f"{kind.__module__}.{kind.__qualname__} {plain}"
+
+
+def place_of(atoms: Atoms) -> dict[str, Any]:
+    """Return which atoms there are, and where, as plain values and arrays."""
+    cell, pbc = atoms.cell.array.copy(), atoms.pbc.tolist()
+    return {"numbers": atoms.numbers.copy(), "positions": atoms.positions.copy(), "cell": cell, "pbc": pbc}
+
+
+def same_place(place: Any, other: dict[str, Any]) -> bool:
+    """Return whether a ``place`` from a file is another one, to the last bit."""
+    return isinstance(place, dict) and all(np.array_equal(place.get(k, ()), a) for k, a in other.items())
+
+
+def recorded(atoms: Atoms, evaluation: Evaluation) -> dict[str, Any] | None:
+    """Return what was computed for ``atoms`` as plain values and arrays, for :func:`recalled`.
+
+    None where their calculator does not say with what parameters it computes.
+    """
+    if (words := calculator_words(atoms.calc)) is None:
+        return None
+    return place_of(atoms) | {
+        "calculator": words,
+        "energy": float(evaluation.energies[0]),
+        "forces": evaluation.forces.copy(),
+        "stress": evaluation.stresses[0].copy(),
+    }
+
+
+def recalled(record: dict[str, Any], atoms: Atoms, with_stress: bool) -> Evaluation | None:
+    """Return what was :func:`recorded` for ``atoms`` just as they are, by an equal calculator; else None."""
+    words = calculator_words(atoms.calc)
+    if words is None or not same_place(record, place_of(atoms)) or words != record.get("calculator"):
+        return None
+    try:
+        energy = numbers("energy", record["energy"], (1,))
+        forces = numbers("forces", record["forces"], (len(atoms), 3))
+        stress = numbers("stress", record["stress"], (3, 3))
+    except (KeyError, ValueError):
+        return None
+    if with_stress and not np.isfinite(stress).all():
+        return None
+    return Evaluation(energy, forces, stress[None])
+
+
+class KeptResults:
+    """What calculators have computed for a place, to be given back when a run returns there.
+
+    Parameters
+    ----------
+    images
+        Whose calculators.
+    """
+
+    def __init__(self, images: list[Atoms]) -> None:
+        calculators = {id(c): c for image in images if (c := getattr(image, "calc", None))}.values()
+        # Some write into the arrays that they gave.
+        self.kept = [
+            (c, vars(c)["atoms"], deepcopy(c.results))
+            for c in calculators
+            if {"atoms", "results"} <= vars(c).keys()
+        ]
+
+    def give_back(self) -> None:
+        """Let the calculators know again what they had computed."""
+        for calculator, atoms, results in self.kept:
+            calculator.atoms, calculator.results = atoms, results

@@ -177,7 +177,8 @@ class Relaxation(Generic[E]):
             self.restart_rule(far)
         x, g, values = c.x, self.gradients.g, self.values[seg.owner][:, None]
         metric = None if (model := self.rule.stiffness) is None else c.metric(model, g=g)
-        dx, self.state = self.rule.update(self.state, Point(x, g, values, seg, metric, c.surfaces))
+        point = Point(x, g, values, seg, metric, c.surfaces, c.known)
+        dx, self.state = self.rule.update(self.state, point)
         if "by_forces" in self.state:
             record.by_forces |= ~self.steps.which & (self.state["by_forces"][seg.starts, 0] > 0)
         dx = np.where(self.steps.which[seg.owner][:, None], 0.0, dx)

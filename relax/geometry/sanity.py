@@ -10,7 +10,10 @@ from ase.geometry import get_distances
 from relax.core.result import Status
 from relax.geometry.neighbors import distances
 
-__all__ = ["Integrity", "Shape", "change"]
+__all__ = ["Integrity", "Shape", "change", "changed_bonds"]
+
+BOND, APART = 1.15, 1.5
+"""Distances of atoms with a bond and of those without, over the sum of their covalent radii."""
 
 
 def periodic_vectors(cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:
@@ -93,6 +96,12 @@ class Shape:
         ratios = d / (self.radii[first] + self.radii[second])
         kept = ratios < limit
         return first[kept], second[kept], ratios[kept]
+
+    def pairs_within(self, limit: float) -> set[tuple[int, int]]:
+        """Return the pairs of atoms closer than ``limit`` times the sum of their radii, images included."""
+        first, second, _ = self._pairs(limit)
+        low, high = np.minimum(first, second), np.maximum(first, second)
+        return set(zip(low.tolist(), high.tolist(), strict=True))
 
     def _shortest_of_far(self) -> float:
         limit = 2 * self.CLOSE
@@ -198,3 +207,14 @@ def change(first: Atoms, last: Atoms, known: Shape | None = None) -> tuple[float
     ratio = float(last.cell.volume / volume) if volume > 1e-6 else float("nan")
     shape = known if known is not None and known.shows(last) else Shape.of(last)
     return ratio, shape.shortest
+
+
+def changed_bonds(first: Atoms, last: Atoms) -> list[tuple[int, int]]:
+    """Return the pairs of atoms that have a bond in one structure, and are far apart in the other.
+
+    A bond is shorter than :data:`BOND` times the sum of the covalent radii, far is more than :data:`APART`
+    times that: a vibration, or a crystal that relaxes, changes none.
+    """
+    shapes = Shape.of(first), Shape.of(last)
+    bonds, near = ([shape.pairs_within(limit) for shape in shapes] for limit in (BOND, APART))
+    return sorted((bonds[0] - near[1]) | (bonds[1] - near[0]))

@@ -9,7 +9,7 @@ from ase import Atoms
 
 from relax.core.result import Result
 from relax.engine.batch.of_ase.names import check_ase_name, is_ase
-from relax.rules import DEFAULT_RULE, with_prior
+from relax.rules import DEFAULT_RULE, rule_beside
 
 __all__ = ["relax"]
 
@@ -54,8 +54,9 @@ def relax(
     logfile, trajectory
         As in ASE's optimizers; none, if not given.  Not with several draws.
     **options
-        ``cell``, ``pressure``, ``symmetry``, ``rattle``, ``check``, ``escape``, ``prior`` and all else that
-        the optimizers take, see :class:`~relax.optimizers.base.RuleOptimizer`, and parameters of the rule.
+        ``cell``, ``pressure``, ``symmetry``, ``rattle``, ``check``, ``escape``, ``prior``, ``known`` and all
+        else that the optimizers take, see :class:`~relax.optimizers.base.RuleOptimizer`, and parameters of
+        the rule.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def relax(
     from relax.optimizers.structure import check_relaxable
 
     check_relaxable(atoms)
-    rule = str(with_prior(rule, options.get("prior")))
+    rule = str(rule_beside(rule, options.get("prior"), options.get("known")))
     if is_ase(rule):
         check_ase_name(rule)
         if not isinstance(atoms, Atoms):

@@ -101,7 +101,7 @@ class AseRows:
         What it was made of: a filter, a band.
     """
 
-    surfaces = ()  # a cheap surface is of atoms
+    surfaces = known = ()  # a cheap surface, and what is known, are of atoms
 
     def __init__(self, optimizable: Optimizable, target: Any) -> None:
         self.optimizable, self.target = optimizable, target

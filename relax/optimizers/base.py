@@ -14,11 +14,13 @@ from relax.core.hessian import GivenHessian, check_hessian
 from relax.core.rule import Rule
 from relax.core.settings import Criteria, check_on_bad, check_start
 from relax.engine.batch.cheap_surface import CheapPotential, check_prior
+from relax.engine.batch.known import KnownCalculations, check_known
 from relax.engine.minima.minimum_check import MinimumCheck, parse_minimum_check
 from relax.engine.relaxation import Policy
 from relax.geometry.cell import CellFreedom, cell_freedom
 from relax.geometry.perturb import rattle as rattled
 from relax.geometry.symmetry import SYMPREC
+from relax.io.known import known_structures
 from relax.optimizers.protocol import AseProtocol
 from relax.optimizers.restart import decoded
 from relax.optimizers.single_run import SingleRun
@@ -47,8 +49,10 @@ class RuleOptimizer(AseProtocol):
     rule
         The update rule as it is to be followed, see :func:`relax.rules.wrappers.for_atoms`.
     restart
-        File for the state of the rule, written at every step; if it exists, the run goes on from it,
-        to the last bit.
+        File for the state of the rule, written after every force call; if it exists, the run goes on from it,
+        to the last bit.  Atoms that are as that run began are put to where it was.  Its last force call is
+        not repeated where the atoms are just as they were, and the calculator is of the same class and says
+        that it has the same ``parameters``.
     logfile
         File, open or by name, for a line a step; ``"-"`` is standard output, ``None`` none.
     trajectory
@@ -89,6 +93,11 @@ class RuleOptimizer(AseProtocol):
         A cheap calculator beside the one that counts, or the name of one: the structure is first relaxed on
         its surface, and the rule then learns what that misses.  Its force calls are ``prior_calls`` of the
         result.  For :class:`~relax.rules.Kriging`.
+    known
+        Earlier calculations of the same atoms by the same calculator: a file that ASE reads, an ``Atoms``
+        with energy and forces, and the stress if the cell relaxes, or a list of these.  The first step
+        already uses those that are nearest; how many do not fit, and why, is logged.  For
+        :class:`~relax.rules.Kriging`.
     **kwargs
         ``master``, ``comm``, ``loginterval``, as in ASE.
 
@@ -102,6 +111,8 @@ class RuleOptimizer(AseProtocol):
         There are no atoms; the restart file is of another rule or another structure; a cell or a
         symmetry is asked for that the structure does not have; the Hessian is not one of these atoms, or the
         rule has no use for it.
+    UsageError
+        A file of ``known`` cannot be read, or has no forces.
     """
 
     def __init__(
@@ -125,6 +136,7 @@ class RuleOptimizer(AseProtocol):
         hessian: GivenHessian | None = None,
         stress: bool = False,
         prior: Any = None,
+        known: Any = None,
         **kwargs: Any,
     ) -> None:
         check_on_bad(on_bad)
@@ -144,6 +156,9 @@ class RuleOptimizer(AseProtocol):
         check_prior(prior, innermost(rule), structure.plain_atoms)
         if prior is not None:
             structure.cheap = CheapPotential(as_potential(prior), symprec)
+        check_known(known, innermost(rule), structure.plain_atoms)
+        if known is not None:
+            structure.earlier = KnownCalculations(known_structures(known), innermost(rule))
         self.rule = rule = rule if structure.conservative else by_forces_alone(rule)
         self.engine = SingleRun(rule, policy, structure, symprec)
         files = {"restart": restart, "logfile": logfile, "trajectory": trajectory}
@@ -222,6 +237,7 @@ class RuleOptimizer(AseProtocol):
         while True:
             stop = engine.observe()
             if stop is None and not logged and not engine.probing:
+                self._dump()
                 self._tell_observers()
                 stop = engine.observe()  # an observer may have moved the atoms
             stop = engine.finish(stop)
@@ -234,9 +250,7 @@ class RuleOptimizer(AseProtocol):
             if stop is not None:
                 break
             logged = engine.steps == self.nsteps
-            if not logged:
-                self.nsteps = engine.steps
-                self._dump()
+            self.nsteps = engine.steps
         engine.end(stop)
         if stop[0] in AS_ASKED:
             yield stop[0] == "converged"

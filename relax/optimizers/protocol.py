@@ -93,7 +93,8 @@ class AseProtocol(Optimizer):
     def read(self) -> None:
         """Go on from the restart file."""
         assert self.restart is not None
-        restarts.read(Path(self.restart), self.engine)
+        if restarts.read(Path(self.restart), self.engine):
+            self._say(f"goes on where the atoms are in {self.restart}")
 
     def _replay_trajectory(self, traj: Sequence[Atoms]) -> None:
         """Let the rule learn from the frames of an earlier run of the same atoms, as it does in a run.
@@ -106,6 +107,10 @@ class AseProtocol(Optimizer):
             A frame is of other atoms, or has no forces.
         """
         self.engine.replay(traj)
+
+    def _traj_write_image(self, *given: Any, **named: Any) -> None:
+        with self.engine.shown():
+            super()._traj_write_image(*given, **named)
 
     def _tell_observers(self) -> None:
         """Write the log and call the observers; a trajectory that goes on has its first frame already."""

@@ -17,6 +17,7 @@ from ase.optimize.optimize import RestartError
 from relax.core import state
 from relax.core.rule import Rule
 from relax.core.segments import Array
+from relax.engine.evaluation import place_of, same_place
 
 if TYPE_CHECKING:
     from relax.optimizers.single_run import SingleRun
@@ -34,6 +35,12 @@ def leaves(tree: state.State) -> Iterator[Array]:
             yield from leaves(node)
         else:
             yield node
+
+
+def paths(tree: state.State, above: str = "") -> Iterator[str]:
+    """Yield where the arrays of a state are in it."""
+    for name, node in tree.items():
+        yield from paths(node, f"{above}{name}.") if isinstance(node, dict) else [above + name]
 
 
 def nameless(value: Any) -> str:
@@ -110,22 +117,29 @@ def load(path: Path, rule: Rule, rows: int) -> tuple[state.State, dict[str, Any]
         )
     if found != {rows}:
         raise ValueError(f"{path} is of a structure of {found} rows, this one has {rows}")
+    if sorted(paths(read)) != sorted(paths(rule.init(np.zeros((rows, 3))))):
+        raise ValueError(f"{path} was written by another version of relax; delete it to start anew")
     return read, data
 
 
 def dump(path: Path, run: SingleRun) -> None:
-    """Write to ``path`` what ``run`` needs to go on to the last bit."""
+    """Write to ``path`` what ``run`` needs to go on to the last bit, and without the last force call."""
     data = {
         "rule": described(run.rule),
         "cell": cell_words(run),
-        "state": state.to_plain(run.state or {}),
+        "state": state.to_plain(run.state or run.rule.init(run.structure.coordinates.x)),
         "place": run.structure.to_plain(),
+        "first": run.first,
     }
+    if run.known and run.record is not None:
+        data["computed"] = run.record
     save(path, data)
 
 
-def read(path: Path, run: SingleRun) -> None:
-    """Let ``run`` go on from the file ``path``.
+def read(path: Path, run: SingleRun) -> bool:
+    """Let ``run`` go on from the file ``path``; return whether the atoms were put to where that has them.
+
+    Those are that are, to the last bit, where they were when the run began: a script that is run again.
 
     Raises
     ------
@@ -141,7 +155,16 @@ def read(path: Path, run: SingleRun) -> None:
             "use the same settings, or delete the file to start anew"
         )
     run.state = found
-    run.structure.from_plain(data.get("place", {}))
+    place, first = data.get("place", {}), run.first
+    run.first = data.get("first", first)
+    went = same_place(run.first, first) and "positions" in place
+    if went:
+        atoms = run.structure.images[0]
+        atoms.set_cell(place["cell"], apply_constraint=False)
+        atoms.set_positions(place["positions"], apply_constraint=False)
+    run.structure.from_plain(place)
+    run.earlier = data.get("computed")
+    return went and not same_place(first, place_of(run.structure.images[0]))
 
 
 def cell_words(run: SingleRun) -> str:

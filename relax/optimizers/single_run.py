@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from copy import deepcopy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from relax.calculators.base import CallCounter, Evaluation
 from relax.core.result import Result, Stop
@@ -17,13 +18,13 @@ from relax.core.rule import Rule
 from relax.core.settings import Criteria
 from relax.core.state import State
 from relax.engine.entries import Entry
-from relax.engine.evaluation import alarm, guarded
+from relax.engine.evaluation import KeptResults, alarm, guarded, place_of, recalled, recorded
 from relax.engine.relaxation import Policy, Relaxation
 from relax.optimizers.ase_rows import check_images, first_of
 from relax.optimizers.replay import Replay
 from relax.optimizers.structure import AseStructure, AtomsStructure
 
-__all__ = ["KeptResults", "SingleRun"]
+__all__ = ["SingleRun"]
 
 RUNNING: Stop = ("running", "the run has not ended")
 
@@ -46,6 +47,11 @@ class SingleRun:
         Whether the structure has been evaluated where it is.
     stop
         How the run ended.
+    first
+        Where the structure was when the run began; of a run that goes on, when the one before it began.
+    earlier, record
+        What another process computed last, from which this one goes on, and what this one did; None where it
+        has to be computed again.
     """
 
     def __init__(
@@ -59,6 +65,10 @@ class SingleRun:
         self._relaxation: Relaxation[Entry] | None = None
         self._state: State | None = None
         self._kept: KeptResults | None = None
+        self.first = place_of(self.entry.first)
+        self.earlier: dict[str, Any] | None = None
+        self.record: dict[str, Any] | None = None
+        self._recalled = False
         self._deadline: float | None = None
         self._started = self._ended = 0.0
         self._energy_first = float("nan")
@@ -140,12 +150,40 @@ class SingleRun:
             evaluation = self.structure.again(good)
         else:
             self._started = self._started or time.perf_counter()
-            evaluation = guarded(self._evaluate, self.structure.images, len(good.forces))
+            evaluation = self._recall() or guarded(self._evaluate, self.structure.images, len(good.forces))
+            plain = isinstance(self.structure, AtomsStructure)
+            self.record = recorded(self.structure.images[0], evaluation) if plain else None
         stops = relaxation.observe(evaluation, np.array([self.counter.calls - before]))
         self.known, self._fault = True, stops.get(0)
+        if self._fault is not None:
+            self.record = None
         if self._fault is None and np.isnan(self._energy_first):
             self._energy_first = float(record.energy_initial[0])
         return self._fault
+
+    def _recall(self) -> Evaluation | None:
+        """Return what the process from which this one goes on has computed here, if it has."""
+        earlier, self.earlier = self.earlier, None
+        self._recalled, structure = False, self.structure
+        if earlier is None or not isinstance(structure, AtomsStructure):
+            return None
+        evaluation = recalled(earlier, structure.atoms, structure.with_stress)
+        self._recalled = evaluation is not None
+        return evaluation
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Have the atoms show what was computed for them within the block, also if another process did it."""
+        if not (self._recalled and self.known and isinstance(self.structure, AtomsStructure)):
+            yield
+            return
+        atoms, good = self.structure.atoms, self.relaxation.history.good
+        own = atoms.calc
+        atoms.calc = SinglePointCalculator(atoms, **good.results(self.structure.coordinates, 0))
+        try:
+            yield
+        finally:
+            atoms.calc = own
 
     def _evaluate(self) -> Evaluation:
         with alarm(self._deadline), self.counter.watching([image.calc for image in self.structure.images]):
@@ -220,27 +258,3 @@ class SingleRun:
             self._relaxation.put_back()
             self.structure.write()
             self._give_back()
-
-
-class KeptResults:
-    """What calculators have computed for a place, to be given back when a run returns there.
-
-    Parameters
-    ----------
-    images
-        Whose calculators.
-    """
-
-    def __init__(self, images: list[Atoms]) -> None:
-        calculators = {id(c): c for image in images if (c := getattr(image, "calc", None))}.values()
-        # Some write into the arrays that they gave.
-        self.kept = [
-            (c, vars(c)["atoms"], deepcopy(c.results))
-            for c in calculators
-            if {"atoms", "results"} <= vars(c).keys()
-        ]
-
-    def give_back(self) -> None:
-        """Let the calculators know again what they had computed."""
-        for calculator, atoms, results in self.kept:
-            calculator.atoms, calculator.results = atoms, results

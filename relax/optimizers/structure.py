@@ -12,6 +12,7 @@ from relax.core.hessian import GivenHessian, hessian_array
 from relax.engine.arrays import Start, prepare
 from relax.engine.batch.calls import with_stress
 from relax.engine.batch.cheap_surface import CheapPotential
+from relax.engine.batch.known import KnownCalculations
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.evaluation import evaluated
 from relax.engine.history import BatchSanity, Sanity, Snapshot
@@ -38,6 +39,7 @@ class AtomsStructure:
     given: GivenHessian | None = None
     stress = False  # whether it is computed although the cell is held
     cheap: CheapPotential | None = None
+    earlier: KnownCalculations | None = None
 
     def __init__(self, start: Start) -> None:
         self.start, self.atoms, self.freedom = start, start.atoms, start.freedom
@@ -61,7 +63,12 @@ class AtomsStructure:
 
     def evaluate(self) -> Evaluation:
         """Return energy, forces and stress, constraints left aside; see :func:`evaluated`."""
-        return evaluated(self.atoms, bool(with_stress(self.coordinates, self.stress)[0]))
+        return evaluated(self.atoms, self.with_stress)
+
+    @property
+    def with_stress(self) -> bool:
+        """Whether the stress is computed."""
+        return bool(with_stress(self.coordinates, self.stress)[0])
 
     def again(self, good: Snapshot) -> Evaluation:
         """Return what was computed for the place where this still is."""
@@ -102,24 +109,27 @@ class AtomsStructure:
             self.coordinates.starts[0].hessian = KnownHessian(hessian_array(self.given, self.atoms))
 
     def begin(self, fmax: float, fresh: bool) -> None:
-        """Take up the cheap surface, if there is one; a ``fresh`` run first goes to its minimum (eV/A)."""
-        if self.cheap is None:
-            return
-        cheap, self.cheap = self.cheap, None
+        """Take up what there is beside the calculator; a ``fresh`` run goes to the cheap minimum (eV/A)."""
         start = self.coordinates.starts[0]
-        if fresh:
+        cheap, earlier, self.cheap, self.earlier = self.cheap, self.earlier, None, None
+        if cheap is not None and fresh:
             cheap.begin(start, fmax)
-        else:
+        elif cheap is not None:
             cheap.attach(start)
-        self.changed()
+        if cheap is not None:
+            self.changed()
+        if earlier is not None:
+            earlier.begin(start)
 
     def to_plain(self) -> dict[str, Any]:
         """Return what a restart needs to see the same coordinates, to the last bit."""
         place, known = self.coordinates.place, self.coordinates.starts[0].hessian
         plain: dict[str, Any] = {"x": place.x, "strain": place.strain[0], "reference": place.reference[0]}
+        plain |= {"positions": self.atoms.positions, "cell": self.atoms.cell.array}
         if self.given is None:
             return plain
-        return plain | {"begun": [] if known is None or known.begun is None else [*known.begun, known.steps]}
+        begun = None if known is None or known.begun is None else [*known.begun, known.steps]
+        return plain | {"begun": [] if known is None else begun}
 
     def from_plain(self, plain: dict[str, Any]) -> None:
         """Take up what :meth:`to_plain` wrote; of atoms that are elsewhere, only the reference cell."""
@@ -132,8 +142,10 @@ class AtomsStructure:
             began, g, steps = (np.asarray(found, float) for found in plain["begun"])
             self._put(began[:n], began[n:] / c.constants.scale[0] if len(began) > n else strain, reference)
             c.starts[0].hessian = KnownHessian(hessian_array(self.given, c.atoms(0)), (began, g), int(steps))
-        elif self.given is not None:
+        elif self.given is not None and plain["begun"] is not None:
             c.starts[0].hessian = None
+        else:
+            self.know()
         self._put(x, strain, reference)
         there = c.atoms(0)
         same = np.allclose(there.positions, self.atoms.positions, rtol=0, atol=1e-9)
@@ -153,6 +165,7 @@ class AseStructure:
     freedom = given = None
     plain_atoms = stress = False
     cheap: CheapPotential | None = None
+    earlier: KnownCalculations | None = None
     prior_calls = 0
 
     def __init__(self, target: Any) -> None:

@@ -10,7 +10,7 @@ from relax.rules.kriging.kriging import Kriging
 from relax.rules.lbfgs import LBFGS
 from relax.rules.metric.internal_lbfgs import InternalLBFGS
 from relax.rules.metric.pair_lbfgs import PairLBFGS
-from relax.rules.named import DEFAULT_RULE, RULES, build_rule, with_prior
+from relax.rules.named import DEFAULT_RULE, RULES, build_rule, rule_beside
 from relax.rules.rprop_core import RPROP, CoRe
 from relax.rules.wrappers import MaxStep, for_atoms
 
@@ -39,5 +39,5 @@ __all__ = [
     "Segments",
     "build_rule",
     "for_atoms",
-    "with_prior",
+    "rule_beside",
 ]

@@ -17,7 +17,7 @@ from relax.rules.metric.pair_lbfgs import PairLBFGS
 from relax.rules.rprop_core import RPROP, CoRe
 from relax.rules.wrappers import SETTINGS, for_atoms
 
-__all__ = ["DEFAULT_RULE", "RULES", "build_rule", "split_settings", "with_prior"]
+__all__ = ["DEFAULT_RULE", "RULES", "build_rule", "rule_beside", "split_settings"]
 
 RULES: dict[str, type[Rule]] = {
     rule.NAME or rule.__name__.lower(): rule
@@ -32,9 +32,10 @@ DEFAULT_RULE = "internal-lbfgs"
 """The rule that needs the fewest force calls, and is followed where none is named."""
 
 
-def with_prior(rule: str | Rule, prior: Any) -> str | Rule:
-    """Return the rule that is followed: beside a ``prior`` the default one is that which learns."""
-    return Kriging.NAME if prior is not None and rule == DEFAULT_RULE else rule
+def rule_beside(rule: str | Rule, prior: Any, known: Any) -> str | Rule:
+    """Return the rule that is followed: beside a ``prior`` or ``known`` the default is that which learns."""
+    learns = prior is not None or known is not None
+    return Kriging.NAME if learns and rule == DEFAULT_RULE else rule
 
 
 def build_rule(rule: str | Rule, settings: dict[str, Any]) -> Rule:

@@ -25,7 +25,7 @@ from relax.geometry.sanity import change
 from relax.geometry.symmetry import SYMPREC, space_group
 from relax.optimizers.named import OPTIMIZERS
 from relax.optimizers.restart import dump
-from relax.rules import DEFAULT_RULE, with_prior
+from relax.rules import DEFAULT_RULE, rule_beside
 
 __all__ = ["LARGE", "can_go_on", "relax_with_checkpoints"]
 
@@ -89,7 +89,8 @@ def relax_with_checkpoints(
         The checkpoint cannot be written.
     """
     options = dict(arguments)
-    rule = str(with_prior(options.pop("rule", DEFAULT_RULE), options.get("prior")))
+    beside = options.get("prior"), options.get("known")
+    rule = str(rule_beside(options.pop("rule", DEFAULT_RULE), *beside))
     criteria = {name: options.pop(name) for name in CRITERIA if name in options}
     for name in OF_BATCHES:
         options.pop(name, None)

@@ -24,6 +24,7 @@ from relax.core.signals import Interrupts
 from relax.engine.api import relax_many
 from relax.engine.batch.monitor import Monitor
 from relax.engine.entries import Relaxed
+from relax.io.known import known_structures
 
 __all__ = ["Worker"]
 
@@ -61,6 +62,7 @@ class Worker:
         self.writer = ResultsWriter(folder, self.potential.device)
         self.warm = False
         self.priors: dict[str, Potential] = {}
+        self.known: list[Atoms] = []
 
     def fill(self, order: Order) -> Report:
         """Relax the structures of an order.
@@ -111,6 +113,9 @@ class Worker:
         arguments = settings.arguments()
         if name := arguments.get("prior"):
             arguments["prior"] = self._prior(name)
+        if files := arguments.get("known"):
+            self.known = self.known or known_structures(files)
+            arguments["known"] = self.known
         structures = [atoms_of(line) for line in lines]
         if len(order.places) == 1 and structures and can_go_on(structures[0], arguments):
             path = self.folder.checkpoints / f"{order.places[0][0]}-{order.round}.json"

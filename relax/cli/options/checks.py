@@ -32,6 +32,7 @@ def check_relaxation(options: RelaxationOptions) -> None:
     _check_conflicts(options)
     check_calculator(options)
     check_format(options.format)
+    options.known_structures  # noqa: B018 - reading them checks them
 
 
 def check_output(options: RunOptions) -> None:
@@ -99,8 +100,9 @@ def _check_conflicts(options: RelaxationOptions) -> None:
     from relax.engine.batch.of_ase.names import is_ase
     from relax.rules import RULES
 
-    if options.prior and options.followed != "kriging":
-        raise UsageError(f"--prior is for the rule kriging, not for {options.rule}; leave out one of them")
+    for flag, given in (("--prior", options.prior), ("--known", options.known)):
+        if given and options.followed != "kriging":
+            raise UsageError(f"{flag} is for the rule kriging, not for {options.rule}; leave out one of them")
     if is_ase(options.rule):
         _check_ase(options)
     elif options.metric and RULES[options.rule]().stiffness is not None:
@@ -161,7 +163,8 @@ def check_outputs(
     """
     from relax.io.named_files import is_among, split_slice
 
-    inputs = {os.path.realpath(split_slice(file)[0]) for file in options.files}
+    read = [*options.files, *(getattr(options, "known", None) or [])]
+    inputs = {os.path.realpath(split_slice(file)[0]) for file in read}
     flags: dict[str, str] = {}
     for flag, path in outputs:
         real = os.path.realpath(path)

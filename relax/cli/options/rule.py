@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relax.cli.options.calculator import calculator_names
 from relax.cli.options.declaration import option
 from relax.cli.options.rule_settings import RULE_NAMES, read_settings
 from relax.engine.batch.of_ase.names import ASE_NAMES
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 __all__ = ["RuleOptions"]
 
@@ -47,13 +50,27 @@ class RuleOptions:
         metavar="NAME",
         words=calculator_names,
     )
+    known: list[str] | None = option(  # noqa: RUF009 - it returns a field
+        None,
+        "File of earlier calculations with the same calculator, such as a trajectory, from which the rule "
+        "kriging then learns too; FILE@SLICE as in ASE. May be repeated.",
+        metavar="FILE",
+        role="run",
+    )
 
     @property
     def followed(self) -> str:
         """The name of the rule that is followed."""
-        from relax.rules import with_prior
+        from relax.rules import rule_beside
 
-        return str(with_prior(self.rule, self.prior))
+        return str(rule_beside(self.rule, self.prior, self.known))
+
+    @cached_property
+    def known_structures(self) -> list[Atoms]:
+        """The earlier calculations that are given."""
+        from relax.io.known import known_structures
+
+        return known_structures(self.known or [])
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -49,7 +49,8 @@ class RelaxationOptions(
         """Return the keyword arguments of :func:`relax.engine.api.relax_many`, but for the cell."""
         names = (
             *("rule", "fmax", "steps", "smax", "timeout", "budget", "batch_size", "draws", "on_bad"),
-            *("symmetry", "symprec", "rattle", "seed", "check", "escape", "metric", "stress", "prior"),
+            *("symmetry", "symprec", "rattle", "seed", "check", "escape", "metric", "stress"),
+            *("prior", "known"),
         )
         return {name: getattr(self, name) for name in names} | self.settings
 
@@ -62,3 +63,7 @@ class RunOptions(OutputOptions, RelaxationOptions):
         """Raise UsageError for what is wrong with the options, whatever the input files contain."""
         super().validate()
         check_output(self)
+
+    def relaxation_kwargs(self) -> dict[str, Any]:
+        """Return the keyword arguments of :func:`relax.engine.api.relax_many`, but for the cell."""
+        return super().relaxation_kwargs() | ({"known": self.known_structures} if self.known else {})

@@ -16,6 +16,7 @@ from relax.core.rule import Rule
 from relax.core.settings import Criteria
 from relax.engine.arrays import Start
 from relax.engine.coordinates import BatchCoordinates
+from relax.geometry.sanity import changed_bonds
 from relax.rules import DEFAULT_RULE, RULES, Kriging, for_atoms
 
 __all__ = ["CheapPotential", "CheapSurface", "check_prior"]
@@ -56,7 +57,8 @@ class CheapPotential:
     def begin(self, start: Start, fmax: float) -> None:
         """Put a structure to the nearest minimum of the cheap surface, in place, and give it the surface.
 
-        Where that fails, for whatever reason, it is left as it was, without a surface.
+        Where that fails, for whatever reason, it is left as it was, without a surface.  Where bonds break or
+        form, it is left as it was with the surface: what breaks only there must not break in the run.
 
         Parameters
         ----------
@@ -70,7 +72,10 @@ class CheapPotential:
             LOG.warning("the prior is left out: %s", why)
             return
         self.attach(start, calls)
-        if start.surface is not None:
+        if bonds := changed_bonds(start.atoms, end):
+            i, j = bonds[0]
+            LOG.warning("the prior changes the bond of atoms %d and %d: the structure begins as given", i, j)
+        elif start.surface is not None:
             start.atoms.set_cell(end.cell, apply_constraint=False)
             start.atoms.set_positions(end.positions, apply_constraint=False)
 

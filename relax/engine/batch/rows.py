@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from ase import Atoms
 
-from relax.core.rule import Surface
+from relax.core.rule import Known, Surface
 from relax.core.segments import Segments, row_times
 from relax.engine.arrays import Constants, Place, Start
 from relax.geometry.cell import deformation, periodic_plane
@@ -133,6 +133,14 @@ class BatchRows:
             return []
         places = zip((start.surface for start in self.starts), self.place.reference, strict=True)
         return [None if surface is None else surface.seen_from(cell) for surface, cell in places]
+
+    @property
+    def known(self) -> list[Known | None]:
+        """What is known of the structures from before the run; an empty list if there is nothing."""
+        if all(start.known is None for start in self.starts):
+            return []
+        places = zip((start.known for start in self.starts), self.place.reference, strict=True)
+        return [None if known is None else known.seen_from(cell) for known, cell in places]
 
     @cached_property
     def grouped(self) -> list[tuple[int, SpaceGroup]]:

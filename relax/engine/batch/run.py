@@ -16,6 +16,7 @@ from relax.core.rule import Rule
 from relax.core.settings import Criteria
 from relax.engine.batch.calls import BatchCalls
 from relax.engine.batch.cheap_surface import CheapPotential
+from relax.engine.batch.known import KnownCalculations
 from relax.engine.batch.monitor import Monitor, standings
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.entries import Entry, Intake, Relaxed
@@ -42,6 +43,8 @@ class BatchRun:
         What is done beside it.
     prior
         A cheap potential, on whose surface structures are relaxed first.
+    known
+        What was computed before.
 
     Attributes
     ----------
@@ -60,13 +63,14 @@ class BatchRun:
         batch_size: int | None = None,
         monitor: Monitor | None = None,
         prior: CheapPotential | None = None,
+        known: KnownCalculations | None = None,
     ) -> None:
         self.potential, self.rule, self.criteria, self.policy = potential, rule, criteria, policy
         criteria.check_cell(intake.relaxes_cells)
         if isinstance(potential, Aimed):
             potential.aim(criteria.fmax)
         self.intake, self.calls = intake, BatchCalls(potential, budget, criteria.timeout, intake.stress)
-        self.monitor, self.prior = monitor or Monitor(), prior
+        self.monitor, self.prior, self.known = monitor or Monitor(), prior, known
         # Where one structure waits for another, an interruption should find as few as possible begun.
         self.most = batch_size or (math.inf if potential.batched else 1)
         self.relaxation: Relaxation[Entry] | None = None
@@ -128,6 +132,8 @@ class BatchRun:
                 if self.prior is not None and entered.start is not None:
                     with self.monitor.interruptible():
                         self.prior.begin(entered.start, self.criteria.fmax)
+                if self.known is not None and entered.start is not None:
+                    self.known.begin(entered.start)
             if filled and filled + self._next.size > budget.room:
                 return
             filled += self._next.size

@@ -14,7 +14,7 @@ STRAIGHT = 1e-2
 
 
 class Corrected:
-    """A cheap surface and a process on what that misses, as one surface.
+    """The share of a cheap surface and a process on what that misses, as one surface.
 
     The Hessian of the cheap surface begins as that of the model, and learns from each step (symmetric rank
     one).
@@ -44,8 +44,9 @@ class Corrected:
                 self.hessian = self.hessian + np.outer(r, r) / (r @ s)
         self._last = x, gradient
         difference = self.process(x)
+        share = self.process.share
         return Value(
-            energy + difference.value,
-            gradient.ravel() + difference.gradient,
-            self.hessian + difference.hessian,
+            share * energy + difference.value,
+            share * gradient.ravel() + difference.gradient,
+            share * self.hessian + difference.hessian,
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from relax.core.parameters import param
 from relax.core.rule import Point, Surface
-from relax.core.segments import Array
+from relax.core.segments import Array, array_namespace
 from relax.core.state import State
 from relax.preconditioner.base import Features
 from relax.rules.kriging.corrected import Corrected
@@ -19,6 +19,9 @@ from relax.rules.kriging.process import Process, Value
 from relax.rules.metric.internal_lbfgs import InternalLBFGS
 
 __all__ = ["Kriging"]
+
+ROUNDS = 20, 60
+"""Most steps of Newton's method on a process, and beside a cheap surface, whose Hessian is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,8 @@ class Kriging(InternalLBFGS):
         x(i+1) = the minimum of m within the trust radius
 
     The model Hessian is built again at every step, and its scale 1/gamma, the trust radius and steps that are
-    taken back are those of :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS`.  Steps take up to
+    taken back are those of :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS`; beside a cheap surface the
+    radii are :attr:`REACH` times as long.  Steps take up to
     :attr:`SIZE` cubed operations.  Structures with more than :attr:`LARGEST` rows, and those whose Hessian at
     the start is known, are relaxed as :class:`~relax.rules.metric.internal_lbfgs.InternalLBFGS` does it.
 
@@ -51,12 +55,16 @@ class Kriging(InternalLBFGS):
     PAIRS: ClassVar[int] = InternalLBFGS().memory
     """Most pairs (s, y) of a structure without a model."""
 
-    ALIKE: ClassVar[float] = 0.7
+    REACH: ClassVar[float] = 2.0
+    """Factor of the trust radii beside a cheap surface too."""
+
+    LEAST: ClassVar[float] = 0.5
+    """Share of a cheap surface below which it is left out from then on."""
+
     LEFT: ClassVar[float] = 0.8
     STRIKES: ClassVar[int] = 2
-    """Where the curvature along a step and that of a cheap surface have a smaller cosine, where more of the
-    gradient is left after it, or where it is taken back, the surface has misled; it is left out after so
-    many times on end."""
+    """Gradients from before the run are left out after a step that is taken back, or after so many on end
+    that leave more of the gradient."""
 
     memory: int = param(20, "[1, inf)", "steps", "number of pairs (s, y) that are kept")
     length: float = param(16.0, "(0, inf)", "sqrt(eV)", "length over which the process forgets")
@@ -74,7 +82,18 @@ class Kriging(InternalLBFGS):
     def init(self, x: Array) -> State:
         state = super().init(x)
         flag = x[:, :1] * 0.0
-        return state | {"ps": state["xs"], "misled": flag, "strikes": flag}
+        return state | {"ps": state["xs"], "lost": flag, "share": flag + 1.0, "before": flag, "doubts": flag}
+
+    def room(self, rows: int) -> int:
+        """Return how many gradients the model of a structure of so many rows knows; 0 without a model."""
+        return 0 if rows > self.LARGEST else min(self.memory + 1, max(1, self.SIZE // (3 * rows)))
+
+    def _reach(self, state: State, point: Point) -> float | Array:
+        if not point.surfaces:
+            return super()._reach(state, point)
+        beside = np.repeat([surface is not None for surface in point.surfaces], point.seg.lengths)[:, None]
+        wider = 1 + (self.REACH - 1) * np.clip(state["share"], 0.0, 1.0)
+        return np.where(beside, wider, super()._reach(state, point))
 
     def _recalled(self, state: State, point: Point) -> int:
         known = min(self.PAIRS, super()._recalled(state, point))
@@ -91,67 +110,107 @@ class Kriging(InternalLBFGS):
                 of_surfaces[mine] = surface(point.x[mine])[1]
         return super()._facts(state, point) | {"ps": of_surfaces}
 
+    def _remembered(self, state: State, point: Point, started: Array, taken_back: Array) -> State:
+        """Return the places of the last force calls, newest first; those before the run are the oldest.
+
+        ``before`` says how many these are.
+        """
+        made = super()._remembered(state, point, started, taken_back)
+        made["before"] = state["before"]
+        if not point.known:
+            return made
+        made["before"] = made["before"].copy()
+        for s, rows in enumerate(point.seg.lengths):
+            mine = point.seg.slice(s)
+            if (known := point.known[s]) is None or started[mine.start, 0]:
+                continue
+            x, g = (a[: max(self.room(rows) - 1, 0)] for a in known)
+            surface = self._surface(point, state, s)
+            p = np.stack([surface(place)[1] for place in x]) if surface and len(x) else 0.0 * x
+            told = np.isfinite(p).all(axis=(1, 2))
+            for name, a in {"xs": x, "gs": g, "ps": p}.items():
+                made[name][mine, 1 : 1 + told.sum()] = a[told].swapaxes(0, 1)
+            made["before"][mine] = told.sum()
+        return made
+
     def _step(
         self, state: State, base: Point, after: State, pairs: State, known: int
     ) -> tuple[Array, Array, Array, State]:
-        dx, part, slope, _ = super()._step(state, base, after, pairs, known)
-        more = self._judged_surfaces(state, base, after)
-        metric, after = base.metric, after | more
-        if metric is None or not metric.has_features:
-            return dx, part, slope, more
-        for s, rows in enumerate(base.seg.lengths):
+        more = self._of_surfaces(state, base, after) | self._judged_known(state, base, after)
+        after = after | more
+        steps = {s: self._step_of(base, after, s) for s in range(len(base.seg.lengths))}
+        made = {s: step for s, step in steps.items() if step is not None}
+        if len(made) < len(steps):
+            dx, part, slope, _ = super()._step(state, base, after, pairs, known)
+        else:
+            dx, part, slope = base.x * 0.0, base.e * 0.0 + 1.0, base.e * 0.0
+        for s, (step, change) in made.items():
             mine = base.seg.slice(s)
-            scale = 1 / float(after["gamma"][mine.start, 0])
-            features = None if rows > self.LARGEST else metric.features(s, scale)
-            if features is None:
-                continue
-            radius = float(after["radius"][mine.start, 0])
-            try:
-                surface = self._learned(self._surface(base, after, s), features, after, mine)
-            except np.linalg.LinAlgError:
-                continue
-            step, change = minimum_within(surface, base.x[mine], features.hessian, radius)
-            if change < 0:
-                dx[mine], part[mine], slope[mine] = step, 1.0, 2 * change
+            dx[mine], part[mine], slope[mine] = step, 1.0, 2 * change
         return dx, part, slope, more
 
+    def _step_of(self, base: Point, after: State, s: int) -> tuple[np.ndarray, float] | None:
+        """Return the step (R, 3), A, of structure ``s`` and its change of energy, eV; None without a model.
+
+        The share of the cheap surface is put into ``after``.
+        """
+        mine, metric = base.seg.slice(s), base.metric
+        if not self.room(mine.stop - mine.start) or metric is None or not metric.has_features:
+            return None
+        features = metric.features(s, 1 / float(after["gamma"][mine.start, 0]))
+        if features is None:
+            return None
+        surface = self._surface(base, after, s)
+        try:
+            process = self._process(features, after, mine, surface is not None)
+        except np.linalg.LinAlgError:
+            return None
+        model: Callable[[np.ndarray], Value] = process
+        if surface is not None:
+            after["share"][mine] = process.share
+            if process.share < self.LEAST:
+                after["lost"][mine] = 1.0
+            else:
+                model = Corrected(surface, process)
+        radius, rounds = float(after["radius"][mine.start, 0]), ROUNDS[model is not process]
+        step, change = minimum_within(model, base.x[mine], features.hessian, radius, rounds)
+        return (step, change) if change < 0 else None
+
     def _surface(self, point: Point, state: State, s: int) -> Surface | None:
-        """Return the cheap surface of structure ``s``; None without one that is trusted."""
-        if not point.surfaces or state["misled"][point.seg.starts[s], 0] > 0:
+        """Return the cheap surface of structure ``s``; None without one that works."""
+        if not point.surfaces or state["lost"][point.seg.starts[s], 0] > 0:
             return None
         return point.surfaces[s]
 
-    def _learned(
-        self, surface: Surface | None, features: Features, after: State, mine: slice
-    ) -> Callable[[np.ndarray], Value]:
-        """Return what is known of the surface that counts, of the structure with the rows ``mine``.
+    def _process(self, features: Features, after: State, mine: slice, beside: bool) -> Process:
+        """Return what is known of the structure with the rows ``mine``, alone or beside a cheap surface.
 
         Raises
         ------
         LinAlgError
             The process knows the same thing twice.
         """
-        rows = mine.stop - mine.start
-        count = min(int(after["t"][mine.start, 0]), self.memory + 1, max(1, self.SIZE // (3 * rows)))
+        count = int(after["t"][mine.start, 0] + after["before"][mine.start, 0])
+        count = min(count, self.room(mine.stop - mine.start))
         x, g, p = (after[name][mine, :count].swapaxes(0, 1) for name in ("xs", "gs", "ps"))
-        if surface is None:
-            return Process(features, self.prior, x, g, self.length, self.noise)
-        return Corrected(surface, Process(features, self.distrust, x, g - p, self.length, self.noise))
+        cheap = (p, self.distrust) if beside else ()
+        return Process(features, self.prior, x, g, self.length, self.noise, *cheap)
 
-    def _judged_surfaces(self, state: State, base: Point, after: State) -> State:
-        """Return which cheap surfaces have misled, and what is known of the others."""
-        if not base.surfaces or base.metric is None:
-            return {name: state[name] for name in ("misled", "strikes")}
-        dot, solve, seg = base.seg.dot, base.metric.solve, base.seg
-        failed = ~np.isfinite(seg.sum(after["ps"][:, 0])).all(axis=1, keepdims=True)
+    def _of_surfaces(self, state: State, base: Point, after: State) -> State:
+        """Return the gradients of cheap surfaces, zero where one fails; which have, for good; and shares."""
+        if not base.surfaces:
+            return {name: state[name] for name in ("lost", "share")}
+        failed = ~np.isfinite(base.seg.sum(after["ps"][:, 0])).all(axis=1, keepdims=True)
         ps = np.where(np.isfinite(after["ps"]), after["ps"], 0.0)
-        y, cheap = (a[:, 0] - a[:, 1] for a in (after["gs"], ps))
+        return {"ps": ps, "lost": np.where(failed, 1.0, state["lost"]), "share": state["share"].copy()}
+
+    def _judged_known(self, state: State, base: Point, after: State) -> State:
+        """Return how many places from before the run count: none where they have misled."""
+        if base.metric is None or not array_namespace(base.g).any(after["before"] > 0):
+            return {"before": after["before"], "doubts": state["doubts"]}
+        dot, solve = base.seg.dot, base.metric.solve
         new, old = after["gs"][:, 0], after["gs"][:, 1]
-        size = np.sqrt(dot(y, solve(y)) * dot(cheap, solve(cheap)))
-        unlike = dot(y, solve(cheap)) < self.ALIKE * size
         stuck = dot(new, solve(new)) > self.LEFT**2 * dot(old, solve(old))
-        back = after["stayed"][:, :1] > 0
-        strikes = np.where(back & unlike, 2.0, np.where(back | stuck, 1.0, 0.0))
-        strikes = np.where((state["t"] > 0) & (strikes > 0), state["strikes"] + strikes, 0.0)
-        misled = np.where((strikes >= self.STRIKES) | failed, 1.0, state["misled"])
-        return {"ps": ps, "misled": misled, "strikes": strikes}
+        doubts = np.where(after["stayed"][:, :1] > 0, float(self.STRIKES), np.where(stuck, 1.0, 0.0))
+        doubts = np.where((state["t"] > 0) & (doubts > 0), state["doubts"] + doubts, 0.0)
+        return {"before": np.where(doubts >= self.STRIKES, 0.0, after["before"]), "doubts": doubts}

@@ -10,8 +10,8 @@ from relax.rules.kriging.process import Value
 
 __all__ = ["minimum_within"]
 
-ROUNDS, TRIALS = 20, 30
-"""Most steps of Newton's method, and most penalties that are tried in one."""
+TRIALS = 30
+"""Most penalties that are tried in a step."""
 
 LOOSE = 0.05
 """How much shorter than the radius a displacement may be that the radius limits, relative to it."""
@@ -24,7 +24,7 @@ DAMPED = (1.0, 4.0, 1e4)
 
 
 def minimum_within(
-    model: Callable[[np.ndarray], Value], x: np.ndarray, metric: np.ndarray, radius: float
+    model: Callable[[np.ndarray], Value], x: np.ndarray, metric: np.ndarray, radius: float, rounds: int = 20
 ) -> tuple[np.ndarray, float]:
     """Return the way to the minimum of a model near a place, and the change of energy.
 
@@ -41,6 +41,8 @@ def minimum_within(
         Positive definite matrix (3R, 3R), eV/A^2, by which displacements are limited.
     radius
         Length of the longest row, A.
+    rounds
+        Most steps of Newton's method.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def minimum_within(
     """
     begin = here = model(x)
     z, damp = np.zeros(x.size), 0.0
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         inside = longest(z) < (1 - LOOSE) * radius
         if inside and longest(here.gradient) < FLAT:
             break

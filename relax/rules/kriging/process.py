@@ -13,6 +13,10 @@ __all__ = ["Process", "Value"]
 RAISED, MOST = 3.0, 0.3
 """Factor by which the noise is raised until the covariance is positive definite, and its limit."""
 
+DOUBT, HIGHEST, TURNS, RECENT = 0.5, 1.5, 5, 4
+"""Standard deviation of the share of a cheap surface before anything is known, its limit, how often it is
+computed again, and from how many of the newest gradients: those of a rough start say little of the rest."""
+
 
 class Value(NamedTuple):
     """A function of n coordinates at one place."""
@@ -31,6 +35,16 @@ class Process:
         cov(f, f') = k(|u - u'|),    k(r) = (1 + t + t^2/3) exp(-t),    t = sqrt(5) r / length
         (cov(g_a, g_b) + noise) alpha = g - prior J^T u
 
+    Beside a cheap surface with the gradients p it is what is missing to a share of that::
+
+        m(x) = share cheap(x) + rest/2 |u|^2 + sum over b of cov(f(x), g_b) alpha_b
+        rest = share distrust + (1 - share) prior
+        (cov(g_a, g_b) + noise) alpha = g - share p - rest J^T u
+
+    The share is the most probable one, for an amplitude of the process that is the most probable as well;
+    before anything is known it is 1 with a standard deviation of :data:`DOUBT`.  Where the cheap gradients
+    say nothing of those that count, it goes to zero.
+
     Parameters
     ----------
     features
@@ -43,6 +57,15 @@ class Process:
         Length of the kernel, sqrt(eV).
     noise
         Noise of the gradients, relative to their deviation in the process.
+    p
+        Gradients of a cheap surface at the same places (K, R, 3), eV/A.
+    distrust
+        How much of the model Hessian is in the prior beside the whole of the cheap surface.
+
+    Attributes
+    ----------
+    share
+        The share of the cheap surface; 0 without one.
 
     Raises
     ------
@@ -51,13 +74,23 @@ class Process:
 
     Source: Denzel and Kaestner, J. Chem. Phys. 148, 094114 (2018), for the kernel and gradients; Raggi,
     Fdez. Galvan, Ritterhoff, Vacher and Lindh, J. Chem. Theory Comput. 16, 3989 (2020), for internal
-    coordinates.
+    coordinates; Kennedy and O'Hagan, Biometrika 87, 1 (2000), equation 2, for the share of a cheap function.
     """
 
     def __init__(
-        self, features: Features, prior: float, x: np.ndarray, g: np.ndarray, length: float, noise: float
+        self,
+        features: Features,
+        prior: float,
+        x: np.ndarray,
+        g: np.ndarray,
+        length: float,
+        noise: float,
+        p: np.ndarray | None = None,
+        distrust: float = 0.0,
     ) -> None:
-        self.features, self.prior, self.length = features, prior, length
+        from scipy.linalg import solve_triangular
+
+        self.features, self.length = features, length
         self.u, j = features.at(x)
         count, f, n = j.shape
         flat = np.ascontiguousarray(j.transpose(1, 0, 2)).reshape(f, count * n)
@@ -71,8 +104,15 @@ class Process:
                 block = covariance[a, :, b]
                 block *= first[a, b]
                 block += np.outer(second[a, b] * apart[a, b], apart[b, a])
-        residual = g.reshape(count, n) - prior * own
-        alpha = solved(covariance.reshape(count * n, count * n), residual.ravel(), noise)
+        known = [g.reshape(count, n) - prior * own]
+        if p is not None:
+            known.append(p.reshape(count, n) - (prior - distrust) * own)
+        rows = np.array(known).reshape(len(known), count * n)
+        factor = factorized(covariance.reshape(count * n, count * n), noise)
+        halves = solve_triangular(factor, rows.T, trans="T").T
+        self.share = 0.0 if p is None else likeliest_share(halves[:, : RECENT * n])
+        self.prior = self.share * distrust + (1 - self.share) * prior
+        alpha = solve_triangular(factor, halves[0] - self.share * halves[-1])
         self.beta = np.einsum("kfn,kn->kf", j, alpha.reshape(count, n))
 
     def __call__(self, x: np.ndarray) -> Value:
@@ -97,16 +137,33 @@ class Process:
         return root**2 / 3 * (1 + root * r) * e, root**4 / 3 * e, root**5 / (3 * r) * e
 
 
-def solved(covariance: np.ndarray, g: np.ndarray, noise: float) -> np.ndarray:
-    """Return the inverse of ``covariance`` and its noise times ``g`` (n,); its lower triangle counts."""
-    from scipy.linalg import cho_factor, cho_solve
+def likeliest_share(halves: np.ndarray) -> float:
+    """Return the share of a cheap surface.
+
+    Parameters
+    ----------
+    halves
+        What is known without it, and what its whole would take from that (2, n), both in coordinates in which
+        the covariance is the unit matrix.
+    """
+    (aa, ad), (_, dd) = halves @ halves.T
+    share = 1.0
+    for _ in range(TURNS):
+        amplitude = max((aa - 2 * share * ad + share**2 * dd) / halves.shape[1], 1e-12 * aa)
+        share = (ad / amplitude + DOUBT**-2) / (dd / amplitude + DOUBT**-2)
+    return float(min(max(share, 0.0), HIGHEST))
+
+
+def factorized(covariance: np.ndarray, noise: float) -> np.ndarray:
+    """Return U of the covariance with its noise, U^T U, of which the lower triangle counts."""
+    from scipy.linalg import cholesky
 
     size, diagonal = np.trace(covariance) / len(covariance), np.arange(len(covariance))
     while True:
         noisy = covariance.copy()
         noisy[diagonal, diagonal] += noise * noise * size
         try:
-            return np.asarray(cho_solve(cho_factor(noisy.T, overwrite_a=True), g))
+            return np.asarray(cholesky(noisy.T, overwrite_a=True))
         except np.linalg.LinAlgError:
             if (noise := RAISED * noise) > MOST:
                 raise

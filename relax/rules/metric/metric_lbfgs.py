@@ -89,8 +89,7 @@ class MetricLBFGS(Rule):
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp, dot = array_namespace(point.g), point.seg.dot
         started = state["t"] > 0
-        measured = None if point.metric is None else point.metric.measured
-        reach = 1.0 if measured is None else xp.where(measured, self.REACH, 1.0)
+        reach = self._reach(state, point)
         taken_back, radius = self._judged(state, point, started, self.largest * reach)
         here = {"x": point.x, "g": point.g, "e": point.known_e}
         x, g, e = (xp.where(taken_back, state[name], now) for name, now in here.items())
@@ -116,13 +115,17 @@ class MetricLBFGS(Rule):
             rho.append(xp.where(useful, 1 / xp.where(useful, sy, xp.ones_like(sy)), 0 * sy))
         pairs = {"s": s, "y": y, "rho": xp.concat(rho, axis=1) if known else norms}
 
-        if measured is not None:
-            radius = xp.where(started, radius, reach * radius)
+        radius = xp.where(started, radius, reach * radius)
         base = point._replace(x=x, g=g, e=e, metric=metric)
         after = places | {"gamma": gamma, "radius": radius, "t": state["t"] + 1, "norms": norms}
         dx, part, slope, more = self._step(state, base, after, pairs, known)
         kept = {"x": x, "g": g, "e": e, "dx": dx, "slope": slope, "part": part}
         return x - point.x + dx, after | kept | more
+
+    def _reach(self, state: State, point: Point) -> float | Array:
+        """Return the factor of the trust radii of each row (R, 1), or of all."""
+        measured = None if point.metric is None else point.metric.measured
+        return 1.0 if measured is None else array_namespace(point.g).where(measured, self.REACH, 1.0)
 
     def _recalled(self, state: State, point: Point) -> int:
         """Return how many of the newest pairs are transported."""
@@ -194,7 +197,7 @@ class MetricLBFGS(Rule):
         cut = length > 0.8 * radius
         radius = xp.where(started & (ratio < self.poor), shorter, radius)
         radius = xp.where(started & (ratio > self.fine) & cut, longer, radius)
-        return started & (ratio < self.worst), radius
+        return started & (ratio < self.worst), xp.minimum(radius, 0 * radius + largest)
 
     def _remembered(self, state: State, point: Point, started: Array, taken_back: Array) -> State:
         """Return the places and gradients of the last force calls, newest first.
