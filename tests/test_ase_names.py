@@ -33,6 +33,7 @@ THEIRS = {
     for name in (
         *("FIRE", "FIRE2", "BFGS", "LBFGS", "LBFGSLineSearch", "BFGSLineSearch", "GoodOldQuasiNewton"),
         "MDMin",
+        "GPMin",
     )
 } | {"CG": SciPyFminCG, "PreconLBFGS": PreconLBFGS}
 

@@ -74,7 +74,7 @@ def test_a_name_that_is_none_is_one_line(name, says):
 
 
 def test_names_are_checked_without_their_packages(monkeypatch):
-    for package in ("torch", "tblite", "pygfnff", "mace", "sevenn", "chgnet"):
+    for package in ("torch", "tblite", "pygfnff", "pyscf", "mace", "sevenn", "chgnet"):
         monkeypatch.setitem(sys.modules, package, None)
     examples = {"NAME_OR_PATH": "something", "NAME": "emt", "object": "thing"}
     for form in NAMES:
@@ -88,6 +88,7 @@ def test_names_are_checked_without_their_packages(monkeypatch):
         ("gfn1", "tblite", "relax[xtb]"),
         ("gfn2", "tblite", "relax[xtb]"),
         ("gfnff", "pygfnff", "pygfnff"),
+        ("pyscf", "pyscf", "relax[pyscf]"),
         ("sevennet:7net-0", "sevenn", "sevenn"),
         ("orb:orb-v2", "orb_models", "orb-models"),
         ("mattersim:mattersim-v1.0.0-1M", "mattersim", "mattersim"),

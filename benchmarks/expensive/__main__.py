@@ -3,7 +3,8 @@
     python -m benchmarks.expensive --part gfn --json benchmarks/results --table benchmarks/results
 
 :mod:`benchmarks.expensive.parts` has the parts, :mod:`benchmarks.expensive.methods` the methods.  Each run is
-written to the file of its part as it ends, and the same command continues from there.
+written to the file of its part as it ends, and the same command continues from there.  A part whose
+calculators are not installed is skipped, and the exit code is 2; ``setup_dft.sh`` installs those of ``dft``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import typer
 
 from benchmarks.common.terminal import Jobs, Resume, errors_in_one_line, progress, warn_outdated
 from benchmarks.expensive.methods import peers_of
-from benchmarks.expensive.parts import PARTS
+from benchmarks.expensive.parts import PARTS, base_name, chosen_parts
 from benchmarks.expensive.results import RUNS, header
 from benchmarks.expensive.runs import Key, Task, prepare_process, run_task
 from benchmarks.expensive.tables import as_markdown
@@ -46,17 +47,20 @@ def main(
 ) -> None:
     """Count the force calls of an expensive calculator, with and without a cheap one beside it."""
     with errors_in_one_line("expensive"):
-        names = split_names(parts or []) or list(PARTS)
-        for name in names:
-            if name not in PARTS:
-                raise ValueError(f"there is no part {name!r} (there are: {', '.join(PARTS)})")
-        for name in names:
+        skipped = False
+        for name in chosen_parts(split_names(parts or [])):
+            if why := PARTS[name].missing():
+                print(f"expensive: {name} is skipped: {why}", file=sys.stderr)
+                skipped = True
+                continue
             chosen = split_names(methods or []) or list(PARTS[name].methods)
             path = None if out is None else out / f"expensive_{name}.json"
             text = as_markdown(measure(name, chosen, split_names([only]), path, jobs, resume))
             print(text)
             if table is not None:
                 (table / f"expensive_{name}.md").write_text(text)
+        if skipped:
+            raise typer.Exit(2)
 
 
 def measure(
@@ -65,18 +69,16 @@ def measure(
     """Make the runs of a part that are missing, and return all its results."""
     chosen = PARTS[part]
     peers.check_installed(peers_of(methods))
-    structures = chosen.structures()
-    if unknown := [name for name in only if name not in structures]:
-        raise ValueError(f"{part} has no structure {unknown[0]!r} (it has: {', '.join(structures)})")
-    structures = {name: atoms for name, atoms in structures.items() if not only or name in only}
+    structures = chosen.starts()
+    known = list(dict.fromkeys(base_name(start) for start in structures))
+    if unknown := [name for name in only if name not in known]:
+        raise ValueError(f"{part} has no structure {unknown[0]!r} (it has: {', '.join(known)})")
+    structures = {name: atoms for name, atoms in structures.items() if not only or base_name(name) in only}
     journal = Journal(path, header(part, structures, ",".join(only)), RUNS, resume)
     warn_outdated(journal.file.outdated)
-    missing = journal.missing([Key(method, name) for method in methods for name in structures])
-    tasks = [
-        Task(key, chosen.calculator, chosen.fmax, chosen.cap, structures[key.structure])
-        for key in (Key(method, name) for method in methods for name in structures)
-        if key in missing
-    ]
+    keys = [Key(method, name) for method in methods for name in structures]
+    missing = journal.missing(keys)
+    tasks = [Task(key, part, structures[key.structure]) for key in keys if key in missing]
     runs = processes.in_processes(run_task, tasks, jobs, prepare_process, (peers_of(methods),))
     with progress(part, len(tasks)) as (_, advance), closing(runs):
         for key, end in runs:

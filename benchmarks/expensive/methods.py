@@ -3,8 +3,8 @@
 ``direct:NAME``
     An optimizer of :mod:`relax.comparison.minimizers.names`, from the structure as it is.
 ``pre:NAME``
-    The same from the minimum of the cheap calculator: the default rule goes there, until no force is above
-    half of ``fmax``.
+    The same from the minimum of the cheap calculator: the default rule goes there, until no force (of a cell
+    that relaxes, row of the gradient) is above half of ``fmax``.
 ``prior:CHEAP``
     ``KrigingRelax`` with a cheap calculator as prior, from the structure as it is.
 """
@@ -16,39 +16,36 @@ from typing import Any
 from ase import Atoms
 
 from benchmarks.expensive.bad import BAD
+from benchmarks.expensive.parts import Part
 from relax import relax
 from relax.calculators.registry import load
 from relax.comparison.minimizers.construction import make_optimizer
-from relax.comparison.minimizers.names import System
 from relax.comparison.runs.call_counter import silenced
 from relax.optimizers.named import OPTIMIZERS
 
-__all__ = ["PRIOR", "begun", "optimizer", "peers_of"]
-
-PRIOR = "gfn1"
-"""The cheap calculator of those that are relaxed with it first."""
+__all__ = ["begun", "optimizer", "peers_of"]
 
 STEPS = 500
 """Most steps on the cheap surface."""
 
 
-def begun(method: str, structure: Atoms, fmax: float) -> Atoms:
-    """Return where a method begins with the calculator that counts, or with a prior; ``fmax`` in eV/A."""
+def begun(method: str, structure: Atoms, part: Part) -> Atoms:
+    """Return where a method begins with the calculator that counts, or with a prior."""
     atoms: Atoms = structure.copy()
     if method.startswith("pre:"):
         with silenced():
-            relax(atoms, load(PRIOR), fmax=0.5 * fmax, steps=STEPS)
+            relax(atoms, load(part.cheap), fmax=0.5 * part.fmax, steps=STEPS, cell=part.cell)
         atoms.calc = None
     return atoms
 
 
-def optimizer(method: str, atoms: Atoms) -> Any:
+def optimizer(method: str, part: Part, atoms: Atoms) -> Any:
     """Return the optimizer of a method for ``atoms`` with the calculator that counts."""
     kind, _, name = method.partition(":")
     if kind == "prior":
         prior = BAD[name]() if name in BAD else load(name)
-        return OPTIMIZERS["kriging"](atoms, prior=prior, logfile=None)
-    return make_optimizer(name, atoms, System.MOLECULES)
+        return OPTIMIZERS["kriging"](atoms, prior=prior, cell=part.cell, logfile=None)
+    return make_optimizer(name, atoms, part.system)
 
 
 def peers_of(methods: list[str]) -> list[str]:

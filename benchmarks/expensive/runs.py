@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 from ase import Atoms
 
 from benchmarks.expensive.methods import begun, optimizer
+from benchmarks.expensive.parts import PARTS
 from benchmarks.molecules.runs import End, run_made
 from relax.calculators.registry import load
 from relax.comparison.minimizers import peers
+from relax.comparison.minimizers.names import System
 from relax.comparison.runs import processes
+from relax.comparison.runs.ends import run_and_examine
 
 __all__ = ["Key", "Task", "prepare_process", "run_task"]
 
@@ -24,12 +29,10 @@ class Key(NamedTuple):
 
 
 class Task(NamedTuple):
-    """One run, for another process."""
+    """One run of a part, for another process."""
 
     key: Key
-    calculator: str
-    fmax: float
-    cap: int
+    part: str
     structure: Atoms
 
 
@@ -42,9 +45,18 @@ def prepare_process(optimizers: list[str]) -> None:
 def run_task(task: Task) -> tuple[Key, End]:
     """Run a task, with calculators that have seen no other structure; it ends at the first call within fmax.
 
-    Force calls of the cheap calculator do not count, and their time is that of the optimizer.
+    Molecules fail if their bonds change, crystals as in :mod:`relax.comparison.runs.ends`.  Force calls of
+    the cheap calculator do not count, and their time is that of the optimizer.
     """
-    method = task.key.method
-    start, calculator = begun(method, task.structure, task.fmax), load(task.calculator)
-    make = partial(optimizer, method)
-    return task.key, run_made(make, start, task.structure, calculator, task.fmax, task.cap, bonds_decide=True)
+    part, method = PARTS[task.part], task.key.method
+    calculator, began = load(part.calculator), time.perf_counter()
+    start = begun(method, task.structure, part)
+    before = time.perf_counter() - began
+    make = partial(optimizer, method, part)
+    if part.system is System.MOLECULES:
+        end = run_made(make, start, task.structure, calculator, part.fmax, part.cap, bonds_decide=True)
+    else:
+        limits = {"cell": part.cell, "fmax": part.fmax, "cap": part.cap}
+        made, state, fault = run_and_examine(make, start, calculator, **limits)
+        end = End.of(made, state, fault, part.fmax, "")
+    return task.key, replace(end, seconds_outside=round(end.seconds_outside + before, 4))

@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.expensive.parts import PARTS
 from relax.comparison.tables import failure_counts, failure_list, markdown, versions_text
 
-__all__ = ["as_markdown"]
+__all__ = ["as_markdown", "whole_relaxations"]
 
 Json = dict[str, Any]
 
@@ -15,34 +15,59 @@ NOTES = (
     "Force calls of the calculator that counts, until no force is above fmax; a run that failed counts "
     "as the cap.  direct: from the structure as it is; pre: from the minimum of the cheap calculator, "
     "whose calls do not count; prior: kriging with that calculator as prior, its calls not counted "
-    "either.  ours, of its: mean calls of the first method with a prior over those of the row.  Ends no"
-    " higher: on how many structures ours ended within 1 meV of the other's end or below it, and the "
-    "other of ours.  ms outside: beside the calculator that counts, for each of its calls; the cheap "
-    "calculator included."
+    "either.  ours, of its: mean calls of the first method with a prior over those of the row; over 2 more: "
+    "on how many structures ours needs over two calls more.  Ends no higher: from how many starts ours ended "
+    "within 1 meV of the other's end or below it, and the other of ours.  s a call: in the calculator that "
+    "counts / outside, the cheap calculator included."
 )
+
+DRAWS = "Each structure is relaxed from {} starts, moved by 0.002 A, and its calls are the mean."
 
 
 def as_markdown(results: Json) -> str:
     """Return the table of a part as Markdown."""
     part = PARTS[results["part"]]
-    title = f"{len(results['structures'])} {part.title}, {part.calculator}, fmax {results['fmax']:g} eV/A"
+    count = len(results["structures"]) // part.draws
+    title = f"{count} {part.title}, {part.calculator}, fmax {results['fmax']:g} eV/A"
     rows = sorted(results["rows"], key=lambda row: row["mean"])
-    columns = ["method", "mean", "median", "max", "failed", "ours, of its", "ends no higher: ours / its",
-               "ms outside"]  # fmt: skip
+    columns = ["method", "mean", "median", "max", "failed", "ours, of its", "over 2 more",
+               "ends no higher: ours / its", "s a call"]  # fmt: skip
     cells = [
         [
             f"`{row['optimizer']}`",
             f"{row['mean']:.2f}",
             f"{row['median']:.1f}",
-            str(row["max"]),
+            f"{row['max']:g}",
             str(row["failed"]),
             f"{row['ours']['calls']:.2f}" if "ours" in row else "",
+            str(row["ours"]["worse"]) if "ours" in row else "",
             " / ".join(map(str, row["ours"]["no_higher"])) if "ours" in row else "",
-            f"{row['ms_outside']:.0f}",
+            f"{row['ms_calculator'] / 1e3:.3g} / {row['ms_outside'] / 1e3:.3g}",
         ]
         for row in rows
     ]
-    lines = [f"# {title}", "", NOTES, "", *markdown(columns, cells, ("method",)), ""]
+    notes = NOTES if part.draws == 1 else f"{NOTES}  {DRAWS.format(part.draws)}"
+    lines = [f"# {title}", "", notes, "", *markdown(columns, cells, ("method",)), ""]
     lines += failure_list(failure_counts(rows))
     lines += [f"`{results['command']}`", "", f"{versions_text(results)}."]
     return "\n".join(lines) + "\n"
+
+
+def whole_relaxations(results: Json, structure: str) -> list[str]:
+    """Return the lines of a table of calls and minutes: of one structure, and of the mean of all."""
+    i = results["structures"].index(structure)
+    cells = []
+    for row in sorted(results["rows"], key=lambda row: -row["mean"]):
+        seconds = [a + b for a, b in zip(row["seconds_calculator"], row["seconds_outside"], strict=True)]
+        cells.append(
+            [
+                f"`{row['optimizer']}`",
+                str(row["calls"][i]) if row["status"][i] == "converged" else row["status"][i],
+                f"{seconds[i] / 60:.1f}",
+                f"{row['mean']:.1f}",
+                f"{sum(seconds) / len(seconds) / 60:.1f}",
+            ]
+        )
+    count = len(results["structures"])
+    columns = ["method", f"{structure}: calls", "minutes", f"mean of {count}: calls", "minutes"]
+    return markdown(columns, cells, ("method",))

@@ -9,6 +9,8 @@
     zero between 6.6 and 10 A, so that forces do not jump.  It is exact for clusters up to 6.6 A across.
 ``gfn1``, ``gfn2``, ``gfnff``
     GFN1-xTB and GFN2-xTB of tblite, and GFN-FF of pygfnff, see :mod:`relax.calculators.named.xtb`.
+``pyscf``
+    Density-functional theory of molecules with PySCF, see :mod:`relax.calculators.named.pyscf`.
 ``mace:NAME_OR_PATH``
     A MACE foundation model by name (downloaded once, into MACE's own cache), or a model file, see
     :mod:`relax.calculators.named.mace`.
@@ -41,7 +43,7 @@ __all__ = ["NAMES", "CalculatorError", "check_name", "load", "unsupported"]
 
 LOG = logging.getLogger(__name__)
 
-PLAIN = ("chgnet", "emt", "lj", "gfn1", "gfn2", "gfnff")
+PLAIN = ("chgnet", "emt", "lj", "gfn1", "gfn2", "gfnff", "pyscf")
 
 
 class Family(NamedTuple):
@@ -180,6 +182,10 @@ def _loaded(name: str, device: str, dtype: str | None, head: str | None, given: 
         from relax.calculators.named import xtb
 
         return xtb.load_gfnff(given) if kind == "gfnff" else xtb.load_tblite(kind, given)
+    if kind == "pyscf":
+        from relax.calculators.named.pyscf import load_pyscf
+
+        return load_pyscf(given)
     if kind in ("ase", "emt", "lj"):
         from relax.calculators.named import ase_names
 

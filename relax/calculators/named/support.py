@@ -50,6 +50,8 @@ def unsupported(calculator: Any, atoms: Atoms, in_reach: bool = False) -> str:
             return why
         if name == "GFNFF" and (atoms.pbc.any() or atoms.cell.any()):
             return "GFN-FF is here for molecules without a cell only; remove the cell, or take gfn2"
+    elif name == "PySCFMolecule" and atoms.pbc.any():
+        return "PySCF is here for molecules only; make no direction of the structure periodic"
     return ""
 
 

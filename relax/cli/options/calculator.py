@@ -26,7 +26,7 @@ class CalculatorOptions:
     calculator: str = option(
         "chgnet",
         "Calculator of energies and forces: chgnet, emt, lj (reduced units: sigma 1 A, epsilon 1 eV), gfn1, "
-        "gfn2, gfnff, mace:NAME_OR_PATH, sevennet:NAME_OR_PATH, orb:NAME, mattersim:NAME_OR_PATH, "
+        "gfn2, gfnff, pyscf, mace:NAME_OR_PATH, sevennet:NAME_OR_PATH, orb:NAME, mattersim:NAME_OR_PATH, "
         "uma:NAME_OR_PATH, grace:NAME_OR_PATH, ase:NAME for any that ASE knows, or module:object.",
         *("--calculator", "-c"),
         metavar="NAME",

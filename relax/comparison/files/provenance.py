@@ -42,6 +42,7 @@ def calculator_packages(calculator: str) -> list[str]:
         "orb": ["orb-models", "torch"], "mattersim": ["mattersim", "torch"],
         "uma": ["fairchem-core", "torch"], "grace": ["tensorpotential", "tensorflow"], "gfnff": ["pygfnff"],
         "xtb": ["tblite"], "gfn1": ["tblite"], "gfn2": ["tblite"],
+        "pyscf": ["pyscf"],
     }  # fmt: skip
     return packages.get(kind, [])
 

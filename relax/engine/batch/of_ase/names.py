@@ -36,6 +36,7 @@ ASE: dict[str, tuple[str, str]] = {
     "GoodOldQuasiNewton": ("ase.optimize", "GoodOldQuasiNewton"),
     "MDMin": ("ase.optimize", "MDMin"),
     "CG": ("ase.optimize.sciopt", "SciPyFminCG"),
+    "GPMin": ("ase.optimize", "GPMin"),
     "PreconLBFGS": ("ase.optimize.precon", "PreconLBFGS"),
 }
 """Module and class of ASE's optimizers, by the name they have here after ``ase:``."""
