@@ -17,10 +17,14 @@ LOOSE = 0.05
 """How much shorter than the radius a displacement may be that the radius limits, relative to it."""
 
 ENOUGH, FLAT = 1e-2, 1e-3
-"""It ends when a step gains less than this part of what was gained, or no gradient is above this (eV/A)."""
+"""It ends when two steps on end gain less than this part of what was gained, or no gradient is above this
+(eV/A)."""
 
-DAMPED = (1.0, 4.0, 1e4)
-"""Multiple of the metric that is added after a step uphill, its factor after another, and its limit."""
+DAMPED = (0.25, 4.0, 1e4)
+"""Multiple of the metric that is added after a step uphill, the factor by which it changes, and its limit."""
+
+AS_PROMISED, LESS = 0.75, 0.25
+"""Parts of the promised gain above which the damping becomes weaker, and below which stronger."""
 
 
 def minimum_within(
@@ -50,7 +54,8 @@ def minimum_within(
         The displacement (R, 3), A, and the change of energy, eV, at most zero.
     """
     begin = here = model(x)
-    z, damp = np.zeros(x.size), 0.0
+    z, damp, small = np.zeros(x.size), 0.0, 0
+    least, factor, limit = DAMPED
     for _ in range(rounds):
         inside = longest(z) < (1 - LOOSE) * radius
         if inside and longest(here.gradient) < FLAT:
@@ -58,13 +63,19 @@ def minimum_within(
         there = limited(here, z, metric, damp, radius)
         new = model(x + there.reshape(x.shape))
         if not new.value <= here.value:
-            damp = max(DAMPED[1] * damp, DAMPED[0])
-            if damp > DAMPED[2]:
+            damp = max(factor * damp, least)
+            if damp > limit:
                 break
             continue
-        gain, whole = here.value - new.value, damp == 0.0
-        z, here, damp = there, new, damp / DAMPED[1] if damp > DAMPED[0] else 0.0
-        if whole and gain <= ENOUGH * (begin.value - here.value):
+        d, gain = there - z, here.value - new.value
+        promised = -(here.gradient + 0.5 * here.hessian @ d) @ d
+        if gain < LESS * promised:
+            damp = max(factor * damp, least)
+        elif gain > AS_PROMISED * promised:
+            damp = damp / factor if damp > least else 0.0
+        z, here = there, new
+        small = small + 1 if gain <= ENOUGH * (begin.value - here.value) else 0
+        if small == 2 or (small and damp == 0.0):
             break
     return z.reshape(x.shape), here.value - begin.value
 
