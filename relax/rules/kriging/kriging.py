@@ -10,7 +10,7 @@ import numpy as np
 
 from relax.core.parameters import param
 from relax.core.rule import Point, Surface
-from relax.core.segments import Array, array_namespace
+from relax.core.segments import Array
 from relax.core.state import State
 from relax.preconditioner.base import Features
 from relax.rules.kriging.corrected import Corrected
@@ -61,10 +61,8 @@ class Kriging(InternalLBFGS):
     LEAST: ClassVar[float] = 0.5
     """Share of a cheap surface below which it is left out from then on."""
 
-    LEFT: ClassVar[float] = 0.8
-    STRIKES: ClassVar[int] = 2
-    """Gradients from before the run are left out after a step that is taken back, or after so many on end
-    that leave more of the gradient."""
+    CONTRADICTS: ClassVar[float] = 5.0
+    """Contradiction above which gradients from before the run are left out from then on."""
 
     memory: int = param(20, "[1, inf)", "steps", "number of pairs (s, y) that are kept")
     length: float = param(16.0, "(0, inf)", "sqrt(eV)", "length over which the process forgets")
@@ -82,7 +80,7 @@ class Kriging(InternalLBFGS):
     def init(self, x: Array) -> State:
         state = super().init(x)
         flag = x[:, :1] * 0.0
-        return state | {"ps": state["xs"], "lost": flag, "share": flag + 1.0, "before": flag, "doubts": flag}
+        return state | {"ps": state["xs"], "lost": flag, "share": flag + 1.0, "before": flag}
 
     def room(self, rows: int) -> int:
         """Return how many gradients the model of a structure of so many rows knows; 0 without a model."""
@@ -116,10 +114,9 @@ class Kriging(InternalLBFGS):
         ``before`` says how many these are.
         """
         made = super()._remembered(state, point, started, taken_back)
-        made["before"] = state["before"]
+        made["before"] = 1.0 * state["before"]
         if not point.known:
             return made
-        made["before"] = made["before"].copy()
         for s, rows in enumerate(point.seg.lengths):
             mine = point.seg.slice(s)
             if (known := point.known[s]) is None or started[mine.start, 0]:
@@ -136,7 +133,7 @@ class Kriging(InternalLBFGS):
     def _step(
         self, state: State, base: Point, after: State, pairs: State, known: int
     ) -> tuple[Array, Array, Array, State]:
-        more = self._of_surfaces(state, base, after) | self._judged_known(state, base, after)
+        more = self._of_surfaces(state, base, after)
         after = after | more
         steps = {s: self._step_of(base, after, s) for s in range(len(base.seg.lengths))}
         made = {s: step for s, step in steps.items() if step is not None}
@@ -163,6 +160,9 @@ class Kriging(InternalLBFGS):
         surface = self._surface(base, after, s)
         try:
             process = self._process(features, after, mine, surface is not None)
+            if process.contradiction > self.CONTRADICTS and after["t"][mine.start, 0] > 1:
+                after["before"][mine] = 0.0
+                process = self._process(features, after, mine, surface is not None)
         except np.linalg.LinAlgError:
             return None
         model: Callable[[np.ndarray], Value] = process
@@ -190,11 +190,13 @@ class Kriging(InternalLBFGS):
         LinAlgError
             The process knows the same thing twice.
         """
-        count = int(after["t"][mine.start, 0] + after["before"][mine.start, 0])
-        count = min(count, self.room(mine.stop - mine.start))
+        own = int(after["t"][mine.start, 0])
+        count = min(own + int(after["before"][mine.start, 0]), self.room(mine.stop - mine.start))
         x, g, p = (after[name][mine, :count].swapaxes(0, 1) for name in ("xs", "gs", "ps"))
-        cheap = (p, self.distrust) if beside else ()
-        return Process(features, self.prior, x, g, self.length, self.noise, *cheap)
+        cheap = p if beside else None
+        return Process(
+            features, self.prior, x, g, self.length, self.noise, cheap, self.distrust, min(own, count)
+        )
 
     def _of_surfaces(self, state: State, base: Point, after: State) -> State:
         """Return the gradients of cheap surfaces, zero where one fails; which have, for good; and shares."""
@@ -203,14 +205,3 @@ class Kriging(InternalLBFGS):
         failed = ~np.isfinite(base.seg.sum(after["ps"][:, 0])).all(axis=1, keepdims=True)
         ps = np.where(np.isfinite(after["ps"]), after["ps"], 0.0)
         return {"ps": ps, "lost": np.where(failed, 1.0, state["lost"]), "share": state["share"].copy()}
-
-    def _judged_known(self, state: State, base: Point, after: State) -> State:
-        """Return how many places from before the run count: none where they have misled."""
-        if base.metric is None or not array_namespace(base.g).any(after["before"] > 0):
-            return {"before": after["before"], "doubts": state["doubts"]}
-        dot, solve = base.seg.dot, base.metric.solve
-        new, old = after["gs"][:, 0], after["gs"][:, 1]
-        stuck = dot(new, solve(new)) > self.LEFT**2 * dot(old, solve(old))
-        doubts = np.where(after["stayed"][:, :1] > 0, float(self.STRIKES), np.where(stuck, 1.0, 0.0))
-        doubts = np.where((state["t"] > 0) & (doubts > 0), state["doubts"] + doubts, 0.0)
-        return {"before": np.where(doubts >= self.STRIKES, 0.0, after["before"]), "doubts": doubts}

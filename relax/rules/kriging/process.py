@@ -62,10 +62,16 @@ class Process:
     distrust
         How much of the model Hessian is in the prior beside the whole of the cheap surface.
 
+    newer
+        How many of the gradients come before others that may be of another surface; all if None.
+
     Attributes
     ----------
     share
         The share of the cheap surface; 0 without one.
+    contradiction
+        How improbable the other gradients are after those that come before: the mean square of their
+        deviation from what is expected, in standard deviations, over that of the gradients before them.
 
     Raises
     ------
@@ -87,6 +93,7 @@ class Process:
         noise: float,
         p: np.ndarray | None = None,
         distrust: float = 0.0,
+        newer: int | None = None,
     ) -> None:
         from scipy.linalg import solve_triangular
 
@@ -112,7 +119,10 @@ class Process:
         halves = solve_triangular(factor, rows.T, trans="T").T
         self.share = 0.0 if p is None else likeliest_share(halves[:, : RECENT * n])
         self.prior = self.share * distrust + (1 - self.share) * prior
-        alpha = solve_triangular(factor, halves[0] - self.share * halves[-1])
+        half = halves[0] - self.share * halves[-1]
+        own, older = np.split(half, [(count if newer is None else newer) * n])
+        self.contradiction = mean_square(older) / mean_square(own) if older.size else 0.0
+        alpha = solve_triangular(factor, half)
         self.beta = np.einsum("kfn,kn->kf", j, alpha.reshape(count, n))
 
     def __call__(self, x: np.ndarray) -> Value:
@@ -135,6 +145,11 @@ class Process:
         r = np.sqrt(np.maximum(squares, 1e-16))
         e = np.exp(-root * r)
         return root**2 / 3 * (1 + root * r) * e, root**4 / 3 * e, root**5 / (3 * r) * e
+
+
+def mean_square(numbers: np.ndarray) -> float:
+    """Return the mean square of ``numbers`` (n,)."""
+    return float(numbers @ numbers) / len(numbers)
 
 
 def likeliest_share(halves: np.ndarray) -> float:
