@@ -278,7 +278,7 @@ def test_what_has_no_use_for_a_prior_says_so():
         list(relax_many([cluster()], EMT(), "fire", prior=Off()))
 
 
-def test_large_structures_and_known_hessians_take_the_steps_of_the_default_rule():
+def test_large_structures_and_known_hessians_take_the_steps_of_the_default_rule(caplog):
     atoms = bulk("Cu", cubic=True) * (3, 3, 4)
     atoms.rattle(0.05, seed=1)
     assert len(atoms) > Kriging.LARGEST
@@ -290,3 +290,5 @@ def test_large_structures_and_known_hessians_take_the_steps_of_the_default_rule(
         relax(copy, EMT(), rule=rule, fmax=0.02, steps=5, **extra)
         ends.append(copy.positions)
     np.testing.assert_array_equal(*ends)
+    (warning,) = caplog.messages
+    assert "144 rows are too many for the model of kriging, which takes 120" in warning

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
@@ -13,7 +14,7 @@ from ase.data import covalent_radii
 from relax.calculators.base import Evaluation
 from relax.core.errors import UnsupportedStructure
 from relax.core.ragged import RaggedArrays
-from relax.core.rule import Known, Surface
+from relax.core.rule import Known, Rule, Surface
 from relax.core.segments import Segments
 from relax.geometry.cell import GPA, CellFreedom, StepScale, logarithm, periodic_plane
 from relax.geometry.cell_mask import named_axes
@@ -23,8 +24,12 @@ from relax.preconditioner.base import Metric
 from relax.preconditioner.known_hessian import KnownHessian
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.preconditioner.springs import KeptPairs
+from relax.rules import Kriging
+from relax.rules.wrappers import innermost
 
 __all__ = ["Constants", "Coordinates", "Gradients", "Place", "Start", "prepare"]
+
+LOG = logging.getLogger(__name__)
 
 
 class Prior(Protocol):
@@ -132,12 +137,21 @@ def prepare(
         There is no symmetry to keep.
     """
     start = Start(key, atoms, freedom and freedom.with_defaults(scale, len(atoms)))
+    if isinstance(scale, Rule) and isinstance(rule := innermost(scale), Kriging):
+        _log_large(rule, atoms, len(atoms) + (0 if freedom is None else 3))
     if keep_symmetry:
         start.group = SpaceGroup.of(atoms, symprec)
         start.group.snap(atoms)
     if freedom is not None and freedom.mask is not None:
         _check_mask(freedom, freedom.mask, start)
     return start
+
+
+def _log_large(rule: Kriging, atoms: Atoms, rows: int) -> None:
+    """Log a warning if a structure is too large for a model of its surface."""
+    if not rule.room(rows):
+        words = f"{rows} rows are too many for the model of {rule.NAME}, which takes {rule.LARGEST}"
+        LOG.warning("%s: %s; it takes the steps of the default rule", atoms.get_chemical_formula(), words)
 
 
 def _check_mask(freedom: CellFreedom, mask: Sequence[Any] | str, start: Start) -> None:
