@@ -172,6 +172,14 @@ def kinds() -> str:
     return "\n".join(table(all_sets(RESULTS)))
 
 
+def expensive_dft() -> str:
+    """Return what whole relaxations with density-functional theory take, with a cheap prior and without."""
+    from benchmarks.expensive.tables import whole_relaxations
+
+    results = json.loads((RESULTS / "expensive_dft-example.json").read_text())
+    return "\n".join(whole_relaxations(results))
+
+
 def metals() -> str:
     """Return force calls, seconds and memory on large crystals."""
     from benchmarks.metals.tables import COLUMNS, WORDS, tables
@@ -341,6 +349,7 @@ TABLES |= {
     "choice": choice,
     "molecules_xtb": partial(molecules, "molecules_xtb"),
     "metals": metals,
+    "expensive_dft": expensive_dft,
 }
 TABLES |= {
     f"molecules_{name}": partial(molecule_set, name) for name in ("baker", "birkholz", "drugs", "clusters")

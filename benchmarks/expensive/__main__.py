@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.common.terminal import Jobs, Resume, errors_in_one_line, progress, warn_outdated
-from benchmarks.expensive.methods import peers_of
+from benchmarks.expensive.methods import check, peers_of
 from benchmarks.expensive.parts import PARTS, base_name, chosen_parts
 from benchmarks.expensive.results import RUNS, header
 from benchmarks.expensive.runs import Key, Task, prepare_process, run_task
@@ -68,6 +68,8 @@ def measure(
 ) -> Json:
     """Make the runs of a part that are missing, and return all its results."""
     chosen = PARTS[part]
+    for method in methods:
+        check(method, chosen)
     peers.check_installed(peers_of(methods))
     structures = chosen.starts()
     known = list(dict.fromkeys(base_name(start) for start in structures))

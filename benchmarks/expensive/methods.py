@@ -18,15 +18,26 @@ from ase import Atoms
 from benchmarks.expensive.bad import BAD
 from benchmarks.expensive.parts import Part
 from relax import relax
-from relax.calculators.registry import load
-from relax.comparison.minimizers.construction import make_optimizer
+from relax.calculators.registry import check_name, load
+from relax.comparison.minimizers.construction import check_optimizer, make_optimizer
 from relax.comparison.runs.call_counter import silenced
 from relax.optimizers.named import OPTIMIZERS
 
-__all__ = ["begun", "optimizer", "peers_of"]
+__all__ = ["begun", "check", "optimizer", "peers_of"]
 
 STEPS = 500
 """Most steps on the cheap surface."""
+
+
+def check(method: str, part: Part) -> None:
+    """Raise ValueError where there is no such method, or it cannot relax what relaxes in a part."""
+    kind, _, name = method.partition(":")
+    if kind in ("direct", "pre"):
+        check_optimizer(name, part.system)
+    elif kind != "prior":
+        raise ValueError(f"there is no method {method!r}; write direct:NAME, pre:NAME or prior:CHEAP")
+    elif name not in BAD:
+        check_name(name)
 
 
 def begun(method: str, structure: Atoms, part: Part) -> Atoms:

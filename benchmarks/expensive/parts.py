@@ -6,7 +6,7 @@
 ``bad``               ten of the drugs, GFN2-xTB, with priors that mislead (:mod:`benchmarks.expensive.bad`)
 ``mlip-mace``         crystals, ``data/mace-mini.model``, with CHGNet; ``mlip-mace-cell`` with their cells
 ``mlip-r2scan``       crystals, CHGNet for r2SCAN, with CHGNet; ``mlip-r2scan-cell`` with their cells
-``dft-molecules``     small molecules, PBE by PySCF, with GFN2-xTB
+``dft-molecules``     small molecules, PBE by PySCF, with GFN2-xTB; ``dft-example`` one of them
 ``dft-crystals``      small crystals, PBE by Quantum ESPRESSO, with CHGNet; ``dft-crystals-cell`` with cells
 ====================  ======================================================================================
 
@@ -27,6 +27,7 @@ from benchmarks.expensive.structures import (
     alloys,
     compounds,
     crystals,
+    example,
     few_drugs,
     small_drugs,
     small_molecules,
@@ -177,6 +178,12 @@ PARTS = {
     "mlip-r2scan": R2SCAN,
     "mlip-r2scan-cell": replace(R2SCAN, title="rattled crystals with their cells", system=System.CRYSTALS),
     "dft-molecules": MOLECULES,
+    "dft-example": replace(
+        MOLECULES,
+        title="molecule",
+        structures=example,
+        methods=("prior:gfn2", "pre:default", "direct:default"),
+    ),
     "dft-crystals": CRYSTALS,
     "dft-crystals-cell": replace(
         CRYSTALS, title="small rattled crystals with their cells", system=System.CRYSTALS

@@ -10,7 +10,7 @@ from benchmarks.crystals.wbm_like import wbm_like
 from benchmarks.molecules.drugs import SEED, all_embedded, drugs
 from relax.comparison.starts import rattled
 
-__all__ = ["alloys", "compounds", "crystals", "few_drugs", "small_drugs", "small_molecules"]
+__all__ = ["alloys", "compounds", "crystals", "example", "few_drugs", "small_drugs", "small_molecules"]
 
 SIZES = 15, 40
 """Fewest and most atoms of a drug."""
@@ -66,6 +66,11 @@ def alloys() -> dict[str, Atoms]:
 def compounds() -> dict[str, Atoms]:
     """Return rattled crystals of any elements up to bismuth."""
     return _rattled({atoms.info["name"]: atoms for atoms in _made(COMPOUND_SEED, SMALL)}, COMPOUND_SEED)
+
+
+def example() -> dict[str, Atoms]:
+    """Return one of them."""
+    return {"ethanol": small_molecules()["ethanol"]}
 
 
 def crystals() -> dict[str, Atoms]:

@@ -19,7 +19,7 @@ from benchmarks.expensive import parts, runs
 from benchmarks.expensive.__main__ import main
 from benchmarks.expensive.bad import BAD, Morse, failing, noisy, tenfold
 from benchmarks.expensive.calculators import chgnet_r2scan, espresso
-from benchmarks.expensive.methods import begun, peers_of
+from benchmarks.expensive.methods import begun, check, peers_of
 from benchmarks.expensive.parts import PARTS, chosen_parts
 from benchmarks.expensive.results import compared, mean_calls
 from benchmarks.expensive.runs import Key, Task, run_task
@@ -73,12 +73,28 @@ def test_the_cell_is_relaxed_first_where_it_relaxes():
 
 def test_a_word_before_a_hyphen_is_several_parts():
     assert chosen_parts(["mlip-mace", "dft"]) == [
-        "mlip-mace", "dft-molecules", "dft-crystals", "dft-crystals-cell"
+        "mlip-mace", "dft-molecules", "dft-example", "dft-crystals", "dft-crystals-cell"
     ]  # fmt: skip
     assert chosen_parts([]) == list(PARTS)
     done = call(main, "--part", "gnf")
     assert done.exit_code == 2
     assert "there is no part 'gnf'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "part", "says"),
+    [
+        ("pre:sella", "dft-crystals-cell", "there is no optimizer 'sella'"),
+        ("pre:defualt", "gfn", "did you mean 'default'"),
+        ("default", "gfn", "there is no method 'default'; write direct:NAME"),
+        ("prior:gfn3", "gfn", "unknown calculator 'gfn3'"),
+    ],
+)
+def test_a_method_that_cannot_be_is_refused(method, part, says):
+    check("pre:sella", PARTS["gfn"])
+    check("prior:noisy", PARTS["bad"])
+    with pytest.raises(ValueError, match=says):
+        check(method, PARTS[part])
 
 
 def test_draws_are_one_structure_moved_a_little(monkeypatch):
