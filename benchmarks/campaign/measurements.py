@@ -88,9 +88,10 @@ def _time(pid: int) -> float:
 
 
 def alone(task: tuple[Path, list[int]]) -> Json:
-    """Return the time of the processor (s) of ``relax_many`` on the structures of units, and its force calls.
+    """Return the time (s) of ``relax_many`` on the structures of units, and its force calls.
 
-    The structures are read before, and each unit is a call of its own.
+    ``cpu`` is that of the processor, ``seconds`` that by the clock.  The structures are read before, and each
+    unit is a call of its own.
     """
     path, numbers = task
     with Campaign(path) as campaign:
@@ -104,13 +105,18 @@ def alone(task: tuple[Path, list[int]]) -> Json:
         ]
     for _ in relax_many(units[0][:1], potential, **settings.arguments()):
         pass  # what is imported at the first use is not timed
-    began, calls = time.process_time(), 0
+    began, clock, calls = time.process_time(), time.perf_counter(), 0
     for structures in units:
         calls += sum(
             done.result.force_calls
             for done in relax_many(iter(structures), potential, **settings.arguments())
         )
-    return {"cpu": time.process_time() - began, "structures": sum(map(len, units)), "force_calls": calls}
+    return {
+        "cpu": time.process_time() - began,
+        "seconds": time.perf_counter() - clock,
+        "structures": sum(map(len, units)),
+        "force_calls": calls,
+    }
 
 
 def apart(work: Callable[[Task], Json], task: Task) -> Json:

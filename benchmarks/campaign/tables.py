@@ -135,7 +135,10 @@ def workers(found: Json) -> str:
         [str(row["workers"]), ", ".join(f"{rate:.1f}" for rate in row["rates"]), f"{row['ratio']:.2f}"]
         for row in found["rows"]
     ]
-    return "\n".join(markdown(("processes", "structures/s, each turn", "of one process"), rows))
+    lines = markdown(("processes", "structures/s, each turn", "of one process"), rows)
+    if machine := found.get("machine"):
+        lines += ["", f"Two processes of `relax_many` that know nothing of each other: {machine:.2f} of one."]
+    return "\n".join(lines)
 
 
 def _ends(row: Json) -> str:

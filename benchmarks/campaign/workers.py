@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from benchmarks.campaign.measurements import alone, apart
 from benchmarks.throughput.models import MINI, starts
 from relax.campaign.campaign import Campaign
-
-Json = dict[str, Any]
+from relax.comparison.files.results_file import Json
+from relax.comparison.runs.processes import in_processes
 
 SEED = 12
 
@@ -19,7 +20,8 @@ def compare_workers(folder: Path, number: int, turns: int) -> Json:
     """Return structures per second of one process and of two, which take turns.
 
     The time is that from the first result that is on the disk to the last one: what the start of a process
-    and the loading of the model take does not grow with a campaign.
+    and the loading of the model take does not grow with a campaign.  ``machine`` is how much two processes
+    that know nothing of each other do, each ``relax_many`` on half of the units, over what one does.
 
     Parameters
     ----------
@@ -47,7 +49,22 @@ def compare_workers(folder: Path, number: int, turns: int) -> Json:
         }
         for workers in (1, 2)
     ]  # fmt: skip
-    return {"structures": number, "seed": SEED, "rows": rows}
+    return {"structures": number, "seed": SEED, "rows": rows, "machine": _machine(path, turns)}
+
+
+def _machine(path: Path, turns: int) -> float:
+    """Return what two processes do over what one does, with the units of a campaign; the best turn counts."""
+    with Campaign(path) as campaign:
+        numbers = [unit.number for unit in campaign.index.units()]
+    halves = [(path, numbers[::2]), (path, numbers[1::2])] if len(numbers) > 1 else [(path, numbers)] * 2
+    found = []
+    for _ in range(turns):
+        one = apart(alone, halves[0])
+        with closing(in_processes(alone, halves, 2)) as results:
+            both = list(results)
+        rates = [each["structures"] / each["seconds"] for each in (one, *both)]
+        found.append(sum(rates[1:]) / rates[0])
+    return max(found)
 
 
 def _rate(campaign: Campaign, workers: int) -> tuple[float, float]:

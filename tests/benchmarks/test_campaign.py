@@ -63,6 +63,7 @@ def test_one_process_is_compared_with_two(tmp_path, monkeypatch):
     assert first["ratio"] == 1.0
     assert second["ratio"] == pytest.approx(second["rates"][0] / first["rates"][0])
     assert f"| {second['ratio']:.2f} |" in tables.workers(found)
+    assert f"{found['machine']:.2f} of one" in tables.workers(found)
 
 
 def test_an_engine_that_is_skipped_says_why():
