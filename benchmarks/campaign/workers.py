@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from statistics import median
 
+from ase import Atoms
+
 from benchmarks.campaign.measurements import alone, apart
 from benchmarks.throughput.models import MINI, starts
 from relax.campaign.campaign import Campaign
@@ -49,12 +51,18 @@ def compare_workers(folder: Path, number: int, turns: int) -> Json:
         }
         for workers in (1, 2)
     ]  # fmt: skip
-    return {"structures": number, "seed": SEED, "rows": rows, "machine": _machine(path, turns)}
+    return {
+        "structures": number,
+        "seed": SEED,
+        "rows": rows,
+        "machine": _machine(folder / "machine", structures, turns),
+    }
 
 
-def _machine(path: Path, turns: int) -> float:
-    """Return what two processes do over what one does, with the units of a campaign; the best turn counts."""
-    with Campaign(path) as campaign:
+def _machine(path: Path, structures: list[Atoms], turns: int) -> float:
+    """Return what two processes do over what one does, on the units of a campaign; the best turn counts."""
+    with Campaign.create(path, structures, f"mace:{MINI}", cell=True) as campaign:
+        campaign.index.catch_up()
         numbers = [unit.number for unit in campaign.index.units()]
     halves = [(path, numbers[::2]), (path, numbers[1::2])] if len(numbers) > 1 else [(path, numbers)] * 2
     found = []
