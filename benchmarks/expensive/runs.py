@@ -11,11 +11,9 @@ from ase import Atoms
 
 from benchmarks.expensive.methods import begun, optimizer
 from benchmarks.expensive.parts import PARTS
-from benchmarks.molecules.runs import End, run_made
+from benchmarks.molecules.runs import End, prepare_process, run_made
 from relax.calculators.registry import load
-from relax.comparison.minimizers import peers
 from relax.comparison.minimizers.names import System
-from relax.comparison.runs import processes
 from relax.comparison.runs.ends import run_and_examine
 
 __all__ = ["Key", "Task", "prepare_process", "run_task"]
@@ -34,12 +32,6 @@ class Task(NamedTuple):
     key: Key
     part: str
     structure: Atoms
-
-
-def prepare_process(optimizers: list[str]) -> None:
-    """Import what the optimizers need, before any run."""
-    processes.ignore_interrupts()
-    peers.load(optimizers)
 
 
 def run_task(task: Task) -> tuple[Key, End]:

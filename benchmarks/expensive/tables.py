@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from benchmarks.expensive.parts import PARTS
+from relax.comparison.files.results_file import Json
 from relax.comparison.tables import failure_counts, failure_list, markdown, versions_text
 
 __all__ = ["as_markdown", "whole_relaxations"]
-
-Json = dict[str, Any]
 
 NOTES = (
     "Force calls of the calculator that counts, until no force is above fmax; a run that failed counts "

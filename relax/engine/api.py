@@ -12,8 +12,7 @@ from relax.calculators.potentials import as_potential
 from relax.core.hessian import GivenHessian, check_hessians
 from relax.core.rule import Rule
 from relax.core.settings import Criteria, check_batch_size, check_on_bad
-from relax.engine.batch.cheap_surface import CheapPotential, check_prior
-from relax.engine.batch.known import KnownCalculations, check_known
+from relax.engine.batch.beside import Beside
 from relax.engine.batch.monitor import Monitor
 from relax.engine.batch.of_ase.names import is_ase
 from relax.engine.batch.of_ase.rule import ase_rule
@@ -25,8 +24,7 @@ from relax.engine.minima.minimum_check import MinimumCheck, parse_minimum_check
 from relax.engine.relaxation import Policy
 from relax.geometry.cell import CellFreedom
 from relax.geometry.symmetry import SYMPREC
-from relax.io.known import known_structures
-from relax.rules import DEFAULT_RULE, build_rule, rule_beside
+from relax.rules import DEFAULT_RULE, build_rule, check_beside, rule_beside
 from relax.rules.wrappers import innermost
 
 __all__ = ["Relaxed", "relax_many"]
@@ -131,8 +129,7 @@ def relax_many(
     followed = ase_rule(str(rule), settings) if of_ase else build_rule(rule, settings)
     several = Draws(draws, rattle, seed)
     check_hessians(hessian, followed.stiffness is not None, structures)
-    check_prior(prior, innermost(followed))
-    check_known(known, innermost(followed))
+    check_beside(innermost(followed), prior, known)
     check_on_bad(on_bad, ("stop", "backtrack"))
     if of_ase and on_bad != "stop":
         raise ValueError(f"on_bad = {on_bad!r} is for the rules of relax, not for {rule}; give 'stop'")
@@ -148,8 +145,7 @@ def relax_many(
         budget,
         batch_size,
         monitor,
-        None if prior is None else CheapPotential(as_potential(prior), symprec),
-        None if known is None else KnownCalculations(known_structures(known), innermost(followed)),
+        Beside.of(innermost(followed), prior, known, symprec),
     )
     results = several.lowest(run.run(several.starts(structures)))
     if not progress:

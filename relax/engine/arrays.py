@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 
-from relax.calculators.base import Evaluation
+from relax.calculators.base import KEYS, Evaluation
 from relax.core.errors import UnsupportedStructure
 from relax.core.ragged import RaggedArrays
 from relax.core.rule import Known, Rule, Surface
@@ -27,30 +27,29 @@ from relax.preconditioner.springs import KeptPairs
 from relax.rules import Kriging
 from relax.rules.wrappers import innermost
 
-__all__ = ["Constants", "Coordinates", "Gradients", "Place", "Start", "prepare"]
+__all__ = ["Constants", "Coordinates", "Gradients", "Place", "SeenFrom", "Start", "prepare"]
 
 LOG = logging.getLogger(__name__)
 
 
-class Prior(Protocol):
+T_co = TypeVar("T_co", covariant=True)
+
+
+class SeenFrom(Protocol[T_co]):
+    """What there is of one structure beside the calculator, in rows."""
+
+    def seen_from(self, reference: np.ndarray) -> T_co:
+        """Return it for rows in the frame of a ``reference`` cell (3, 3), A."""
+        ...
+
+
+class Prior(SeenFrom[Surface], Protocol):
     """A cheap surface of one structure, see ``relax.engine.batch.cheap_surface``."""
 
     calls: int  # of its potential
 
     def release(self) -> None:
         """Let the potential forget the structure."""
-        ...
-
-    def seen_from(self, reference: np.ndarray) -> Surface:
-        """Return it as a function of rows in the frame of a ``reference`` cell (3, 3), A."""
-        ...
-
-
-class Earlier(Protocol):
-    """Calculations of one structure from before the run, see ``relax.engine.batch.known``."""
-
-    def seen_from(self, reference: np.ndarray) -> Known:
-        """Return them as rows in the frame of a ``reference`` cell (3, 3), A."""
         ...
 
 
@@ -90,7 +89,7 @@ class Start:
     reference: np.ndarray | None = None
     hessian: KnownHessian | None = None
     surface: Prior | None = None
-    known: Earlier | None = None
+    known: SeenFrom[Known] | None = None
     pairs: KeptPairs = field(init=False)
 
     def __post_init__(self) -> None:
@@ -112,6 +111,11 @@ class Start:
         if self.reference is None:
             return np.zeros((3, 3))
         return logarithm(np.linalg.solve(self.reference, self.atoms.cell.array).T)
+
+    def alone(self) -> Start:
+        """Return a copy of it with a key and atoms of its own, of which nothing is known."""
+        atoms = self.atoms.copy()
+        return replace(self, key=next(KEYS), atoms=atoms, hessian=None, surface=None, known=None)
 
 
 def prepare(

@@ -109,10 +109,10 @@ class BatchCoordinates(BatchRows):
 
         Hessians that are known count where the gradient ``g`` (R, 3), eV/A, of all structures is given.
         """
-        fixed, x, starts = self.constants, self.x, self.seg.starts
+        fixed, x = self.constants, self.x
         networks = []
         for s in range(len(self)) if which is None else which:
-            mine, rows = self.slice(s), slice(starts[s], starts[s] + self.seg.lengths[s])
+            mine, rows = self.slice(s), self.seg.slice(s)
             scale = float(fixed.scale[s, 0, 0]) if fixed.relaxes[s] else None
             left = fixed.step_projector[mine] if self.projects else None
             numbers, cell, pbc = fixed.numbers[mine], self.place.reference[s], fixed.pbc[s]

@@ -8,23 +8,21 @@ from typing import IO, Any, Literal
 
 from ase.optimize.optimize import DEFAULT_MAX_STEPS
 
-from relax.calculators.potentials import as_potential
 from relax.core.errors import RelaxationStopped
 from relax.core.hessian import GivenHessian, check_hessian
 from relax.core.rule import Rule
 from relax.core.settings import Criteria, check_on_bad, check_start
-from relax.engine.batch.cheap_surface import CheapPotential, check_prior
-from relax.engine.batch.known import KnownCalculations, check_known
+from relax.engine.batch.beside import Beside
 from relax.engine.minima.minimum_check import MinimumCheck, parse_minimum_check
 from relax.engine.relaxation import Policy
 from relax.geometry.cell import CellFreedom, cell_freedom
 from relax.geometry.perturb import rattle as rattled
 from relax.geometry.symmetry import SYMPREC
-from relax.io.known import known_structures
 from relax.optimizers.protocol import AseProtocol
 from relax.optimizers.restart import decoded
 from relax.optimizers.single_run import SingleRun
 from relax.optimizers.structure import in_place
+from relax.rules import check_beside
 from relax.rules.wrappers import by_forces_alone, innermost
 
 __all__ = ["RuleOptimizer"]
@@ -153,12 +151,8 @@ class RuleOptimizer(AseProtocol):
         if stress and not structure.plain_atoms:
             raise ValueError(f"stress= is for plain Atoms, not for a {type(atoms).__name__}")
         structure.given, structure.stress = hessian, stress
-        check_prior(prior, innermost(rule), structure.plain_atoms)
-        if prior is not None:
-            structure.cheap = CheapPotential(as_potential(prior), symprec)
-        check_known(known, innermost(rule), structure.plain_atoms)
-        if known is not None:
-            structure.earlier = KnownCalculations(known_structures(known), innermost(rule))
+        check_beside(innermost(rule), prior, known, structure.plain_atoms)
+        structure.beside = Beside.of(innermost(rule), prior, known, symprec)
         self.rule = rule = rule if structure.conservative else by_forces_alone(rule)
         self.engine = SingleRun(rule, policy, structure, symprec)
         files = {"restart": restart, "logfile": logfile, "trajectory": trajectory}

@@ -10,9 +10,8 @@ from ase import Atoms
 from relax.calculators.base import Evaluation, numbers
 from relax.core.hessian import GivenHessian, hessian_array
 from relax.engine.arrays import Start, prepare
+from relax.engine.batch.beside import Beside
 from relax.engine.batch.calls import with_stress
-from relax.engine.batch.cheap_surface import CheapPotential
-from relax.engine.batch.known import KnownCalculations
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.evaluation import evaluated
 from relax.engine.history import BatchSanity, Sanity, Snapshot
@@ -38,8 +37,7 @@ class AtomsStructure:
     plain = plain_atoms = conservative = True
     given: GivenHessian | None = None
     stress = False  # whether it is computed although the cell is held
-    cheap: CheapPotential | None = None
-    earlier: KnownCalculations | None = None
+    beside = Beside()
 
     def __init__(self, start: Start) -> None:
         self.start, self.atoms, self.freedom = start, start.atoms, start.freedom
@@ -110,16 +108,10 @@ class AtomsStructure:
 
     def begin(self, fmax: float, fresh: bool) -> None:
         """Take up what there is beside the calculator; a ``fresh`` run goes to the cheap minimum (eV/A)."""
-        start = self.coordinates.starts[0]
-        cheap, earlier, self.cheap, self.earlier = self.cheap, self.earlier, None, None
-        if cheap is not None and fresh:
-            cheap.begin(start, fmax)
-        elif cheap is not None:
-            cheap.attach(start)
-        if cheap is not None:
+        beside, self.beside = self.beside, Beside()
+        beside.begin(self.coordinates.starts[0], fmax, fresh)
+        if beside.prior is not None:
             self.changed()
-        if earlier is not None:
-            earlier.begin(start)
 
     def to_plain(self) -> dict[str, Any]:
         """Return what a restart needs to see the same coordinates, to the last bit."""
@@ -164,8 +156,7 @@ class AseStructure:
 
     freedom = given = None
     plain_atoms = stress = False
-    cheap: CheapPotential | None = None
-    earlier: KnownCalculations | None = None
+    beside = Beside()
     prior_calls = 0
 
     def __init__(self, target: Any) -> None:

@@ -10,7 +10,7 @@ from relax.rules.kriging.kriging import Kriging
 from relax.rules.lbfgs import LBFGS
 from relax.rules.metric.internal_lbfgs import InternalLBFGS
 from relax.rules.metric.pair_lbfgs import PairLBFGS
-from relax.rules.named import DEFAULT_RULE, RULES, build_rule, rule_beside
+from relax.rules.named import DEFAULT_RULE, RULES, build_rule, check_beside, rule_beside
 from relax.rules.rprop_core import RPROP, CoRe
 from relax.rules.wrappers import MaxStep, for_atoms
 
@@ -38,6 +38,7 @@ __all__ = [
     "Rule",
     "Segments",
     "build_rule",
+    "check_beside",
     "for_atoms",
     "rule_beside",
 ]

@@ -17,7 +17,7 @@ from relax.rules.metric.pair_lbfgs import PairLBFGS
 from relax.rules.rprop_core import RPROP, CoRe
 from relax.rules.wrappers import SETTINGS, for_atoms
 
-__all__ = ["DEFAULT_RULE", "RULES", "build_rule", "rule_beside", "split_settings"]
+__all__ = ["DEFAULT_RULE", "RULES", "build_rule", "check_beside", "rule_beside", "split_settings"]
 
 RULES: dict[str, type[Rule]] = {
     rule.NAME or rule.__name__.lower(): rule
@@ -36,6 +36,18 @@ def rule_beside(rule: str | Rule, prior: Any, known: Any) -> str | Rule:
     """Return the rule that is followed: beside a ``prior`` or ``known`` the default is that which learns."""
     learns = prior is not None or known is not None
     return Kriging.NAME if learns and rule == DEFAULT_RULE else rule
+
+
+def check_beside(rule: Rule, prior: Any, known: Any, plain: bool = True) -> None:
+    """Raise ValueError for what the rule, or an object that is no ``plain`` Atoms, has no use for."""
+    for name, given in {"prior": prior, "known": known}.items():
+        if given is None:
+            continue
+        if not isinstance(rule, Kriging):
+            found = type(rule).__name__
+            raise ValueError(f"{name}= is for the rule kriging, not for {found}; leave one of them out")
+        if not plain:
+            raise ValueError(f"{name}= is for plain Atoms; give the atoms, with cell=True for their cell")
 
 
 def build_rule(rule: str | Rule, settings: dict[str, Any]) -> Rule:

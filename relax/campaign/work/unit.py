@@ -6,12 +6,12 @@ import contextlib
 import faulthandler
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ase import Atoms
 
-from relax.calculators.base import Potential
 from relax.calculators.potentials import as_potential
 from relax.campaign.store.folder import Folder
 from relax.campaign.store.lease import is_held
@@ -61,8 +61,7 @@ class Worker:
         self.potential = folder.settings.load()
         self.writer = ResultsWriter(folder, self.potential.device)
         self.warm = False
-        self.priors: dict[str, Potential] = {}
-        self.known: list[Atoms] = []
+        self._prior, self._known = cache(as_potential), cache(known_structures)
 
     def fill(self, order: Order) -> Report:
         """Relax the structures of an order.
@@ -114,8 +113,7 @@ class Worker:
         if name := arguments.get("prior"):
             arguments["prior"] = self._prior(name)
         if files := arguments.get("known"):
-            self.known = self.known or known_structures(files)
-            arguments["known"] = self.known
+            arguments["known"] = self._known(tuple(files))
         structures = [atoms_of(line) for line in lines]
         if len(order.places) == 1 and structures and can_go_on(structures[0], arguments):
             path = self.folder.checkpoints / f"{order.places[0][0]}-{order.round}.json"
@@ -126,12 +124,6 @@ class Worker:
         if self.potential.batched and not self.warm:
             self._warm_up(structures, monitor, arguments)
         yield from relax_many(structures, self.potential, monitor=monitor, **arguments)
-
-    def _prior(self, name: str) -> Potential:
-        """Return the cheap potential of a name, which is loaded once."""
-        if name not in self.priors:
-            self.priors[name] = as_potential(name)
-        return self.priors[name]
 
     def _warm_up(self, structures: list[Atoms], monitor: _Watch, arguments: Json) -> None:
         """Make the first force calls in vain: torch compiles in them, and the last digits are others then."""

@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
 
-from relax.calculators.base import KEYS, Evaluation, stress_matrix
-from relax.core.rule import Known, Rule
+from relax.calculators.base import Evaluation, stress_matrix
+from relax.core.rule import Known
 from relax.engine.arrays import Start
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.projection import projected
 from relax.io.known import has_forces
 from relax.rules import Kriging
 
-__all__ = ["KnownCalculations", "KnownPlaces", "check_known"]
+__all__ = ["KnownCalculations", "KnownPlaces"]
 
 LOG = logging.getLogger(__name__)
 
@@ -32,18 +31,6 @@ FARTHEST_CELL = 0.5
 SAME_CELL, ALLOWED, APART = 1e-6, 1e-3, 1e-3
 """How far (A) cell vectors that are the same may differ, how far a row may be from where constraints, the
 freedom of the cell and symmetry let it go, and the smallest distance of two calculations."""
-
-
-def check_known(known: Any, rule: Rule, plain: bool = True) -> None:
-    """Raise ValueError for ``known`` that the rule, or an object that is no plain ``Atoms``, cannot use."""
-    if known is None:
-        return
-    if not isinstance(rule, Kriging):
-        raise ValueError(
-            f"known= is for the rule kriging, not for {type(rule).__name__}; leave one of them out"
-        )
-    if not plain:
-        raise ValueError("known= is for plain Atoms; give the atoms, with cell=True for their cell")
 
 
 class Misfit(Exception):
@@ -75,14 +62,12 @@ class KnownCalculations:
     """
 
     structures: Sequence[Atoms]
-    rule: Rule
+    rule: Kriging
 
     def begin(self, start: Start) -> None:
         """Give a structure, where it enters, those of the calculations that fit it and are nearest to it."""
         symbols, c = start.atoms.symbols, own_coordinates(start)
-        here, room, why = c.x, 0, ""
-        if isinstance(self.rule, Kriging):
-            room = self.rule.room(c.seg.rows)
+        here, room, why = c.x, self.rule.room(c.seg.rows), ""
         if start.hessian is not None or room == 0:
             why = "it is too large for a model" if room == 0 else "its Hessian is given"
         elif c.by_ase[0] is not None:
@@ -149,7 +134,7 @@ class KnownPlaces:
 
 def own_coordinates(start: Start, reference: np.ndarray | None = None) -> BatchCoordinates:
     """Return a structure as a batch of one, in the frame of a ``reference`` cell (3, 3), A, or in its own."""
-    own = replace(start, key=next(KEYS), atoms=start.atoms.copy(), hessian=None, surface=None, known=None)
+    own = start.alone()
     if reference is not None and start.freedom is not None:
         own.reference = reference
     return BatchCoordinates([own])

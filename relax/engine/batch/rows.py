@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from ase import Atoms
 
 from relax.core.rule import Known, Surface
 from relax.core.segments import Segments, row_times
-from relax.engine.arrays import Constants, Place, Start
+from relax.engine.arrays import Constants, Place, SeenFrom, Start
 from relax.geometry.cell import deformation, periodic_plane
 from relax.geometry.constraints import constraint_projectors
 from relax.geometry.symmetry import SpaceGroup
 
 __all__ = ["BatchRows"]
+
+T = TypeVar("T")
 
 
 class BatchRows:
@@ -129,18 +132,19 @@ class BatchRows:
     @property
     def surfaces(self) -> list[Surface | None]:
         """The cheap surfaces of the structures; an empty list if there is none."""
-        if all(start.surface is None for start in self.starts):
-            return []
-        places = zip((start.surface for start in self.starts), self.place.reference, strict=True)
-        return [None if surface is None else surface.seen_from(cell) for surface, cell in places]
+        return self._seen([start.surface for start in self.starts])
 
     @property
     def known(self) -> list[Known | None]:
         """What is known of the structures from before the run; an empty list if there is nothing."""
-        if all(start.known is None for start in self.starts):
+        return self._seen([start.known for start in self.starts])
+
+    def _seen(self, all_of: Sequence[SeenFrom[T] | None]) -> list[T | None]:
+        """Return what each structure has, as seen from its reference cell; an empty list if none has any."""
+        if all(one is None for one in all_of):
             return []
-        places = zip((start.known for start in self.starts), self.place.reference, strict=True)
-        return [None if known is None else known.seen_from(cell) for known, cell in places]
+        places = zip(all_of, self.place.reference, strict=True)
+        return [None if one is None else one.seen_from(cell) for one, cell in places]
 
     @cached_property
     def grouped(self) -> list[tuple[int, SpaceGroup]]:

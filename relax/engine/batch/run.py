@@ -14,9 +14,8 @@ from relax.calculators.batch_size import PROBED
 from relax.core.errors import UsageError
 from relax.core.rule import Rule
 from relax.core.settings import Criteria
+from relax.engine.batch.beside import Beside
 from relax.engine.batch.calls import BatchCalls
-from relax.engine.batch.cheap_surface import CheapPotential
-from relax.engine.batch.known import KnownCalculations
 from relax.engine.batch.monitor import Monitor, standings
 from relax.engine.coordinates import BatchCoordinates
 from relax.engine.entries import Entry, Intake, Relaxed
@@ -41,10 +40,8 @@ class BatchRun:
         :func:`~relax.engine.api.relax_many`.
     monitor
         What is done beside it.
-    prior
-        A cheap potential, on whose surface structures are relaxed first.
-    known
-        What was computed before.
+    beside
+        What the rule may learn from beside the potential.
 
     Attributes
     ----------
@@ -62,15 +59,14 @@ class BatchRun:
         budget: float | None = None,
         batch_size: int | None = None,
         monitor: Monitor | None = None,
-        prior: CheapPotential | None = None,
-        known: KnownCalculations | None = None,
+        beside: Beside = Beside(),  # noqa: B008 - it is frozen
     ) -> None:
         self.potential, self.rule, self.criteria, self.policy = potential, rule, criteria, policy
         criteria.check_cell(intake.relaxes_cells)
         if isinstance(potential, Aimed):
             potential.aim(criteria.fmax)
         self.intake, self.calls = intake, BatchCalls(potential, budget, criteria.timeout, intake.stress)
-        self.monitor, self.prior, self.known = monitor or Monitor(), prior, known
+        self.monitor, self.beside = monitor or Monitor(), beside
         # Where one structure waits for another, an interruption should find as few as possible begun.
         self.most = batch_size or (math.inf if potential.batched else 1)
         self.relaxation: Relaxation[Entry] | None = None
@@ -129,11 +125,9 @@ class BatchRun:
                     yield entered
                     continue
                 self._next = entered
-                if self.prior is not None and entered.start is not None:
-                    with self.monitor.interruptible():
-                        self.prior.begin(entered.start, self.criteria.fmax)
-                if self.known is not None and entered.start is not None:
-                    self.known.begin(entered.start)
+                assert entered.start is not None
+                with self.monitor.interruptible():
+                    self.beside.begin(entered.start, self.criteria.fmax)
             if filled and filled + self._next.size > budget.room:
                 return
             filled += self._next.size

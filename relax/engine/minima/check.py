@@ -109,13 +109,13 @@ class MinimumChecks:
             if s in stops:
                 history.record.backtracks_left[s] = 0  # shorter steps are no help here
             else:
-                search.learn(gradients.g[rows_of(coordinates, s)], float(values[s]))
+                search.learn(gradients.g[coordinates.seg.slice(s)], float(values[s]))
                 stops[s] = "converged", search.reason
         if probed.any():
             coordinates.put_back(history.good.place, probed)
         converged = [s for s, (status, _) in stops.items() if status == "converged"]
         for s in [s for s in converged if not coordinates.is_held(s)]:
-            entry, rows = entries[s], rows_of(coordinates, s)
+            entry, rows = entries[s], coordinates.seg.slice(s)
             if entry.search is None:
                 value = math.nan if history.record.by_forces[s] else float(values[s])
                 entry.search = self._begin(coordinates, s, gradients.g[rows], value, stops[s][1])
@@ -156,9 +156,3 @@ class MinimumChecks:
         images = coordinates.symmetry(s, self.check.symprec)
         probe = Probe(self.check, metric, coordinates.free_rows(s), motions, g.copy(), images)
         return MinimumSearch(probe, g.copy(), value, reason)
-
-
-def rows_of(coordinates: Coordinates, s: int) -> slice:
-    """Where the rows of structure ``s`` are."""
-    first = int(coordinates.seg.starts[s])
-    return slice(first, first + coordinates.seg.lengths[s])

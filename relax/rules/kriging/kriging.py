@@ -14,14 +14,14 @@ from relax.core.segments import Array
 from relax.core.state import State
 from relax.preconditioner.base import Features
 from relax.rules.kriging.corrected import Corrected
-from relax.rules.kriging.minimum import minimum_within
+from relax.rules.kriging.minimum import ROUNDS, minimum_within
 from relax.rules.kriging.process import Process, Value
 from relax.rules.metric.internal_lbfgs import InternalLBFGS
 
 __all__ = ["Kriging"]
 
-ROUNDS = 20, 60
-"""Most steps of Newton's method on a process, and beside a cheap surface, whose Hessian is not known."""
+ROUNDS_BESIDE = 60
+"""Most steps of Newton's method beside a cheap surface, whose Hessian is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,11 @@ class Kriging(InternalLBFGS):
         x(i+1) = the minimum of m within the trust radius
 
     The model Hessian is built again at every step, and its scale 1/gamma, the trust radius and steps that are
-    taken back are those of :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS`; beside a cheap surface the
-    radii are :attr:`REACH` times as long.  Steps take up to
-    :attr:`SIZE` cubed operations.  Structures with more than :attr:`LARGEST` rows, and those whose Hessian at
-    the start is known, are relaxed as :class:`~relax.rules.metric.internal_lbfgs.InternalLBFGS` does it.
+    taken back are those of :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS`.  Beside a cheap surface the
+    process is on what a share of that misses, see :class:`~relax.rules.kriging.process.Process`, and the
+    radii are up to :attr:`REACH` times as long.  Steps take up to :attr:`SIZE` cubed operations.  Structures
+    with more than :attr:`LARGEST` rows, and those whose Hessian at the start is known, are relaxed as
+    :class:`~relax.rules.metric.internal_lbfgs.InternalLBFGS` does it.
 
     Source: Denzel and Kaestner, J. Chem. Phys. 148, 094114 (2018); Raggi, Fdez. Galvan, Ritterhoff, Vacher
     and Lindh, J. Chem. Theory Comput. 16, 3989 (2020).
@@ -56,7 +57,7 @@ class Kriging(InternalLBFGS):
     """Most pairs (s, y) of a structure without a model."""
 
     REACH: ClassVar[float] = 2.0
-    """Factor of the trust radii beside a cheap surface too."""
+    """Factor of the trust radii beside the whole of a cheap surface, too."""
 
     LEAST: ClassVar[float] = 0.5
     """Share of a cheap surface below which it is left out from then on."""
@@ -75,7 +76,7 @@ class Kriging(InternalLBFGS):
     fine: float = param(0.6, "(0, inf)", "", "rho above which the radius grows")
     shrink: float = param(0.4, "(0, 1)", "", "new radius after a poor step, relative to its length")
 
-    distrust: float = param(0.03, "[0, inf)", "", "the same beside a cheap surface")
+    distrust: float = param(0.03, "[0, inf)", "", "as prior, beside the whole of a cheap surface")
 
     def init(self, x: Array) -> State:
         state = super().init(x)
@@ -166,13 +167,14 @@ class Kriging(InternalLBFGS):
         except np.linalg.LinAlgError:
             return None
         model: Callable[[np.ndarray], Value] = process
+        rounds = ROUNDS
         if surface is not None:
             after["share"][mine] = process.share
             if process.share < self.LEAST:
                 after["lost"][mine] = 1.0
             else:
-                model = Corrected(surface, process)
-        radius, rounds = float(after["radius"][mine.start, 0]), ROUNDS[model is not process]
+                model, rounds = Corrected(surface, process), ROUNDS_BESIDE
+        radius = float(after["radius"][mine.start, 0])
         step, change = minimum_within(model, base.x[mine], features.hessian, radius, rounds)
         return (step, change) if change < 0 else None
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from relax.rules.kriging.process import Value
 
-__all__ = ["minimum_within"]
+__all__ = ["ROUNDS", "minimum_within"]
 
-TRIALS = 30
-"""Most penalties that are tried in a step."""
+ROUNDS, TRIALS = 20, 30
+"""Most steps of Newton's method, unless it is told otherwise, and most penalties that are tried in one."""
 
 LOOSE = 0.05
 """How much shorter than the radius a displacement may be that the radius limits, relative to it."""
@@ -28,7 +28,11 @@ AS_PROMISED, LESS = 0.75, 0.25
 
 
 def minimum_within(
-    model: Callable[[np.ndarray], Value], x: np.ndarray, metric: np.ndarray, radius: float, rounds: int = 20
+    model: Callable[[np.ndarray], Value],
+    x: np.ndarray,
+    metric: np.ndarray,
+    radius: float,
+    rounds: int = ROUNDS,
 ) -> tuple[np.ndarray, float]:
     """Return the way to the minimum of a model near a place, and the change of energy.
 
