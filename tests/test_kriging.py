@@ -12,6 +12,10 @@ from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
 
 from relax import relax, relax_many
+from relax.calculators.potentials import as_potential
+from relax.engine.arrays import prepare
+from relax.engine.batch.cheap_surface import CheapSurface
+from relax.geometry.cell import cell_freedom
 from relax.optimizers.named import OPTIMIZERS
 from relax.preconditioner.base import Places
 from relax.preconditioner.internal_stiffness import InternalStiffness
@@ -243,6 +247,19 @@ def test_bonds_that_only_the_prior_breaks_do_not_break(caplog):
     assert "the prior changes the bond of atoms 0 and 1" in caplog.text
     np.testing.assert_array_equal(seen[0], start.positions)
     assert ours.get_distance(0, 1) < 1.3
+
+
+def test_a_place_that_is_asked_for_again_takes_no_call_of_the_prior():
+    start = prepare(0, crystal(), cell_freedom(True, 0.0), Kriging(), False, 0.1)
+    surface = CheapSurface.of(as_potential(EMT()), start, 0)
+    x = surface.coordinates.x
+    there, again, moved = surface(x), surface(x.copy()), surface(x + 0.01)
+    assert surface.calls == 2
+    assert again[0] == there[0] != moved[0]
+    np.testing.assert_array_equal(again[1], there[1])
+    wider = surface.seen_from(1.01 * start.atoms.cell.array)
+    assert wider(x + 0.01)[0] != moved[0]
+    assert surface.calls == 3
 
 
 def test_constraints_and_pressure_hold_beside_a_prior():
