@@ -146,7 +146,7 @@ def material_set(name: str) -> str:
 
 def beside_default(name: str, words: str, ratio: Callable[[Row], str], ends: Callable[[Row], str]) -> str:
     """Return the table of a file of results; ``words`` say what the ``ends`` of a row are."""
-    from relax.comparison.tables import markdown
+    from relax.analysis.comparison.tables import markdown
 
     rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
     columns = ("optimizer", "mean", "median", "failed", "default's calls, of its", words)
@@ -183,7 +183,7 @@ def expensive_dft() -> str:
 def metals() -> str:
     """Return force calls, seconds and memory on large crystals."""
     from benchmarks.metals.tables import COLUMNS, WORDS, tables
-    from relax.comparison.tables import markdown
+    from relax.analysis.comparison.tables import markdown
 
     found = tables(json.loads((RESULTS / "metals.json").read_text()))
     rows = [[f"{atoms:,}", *cells] for atoms, table in found.items() for cells in table]
@@ -265,7 +265,7 @@ def ase_suite() -> str:
 def disturbed(kind: str) -> str:
     """Return mean calls, and failures in parentheses, with disturbed forces."""
     from benchmarks.disturbed.tables import sheet
-    from relax.comparison.tables import markdown
+    from relax.analysis.comparison.tables import markdown
 
     found = sheet(json.loads((RESULTS / "disturbed.json").read_text()), kind)
     return "\n".join(markdown(found.columns, found.rows))
@@ -288,7 +288,7 @@ def features() -> str:
 def minima() -> str:
     """Return what the minimum check says of each structure, and how often it is right."""
     from benchmarks.minima.tables import sheet, summary
-    from relax.comparison.tables import markdown
+    from relax.analysis.comparison.tables import markdown
 
     results = json.loads((RESULTS / "minima.json").read_text())
     found = sheet(results)

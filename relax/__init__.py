@@ -19,8 +19,8 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
+    from relax.analysis.comparison.api import compare
     from relax.campaign.campaign import Campaign
-    from relax.comparison.api import compare
     from relax.core.errors import RelaxationStopped
     from relax.core.result import Result
     from relax.engine.api import relax_many
@@ -88,7 +88,7 @@ __getattr__ = lazy_names(
         "PairStiffness": "relax.preconditioner.pair_stiffness",
         "RelaxationStopped": "relax.core.errors",
         "Result": "relax.core.result",
-        "compare": "relax.comparison.api",
+        "compare": "relax.analysis.comparison.api",
         "relax_many": "relax.engine.api",
     },
 )

@@ -18,8 +18,8 @@ from ase.build import bulk
 from ase.io import read, write
 from comparisons import alloy, slab
 
-from relax.comparison.results import SCHEMA
-from relax.comparison.runs import tasks
+from relax.analysis.comparison.results import SCHEMA
+from relax.analysis.comparison.runs import tasks
 
 ROOT = Path(__file__).parent.parent
 FAST = ("-c", "emt", "--rules", "default,ase:BFGS")
@@ -273,8 +273,8 @@ def test_a_cell_that_not_all_can_relax_is_kept(relax, tmp_path):
 
 def test_rows_are_those_of_the_benchmark_of_crystals(relax, files, monkeypatch):
     from benchmarks.crystals import __main__ as crystals
+    from relax.analysis.comparison.runs import processes
     from relax.calculators.registry import load
-    from relax.comparison.runs import processes
 
     def one_by_one(made, calculator, jobs):
         processes.calculators[:] = [load(calculator)]

@@ -13,10 +13,10 @@ from ase.optimize import BFGS, FIRE, BFGSLineSearch
 from comparisons import alloy, slab
 
 import relax as package
+from relax.analysis.comparison.results import tables
+from relax.analysis.comparison.runs import tasks
+from relax.analysis.comparison.starts import rattled
 from relax.cli.comparing.compare_options import CompareOptions
-from relax.comparison.results import tables
-from relax.comparison.runs import tasks
-from relax.comparison.starts import rattled
 
 
 class Counting(EMT):

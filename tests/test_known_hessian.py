@@ -13,7 +13,7 @@ from helpers import rotation
 from toys import CountedEMT, Distances, Toy, copper, fmax_of
 
 from relax import CoReRelax, FIRERelax, InternalLBFGSRelax, PairLBFGSRelax, relax, relax_many
-from relax.comparison.minimizers.differences import hessian_by_differences
+from relax.analysis.comparison.minimizers.differences import hessian_by_differences
 from relax.core.rule import Point
 from relax.core.segments import Segments
 from relax.engine.arrays import Start

@@ -14,8 +14,8 @@ import relax
 
 PACKAGE = Path(relax.__file__).parent
 ROOMS = (
-    "core", "geometry", "io", "preconditioner", "rules", "calculators", "engine", "optimizers", "comparison",
-    "campaign", "cli",
+    "core", "geometry", "io", "preconditioner", "rules", "calculators", "engine", "optimizers", "campaign",
+    "analysis", "cli",
 )  # fmt: skip
 MODULES = {
     ".".join(("relax", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path

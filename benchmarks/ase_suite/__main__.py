@@ -23,9 +23,9 @@ from benchmarks.ase_suite.stand_ins import named_class
 from benchmarks.ase_suite.tables import print_outcomes
 from benchmarks.common.provenance import command_line
 from benchmarks.common.terminal import errors_in_one_line, wide_console
-from relax.comparison.files.provenance import versions
-from relax.comparison.files.results_file import Json, write_record
-from relax.comparison.minimizers.names import split_names
+from relax.analysis.comparison.files.provenance import versions
+from relax.analysis.comparison.files.results_file import Json, write_record
+from relax.analysis.comparison.minimizers.names import split_names
 
 
 def main(

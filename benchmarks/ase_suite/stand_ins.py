@@ -16,8 +16,8 @@ from ase.calculators.emt import EMT
 from ase.optimize.optimize import Optimizer
 from ase.units import GPa
 
-from relax.comparison.minimizers.construction import check_optimizer
-from relax.comparison.minimizers.names import System, is_foreign, read_settings, resolved
+from relax.analysis.comparison.minimizers.construction import check_optimizer
+from relax.analysis.comparison.minimizers.names import System, is_foreign, read_settings, resolved
 from relax.engine.batch.of_ase.names import ASE, ase_class
 from relax.optimizers.named import NamedOptimizer
 

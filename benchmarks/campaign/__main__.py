@@ -30,8 +30,8 @@ from benchmarks.campaign.subjects import SUBJECTS
 from benchmarks.campaign.workers import compare_workers
 from benchmarks.common.provenance import RESULTS, command_line, processor
 from benchmarks.common.terminal import errors_in_one_line, print_plain, print_table
-from relax.comparison.files.provenance import versions
-from relax.comparison.files.results_file import write_record
+from relax.analysis.comparison.files.provenance import versions
+from relax.analysis.comparison.files.results_file import write_record
 
 Json = dict[str, Any]
 

@@ -13,10 +13,11 @@ from statistics import median
 from typing import TypeVar
 
 from relax import relax_many
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.runs.processes import in_processes
 from relax.campaign.campaign import Campaign
 from relax.campaign.store.structures import atoms_of
-from relax.comparison.files.results_file import Json
-from relax.comparison.runs.processes import ONE_THREAD, in_processes
+from relax.core.process import ONE_THREAD
 
 Task = TypeVar("Task")
 

@@ -12,11 +12,11 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from relax import Result
+from relax.analysis.comparison.files.results_file import Json
 from relax.campaign.campaign import Campaign
 from relax.campaign.store.lines import OpenFiles
 from relax.campaign.store.results import ResultsWriter, line_of
 from relax.campaign.store.rounds import Unit
-from relax.comparison.files.results_file import Json
 
 SEED, FMAX = 0, 0.05
 NEAREST, FARTHEST = 0.95, 2.0

@@ -32,12 +32,12 @@ from benchmarks.campaign.tables import TITLES, timed
 from benchmarks.common.provenance import RESULTS, command_line, processor
 from benchmarks.common.terminal import errors_in_one_line, print_table
 from benchmarks.cost.command import command
+from relax.analysis.comparison.files.provenance import versions
+from relax.analysis.comparison.files.results_file import Json, write_record
 from relax.campaign.campaign import Campaign
 from relax.campaign.store.index_folder import VARIABLE
 from relax.campaign.store.rounds import UNIT_COST
-from relax.comparison.files.provenance import versions
-from relax.comparison.files.results_file import Json, write_record
-from relax.comparison.runs.processes import ONE_THREAD
+from relax.core.process import ONE_THREAD
 
 JSON = RESULTS / "campaign_scale.json"
 

@@ -14,7 +14,7 @@ from benchmarks.campaign.calculators import ENDS_PROCESS, NEVER_RETURNS
 from benchmarks.crystals.wbm_like import wbm_like
 from benchmarks.throughput.models import MINI, RATTLE
 from benchmarks.tools.mace_mini.crystals import ELEMENTS
-from relax.comparison.starts import rattled
+from relax.analysis.comparison.starts import rattled
 
 Json = dict[str, Any]
 

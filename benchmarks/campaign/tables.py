@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from statistics import median
 
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.tables import markdown
 from relax.campaign.store.additions import IN_FILE
-from relax.comparison.files.results_file import Json
-from relax.comparison.tables import markdown
 
 PLANNED = (10_000, 1_000_000, 100_000_000)
 """Numbers of structures that are planned for."""

@@ -11,9 +11,9 @@ from ase import Atoms
 
 from benchmarks.campaign.measurements import alone, apart
 from benchmarks.throughput.models import MINI, starts
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.runs.processes import in_processes
 from relax.campaign.campaign import Campaign
-from relax.comparison.files.results_file import Json
-from relax.comparison.runs.processes import in_processes
 
 SEED = 12
 

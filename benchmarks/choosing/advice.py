@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from benchmarks.choosing.columns import Column
 from benchmarks.choosing.names import label
-from relax.comparison.minimizers.names import DEFAULT
+from relax.analysis.comparison.minimizers.names import DEFAULT
 
 
 class Advice(NamedTuple):

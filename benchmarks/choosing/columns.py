@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relax.comparison.minimizers.names import is_foreign
-from relax.comparison.statistics import interval
+from relax.analysis.comparison.minimizers.names import is_foreign
+from relax.analysis.comparison.statistics import interval
 
 
 @dataclass(frozen=True)

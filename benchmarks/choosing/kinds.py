@@ -10,8 +10,8 @@ from benchmarks.choosing.columns import Column, Measured
 from benchmarks.choosing.names import canonical
 from benchmarks.disturbed.calculator import Disturbance
 from benchmarks.profile.sets import Set
-from relax.comparison.files.results_file import Json
-from relax.comparison.statistics import capped_calls, excess, lowest_energies
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.statistics import capped_calls, excess, lowest_energies
 
 NEAR = 10.0
 """How near to the lowest energy an end counts as there, meV/atom."""

@@ -6,7 +6,7 @@ files of results is ``core, metric=True`` there.
 
 from __future__ import annotations
 
-from relax.comparison.minimizers.names import (
+from relax.analysis.comparison.minimizers.names import (
     DEFAULT,
     METRIC_RULES,
     is_foreign,

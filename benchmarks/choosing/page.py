@@ -17,8 +17,8 @@ from benchmarks.choosing.tables import grid, shown
 from benchmarks.disturbed.calculator import DISTURBANCES
 from benchmarks.materials.sets import SETS as MATERIALS
 from benchmarks.profile import sets
-from relax.comparison.files.results_file import Json
-from relax.comparison.tables import markdown
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.tables import markdown
 
 STARTS = {"as they are": 0.0, "rattled": 0.05}
 """How far the starts of crystals are displaced, A."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from benchmarks.choosing.columns import Column, references
 from benchmarks.choosing.names import label
-from relax.comparison.tables import markdown
+from relax.analysis.comparison.tables import markdown
 
 
 def shown(columns: Sequence[Column], ours: Collection[str]) -> list[str]:

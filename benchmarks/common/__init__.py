@@ -1,1 +1,1 @@
-"""What the benchmarks share beside :mod:`relax.comparison`: provenance, curvatures, the terminal."""
+"""What the benchmarks share beside :mod:`relax.analysis.comparison`: provenance, curvatures, the terminal."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ase import Atoms
 
-from relax.comparison.starts import unique_names
+from relax.analysis.comparison.starts import unique_names
 
 
 def bare(crystals: Sequence[Atoms]) -> list[Atoms]:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from relax.comparison.tables import Page
+from relax.analysis.comparison.tables import Page
 
 Optimizers = Annotated[
     list[str] | None,

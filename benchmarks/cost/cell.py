@@ -25,11 +25,11 @@ from rich.console import Console
 
 from benchmarks.common.provenance import RESULTS, command_line
 from benchmarks.common.terminal import print_table
-from relax.comparison.files.provenance import versions
-from relax.comparison.files.results_file import Json, write_record
-from relax.comparison.minimizers.construction import make_optimizer
-from relax.comparison.minimizers.names import FIRE, System
-from relax.comparison.runs.processes import in_processes
+from relax.analysis.comparison.files.provenance import versions
+from relax.analysis.comparison.files.results_file import Json, write_record
+from relax.analysis.comparison.minimizers.construction import make_optimizer
+from relax.analysis.comparison.minimizers.names import FIRE, System
+from relax.analysis.comparison.runs.processes import in_processes
 from relax.rules import RULES
 
 JSON = RESULTS / "cell_cost.json"

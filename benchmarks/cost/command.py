@@ -39,9 +39,9 @@ from benchmarks.common.provenance import RESULTS, command_line, processor
 from benchmarks.common.terminal import errors_in_one_line, print_plain, print_table
 from benchmarks.lj38.clusters import random_cluster
 from relax import relax_many
-from relax.comparison.files.provenance import versions
-from relax.comparison.files.results_file import Json, write_record
-from relax.comparison.runs.processes import in_processes
+from relax.analysis.comparison.files.provenance import versions
+from relax.analysis.comparison.files.results_file import Json, write_record
+from relax.analysis.comparison.runs.processes import in_processes
 from relax.io.read import read_structures
 
 JSON = RESULTS / "command_cost.json"
@@ -54,7 +54,7 @@ SHOWN = 3
 
 MEASURED = """
 import runpy, sys, time
-from relax.comparison.runs.processes import peak_memory
+from relax.analysis.comparison.runs.processes import peak_memory
 try:
     runpy.run_module("relax", run_name="__main__", alter_sys=True)
 finally:

@@ -21,10 +21,10 @@ from benchmarks.common.provenance import command_line
 from benchmarks.common.terminal import print_table
 from benchmarks.throughput.models import CAP, FMAX, MINI, one_thread, starts, warm_up
 from relax import InternalLBFGSRelax, Result, relax, relax_many
+from relax.analysis.comparison.files.provenance import versions
+from relax.analysis.comparison.files.results_file import Json, write_record
+from relax.analysis.comparison.runs.call_counter import silenced
 from relax.calculators import as_potential, load
-from relax.comparison.files.provenance import versions
-from relax.comparison.files.results_file import Json, write_record
-from relax.comparison.runs.call_counter import silenced
 
 Run = Callable[[Atoms], Result]
 

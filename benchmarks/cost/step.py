@@ -22,8 +22,8 @@ from rich.console import Console
 
 from benchmarks.common.provenance import command_line
 from benchmarks.common.terminal import print_plain, print_table
-from relax.comparison.files.provenance import versions
-from relax.comparison.files.results_file import Json, write_record
+from relax.analysis.comparison.files.provenance import versions
+from relax.analysis.comparison.files.results_file import Json, write_record
 from relax.core.rule import Point
 from relax.engine.arrays import Start
 from relax.engine.coordinates import BatchCoordinates

@@ -6,7 +6,7 @@ A run ends when no row of forces and cell gradient is above ``--fmax``, or at ``
 optimizers have the same starts, in two tables: as they are, and with every atom displaced at random by
 ``--rattle`` (A, standard deviation of each component).  Many starts are symmetric and no minimum, so that
 the first table shows which optimizers leave a saddle point and the second which are fast.
-:mod:`benchmarks.crystals.runs` says when a run has failed, :mod:`relax.comparison.statistics` and
+:mod:`benchmarks.crystals.runs` says when a run has failed, :mod:`relax.analysis.comparison.statistics` and
 :mod:`benchmarks.crystals.statistics` what is computed from the runs, and :mod:`benchmarks.crystals.results`
 what is in the files.
 """
@@ -40,13 +40,13 @@ from benchmarks.crystals.runs import End, Key, Task, group_of, run_task
 from benchmarks.crystals.starts import Source, check_crystals, known_elements
 from benchmarks.crystals.tables import page
 from benchmarks.crystals.wbm import CORRECTED, read_references
+from relax.analysis.comparison.files.journal import Journal
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.minimizers.construction import chosen_optimizers
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.runs import processes
+from relax.analysis.comparison.starts import rattled
 from relax.calculators.registry import load
-from relax.comparison.files.journal import Journal
-from relax.comparison.files.results_file import Json
-from relax.comparison.minimizers.construction import chosen_optimizers
-from relax.comparison.minimizers.names import System
-from relax.comparison.runs import processes
-from relax.comparison.starts import rattled
 
 RATTLES = (0.0, 0.05)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.crystals.tables import title
-from relax.comparison import profiles
-from relax.comparison.statistics import Row
+from relax.analysis.comparison import profiles
+from relax.analysis.comparison.statistics import Row
 
 
 def draw(results: Row, path: Path) -> None:

@@ -1,7 +1,7 @@
 """The file of results of the crystal benchmark: a row for each optimizer and each rattle.
 
 A row has for each structure what :class:`benchmarks.crystals.runs.End` holds, and the statistics of
-:mod:`relax.comparison.statistics` and :mod:`benchmarks.crystals.statistics`.
+:mod:`relax.analysis.comparison.statistics` and :mod:`benchmarks.crystals.statistics`.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from ase import Atoms
 from benchmarks.crystals.runs import SYMPREC, End, Key
 from benchmarks.crystals.statistics import of_crystals
 from benchmarks.crystals.tables import as_markdown
-from relax.comparison.files.journal import Runs
-from relax.comparison.files.provenance import (
+from relax.analysis.comparison.files.journal import Runs
+from relax.analysis.comparison.files.provenance import (
     calculator_packages,
     environment,
     named_calculator,
     sha256_of,
     versions,
 )
-from relax.comparison.files.results_file import Json, Schema
-from relax.comparison.minimizers.construction import settings_text
-from relax.comparison.minimizers.names import System, packages_of
-from relax.comparison.runs.ends import VOLUME
-from relax.comparison.runs.run import OVERLAP, end_arrays
-from relax.comparison.statistics import summarized
+from relax.analysis.comparison.files.results_file import Json, Schema
+from relax.analysis.comparison.minimizers.construction import settings_text
+from relax.analysis.comparison.minimizers.names import System, packages_of
+from relax.analysis.comparison.runs.ends import VOLUME
+from relax.analysis.comparison.runs.run import OVERLAP, end_arrays
+from relax.analysis.comparison.statistics import summarized
 
 OPTIMIZERS = (
     "default", "default:check=minimum,escape=true", "pair-lbfgs", "pair-lbfgs:check=minimum,escape=true",

@@ -1,7 +1,7 @@
 """One optimizer on one crystal, atoms and cell: how the run ended.
 
-:mod:`relax.comparison.runs.run` has the statuses, and :mod:`relax.comparison.runs.ends` what the largest row
-is and which volumes are allowed.
+:mod:`relax.analysis.comparison.runs.run` has the statuses, and
+:mod:`relax.analysis.comparison.runs.ends` what the largest row is and which volumes are allowed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ase import Atoms
 from ase.units import GPa
 
 from benchmarks.common.curvature import lowest_curvature
-from relax.comparison.minimizers.construction import make_optimizer
-from relax.comparison.minimizers.names import System
-from relax.comparison.runs.ends import final_state
-from relax.comparison.runs.processes import calculators
-from relax.comparison.runs.run import FinalState, RunEnd, relax_counted
+from relax.analysis.comparison.minimizers.construction import make_optimizer
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.runs.ends import final_state
+from relax.analysis.comparison.runs.processes import calculators
+from relax.analysis.comparison.runs.run import FinalState, RunEnd, relax_counted
 
 SYMPREC = 0.01
 """Tolerance (A) of the space group."""
@@ -97,7 +97,7 @@ def run(name: str, start: Atoms, before: Group, calculator: Any, fmax: float, ca
     Parameters
     ----------
     name
-        Optimizer, see :mod:`relax.comparison.minimizers.names`.
+        Optimizer, see :mod:`relax.analysis.comparison.minimizers.names`.
     before
         Space group of the structure before any rattle.
     fmax

@@ -13,8 +13,8 @@ from ase.io import read
 
 from benchmarks.crystals.wbm import read_ids, read_wbm
 from benchmarks.crystals.wbm_like import HEAVIEST, wbm_like
+from relax.analysis.comparison.files.provenance import published_path
 from relax.calculators.registry import unsupported
-from relax.comparison.files.provenance import published_path
 
 
 @dataclass(frozen=True)

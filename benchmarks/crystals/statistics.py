@@ -1,4 +1,4 @@
-"""Statistics of crystals, in addition to those of :mod:`relax.comparison.statistics`.
+"""Statistics of crystals, in addition to those of :mod:`relax.analysis.comparison.statistics`.
 
 A row also holds, for each structure in order, ``smax`` (GPa), ``spacegroup`` and ``operations`` (before and
 after), and ``lowest`` (eV/A^2), where that was measured.  :func:`of_crystals` adds
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.common.curvature import SADDLE
-from relax.comparison.statistics import Row, converged, energies
+from relax.analysis.comparison.statistics import Row, converged, energies
 
 WRONG, UNREALISTIC = 1.0, 5.0
 """Errors (eV/atom) that the paper's Table 4 counts, and that Matbench Discovery leaves out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.common.curvature import SADDLE
-from relax.comparison.tables import (
+from relax.analysis.comparison.tables import (
     TIMES,
     Cell,
     Page,

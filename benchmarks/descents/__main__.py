@@ -25,8 +25,8 @@ from benchmarks.descents.figure import curves, draw
 from benchmarks.descents.results import SCHEMA, header, identity
 from benchmarks.descents.runs import run
 from benchmarks.descents.systems import CASES
-from relax.comparison.files.results_file import Json, ResultsFile
-from relax.comparison.tables import markdown
+from relax.analysis.comparison.files.results_file import Json, ResultsFile
+from relax.analysis.comparison.tables import markdown
 
 FIGURE = ROOT / "docs" / "figures" / "metric_descents"
 

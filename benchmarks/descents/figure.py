@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from relax.comparison.files.results_file import Json
+from relax.analysis.comparison.files.results_file import Json
 
 # The colours of Okabe and Ito, for the colour-blind; dashes and markers also distinguish the curves.
 STYLES: dict[str, Json] = {

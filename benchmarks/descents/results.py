@@ -14,10 +14,10 @@ from ase import Atoms
 
 from benchmarks.descents.figure import curves
 from benchmarks.descents.systems import CASES
-from relax.comparison.files.provenance import calculator_packages, environment, sha256_of, versions
-from relax.comparison.files.results_file import Json, Schema
-from relax.comparison.minimizers.construction import settings_text
-from relax.comparison.minimizers.names import packages_of
+from relax.analysis.comparison.files.provenance import calculator_packages, environment, sha256_of, versions
+from relax.analysis.comparison.files.results_file import Json, Schema
+from relax.analysis.comparison.minimizers.construction import settings_text
+from relax.analysis.comparison.minimizers.names import packages_of
 
 
 def header(starts: Mapping[str, Atoms]) -> Json:

@@ -9,11 +9,11 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from benchmarks.descents.systems import Case
-from relax.comparison.files.results_file import Json
-from relax.comparison.minimizers.construction import make_optimizer
-from relax.comparison.runs.call_counter import CapReached
-from relax.comparison.runs.ends import largest_row
-from relax.comparison.runs.run import TOLERANCE, relax_counted
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.minimizers.construction import make_optimizer
+from relax.analysis.comparison.runs.call_counter import CapReached
+from relax.analysis.comparison.runs.ends import largest_row
+from relax.analysis.comparison.runs.run import TOLERANCE, relax_counted
 
 DIGITS = 7
 """Significant digits of forces in the file; energies, of which differences are plotted, have three more."""

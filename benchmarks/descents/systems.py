@@ -13,9 +13,9 @@ from benchmarks.common.structures import bare
 from benchmarks.crystals.wbm_like import wbm_like
 from benchmarks.lj38.clusters import ClusterCalculator, atoms_of, random_clusters
 from benchmarks.metals.runs import crystal
+from relax.analysis.comparison.minimizers.names import PRECON, TUNED_PRECON, System
+from relax.analysis.comparison.starts import rattled
 from relax.calculators.registry import load
-from relax.comparison.minimizers.names import PRECON, TUNED_PRECON, System
-from relax.comparison.starts import rattled
 
 OPTIMIZERS = ("pair-lbfgs", "lbfgs", "frankenstein", "ase:FIRE", "ase:LBFGS", PRECON)
 

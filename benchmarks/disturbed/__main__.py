@@ -31,10 +31,10 @@ from benchmarks.disturbed.calculator import DISTURBANCES, Disturbance, Disturbed
 from benchmarks.disturbed.results import POTENTIAL, SCHEMA, SETS, header, identity
 from benchmarks.disturbed.tables import page
 from benchmarks.lj38.clusters import atoms_of, random_cluster
-from relax.comparison.files.results_file import Json, ResultsFile
-from relax.comparison.minimizers.construction import chosen_optimizers, make_optimizer
-from relax.comparison.minimizers.names import System
-from relax.comparison.starts import rattled
+from relax.analysis.comparison.files.results_file import Json, ResultsFile
+from relax.analysis.comparison.minimizers.construction import chosen_optimizers, make_optimizer
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.starts import rattled
 
 OPTIMIZERS = (
     "default", "frankenstein:metric=true", "core:metric=true", "fire", "ase:FIRE", "ase:GoodOldQuasiNewton",

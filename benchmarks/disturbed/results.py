@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.disturbed.tables import key_of, page
-from relax.comparison.files.provenance import calculator_packages, environment, versions
-from relax.comparison.files.results_file import Json, Schema
-from relax.comparison.minimizers.construction import settings_text
-from relax.comparison.minimizers.names import System, packages_of
+from relax.analysis.comparison.files.provenance import calculator_packages, environment, versions
+from relax.analysis.comparison.files.results_file import Json, Schema
+from relax.analysis.comparison.minimizers.construction import settings_text
+from relax.analysis.comparison.minimizers.names import System, packages_of
 
 SETS = {"lj38": System.POSITIONS, "crystals": System.CRYSTALS}
 """What is relaxed of the structures of each set."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.disturbed.calculator import DISTURBANCES
-from relax.comparison.files.results_file import Json
-from relax.comparison.tables import Page, Sheet, versions_text
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.tables import Page, Sheet, versions_text
 
 
 def key_of(row: Json) -> tuple[str, str, float, float]:

@@ -22,11 +22,11 @@ from benchmarks.expensive.parts import PARTS, base_name, chosen_parts
 from benchmarks.expensive.results import RUNS, header
 from benchmarks.expensive.runs import Key, Task, prepare_process, run_task
 from benchmarks.expensive.tables import as_markdown
-from relax.comparison.files.journal import Journal
-from relax.comparison.files.results_file import Json
-from relax.comparison.minimizers import peers
-from relax.comparison.minimizers.names import split_names
-from relax.comparison.runs import processes
+from relax.analysis.comparison.files.journal import Journal
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.minimizers import peers
+from relax.analysis.comparison.minimizers.names import split_names
+from relax.analysis.comparison.runs import processes
 
 
 def main(

@@ -1,7 +1,7 @@
 """The methods that are compared, each a word.
 
 ``direct:NAME``
-    An optimizer of :mod:`relax.comparison.minimizers.names`, from the structure as it is.
+    An optimizer of :mod:`relax.analysis.comparison.minimizers.names`, from the structure as it is.
 ``pre:NAME``
     The same from the minimum of the cheap calculator: the default rule goes there, until no force (of a cell
     that relaxes, row of the gradient) is above half of ``fmax``.
@@ -18,9 +18,9 @@ from ase import Atoms
 from benchmarks.expensive.bad import BAD
 from benchmarks.expensive.parts import Part
 from relax import relax
+from relax.analysis.comparison.minimizers.construction import check_optimizer, make_optimizer
+from relax.analysis.comparison.runs.call_counter import silenced
 from relax.calculators.registry import check_name, load
-from relax.comparison.minimizers.construction import check_optimizer, make_optimizer
-from relax.comparison.runs.call_counter import silenced
 from relax.optimizers.named import OPTIMIZERS
 
 __all__ = ["begun", "check", "optimizer", "peers_of"]

@@ -33,9 +33,9 @@ from benchmarks.expensive.structures import (
     small_molecules,
 )
 from benchmarks.molecules.clusters import clusters
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.starts import rattled
 from relax.calculators.registry import CalculatorError, load
-from relax.comparison.minimizers.names import System
-from relax.comparison.starts import rattled
 
 __all__ = ["PARTS", "Part", "base_name", "chosen_parts"]
 

@@ -1,7 +1,7 @@
 """The file of results: a row for each method of a part.
 
 A row has for each start what :class:`benchmarks.molecules.runs.End` holds, and the statistics of
-:mod:`relax.comparison.statistics`; ``median`` and ``max`` are those of the means over the draws of a
+:mod:`relax.analysis.comparison.statistics`; ``median`` and ``max`` are those of the means over the draws of a
 structure.  ``ours`` compares it with the first method that has a prior.
 """
 
@@ -19,19 +19,19 @@ from benchmarks.expensive.parts import PARTS, Part
 from benchmarks.expensive.runs import Key
 from benchmarks.expensive.tables import as_markdown
 from benchmarks.molecules.runs import End
-from relax.comparison.files.journal import Runs
-from relax.comparison.files.provenance import (
+from relax.analysis.comparison.files.journal import Runs
+from relax.analysis.comparison.files.provenance import (
     calculator_packages,
     environment,
     named_calculator,
     sha256_of,
     versions,
 )
-from relax.comparison.files.results_file import Json, Schema
-from relax.comparison.minimizers.construction import settings_text
-from relax.comparison.minimizers.names import packages_of
-from relax.comparison.runs.run import end_arrays
-from relax.comparison.statistics import capped_calls, no_higher, summarized
+from relax.analysis.comparison.files.results_file import Json, Schema
+from relax.analysis.comparison.minimizers.construction import settings_text
+from relax.analysis.comparison.minimizers.names import packages_of
+from relax.analysis.comparison.runs.run import end_arrays
+from relax.analysis.comparison.statistics import capped_calls, no_higher, summarized
 from relax.rules import Kriging
 
 __all__ = ["RUNS", "SCHEMA", "header"]

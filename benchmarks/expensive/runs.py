@@ -12,9 +12,9 @@ from ase import Atoms
 from benchmarks.expensive.methods import begun, optimizer
 from benchmarks.expensive.parts import PARTS
 from benchmarks.molecules.runs import End, prepare_process, run_made
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.runs.ends import run_and_examine
 from relax.calculators.registry import load
-from relax.comparison.minimizers.names import System
-from relax.comparison.runs.ends import run_and_examine
 
 __all__ = ["Key", "Task", "prepare_process", "run_task"]
 
@@ -37,8 +37,8 @@ class Task(NamedTuple):
 def run_task(task: Task) -> tuple[Key, End]:
     """Run a task, with calculators that have seen no other structure; it ends at the first call within fmax.
 
-    Molecules fail if their bonds change, crystals as in :mod:`relax.comparison.runs.ends`.  Force calls of
-    the cheap calculator do not count, and their time is that of the optimizer.
+    Molecules fail if their bonds change, crystals as in :mod:`relax.analysis.comparison.runs.ends`.  Force
+    calls of the cheap calculator do not count, and their time is that of the optimizer.
     """
     part, method = PARTS[task.part], task.key.method
     calculator, began = load(part.calculator), time.perf_counter()

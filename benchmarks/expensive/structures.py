@@ -8,7 +8,7 @@ from ase.spacegroup import crystal
 
 from benchmarks.crystals.wbm_like import wbm_like
 from benchmarks.molecules.drugs import SEED, all_embedded, drugs
-from relax.comparison.starts import rattled
+from relax.analysis.comparison.starts import rattled
 
 __all__ = ["alloys", "compounds", "crystals", "example", "few_drugs", "small_drugs", "small_molecules"]
 

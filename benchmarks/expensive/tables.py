@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.expensive.parts import PARTS
-from relax.comparison.files.results_file import Json
-from relax.comparison.tables import failure_counts, failure_list, markdown, versions_text
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.tables import failure_counts, failure_list, markdown, versions_text
 
 __all__ = ["as_markdown", "whole_relaxations"]
 

@@ -29,7 +29,7 @@ from benchmarks.features.table import evidence
 from benchmarks.features.tool import Tool
 from benchmarks.features.tools import all_tools
 from benchmarks.features.workplace import NotChecked, Workplace
-from relax.comparison.files.results_file import Json, write_record
+from relax.analysis.comparison.files.results_file import Json, write_record
 
 COMMAND = "python -m benchmarks.features --janus JANUS/bin/python"
 VERSION = "from importlib.metadata import version; print(version('janus-core'))"

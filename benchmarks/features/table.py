@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.features.rows import FEATURES, LEGEND
-from relax.comparison.files.results_file import Json
-from relax.comparison.tables import markdown
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.tables import markdown
 
 
 def table(results: Json) -> list[str]:

@@ -36,9 +36,9 @@ from benchmarks.lj38 import clusters
 from benchmarks.lj38.results import SCHEMA, header, row_of
 from benchmarks.lj38.runs import parts_of, run_all
 from benchmarks.lj38.tables import COLUMNS, as_markdown, table_rows
-from relax.comparison.files.results_file import Json, ResultsFile
-from relax.comparison.minimizers.construction import chosen_optimizers
-from relax.comparison.minimizers.names import ALIASES, DEFAULT, System, known_optimizers
+from relax.analysis.comparison.files.results_file import Json, ResultsFile
+from relax.analysis.comparison.minimizers.construction import chosen_optimizers
+from relax.analysis.comparison.minimizers.names import ALIASES, DEFAULT, System, known_optimizers
 
 CORES = os.cpu_count() or 1
 OPTIMIZERS = [name for name in known_optimizers(System.CLUSTERS) if name != ALIASES[DEFAULT]]

@@ -20,7 +20,7 @@ from ase.utils.abc import Optimizable
 
 from benchmarks.lj38.batched_runs import Ends
 from benchmarks.lj38.clusters import lennard_jones
-from relax.comparison.runs.call_counter import CapReached
+from relax.analysis.comparison.runs.call_counter import CapReached
 from relax.engine.batch.of_ase.names import ase_class
 
 

@@ -24,10 +24,10 @@ import numpy as np
 from benchmarks.lj38 import clusters
 from benchmarks.lj38.runs import CAP, STOP, Done
 from benchmarks.lj38.tables import as_markdown
-from relax.comparison.files.provenance import environment, versions
-from relax.comparison.files.results_file import Json, Schema
-from relax.comparison.minimizers.construction import settings_text
-from relax.comparison.minimizers.names import System, packages_of
+from relax.analysis.comparison.files.provenance import environment, versions
+from relax.analysis.comparison.files.results_file import Json, Schema
+from relax.analysis.comparison.minimizers.construction import settings_text
+from relax.analysis.comparison.minimizers.names import System, packages_of
 
 DIGITS = 6
 

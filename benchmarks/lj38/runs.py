@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.lj38.batched_runs import Ends, run_batch
-from relax.comparison.minimizers.construction import rule_named
-from relax.comparison.minimizers.names import is_foreign
-from relax.comparison.runs import processes
+from relax.analysis.comparison.minimizers.construction import rule_named
+from relax.analysis.comparison.minimizers.names import is_foreign
+from relax.analysis.comparison.runs import processes
 
 STOP, CAP = 0.01, 10_000
 PART, FOREIGN_PART = 200, 20

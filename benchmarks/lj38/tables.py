@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from relax.comparison.tables import failure_counts, failure_list, markdown, versions_text
+from relax.analysis.comparison.tables import failure_counts, failure_list, markdown, versions_text
 
 COLUMNS = (
     "optimizer", "mean", "median", "min", "max", "failed", "evaporated", "mean energy",

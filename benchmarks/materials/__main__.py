@@ -35,11 +35,11 @@ from benchmarks.materials.results import RUNS, Protocol, header, path_of, read_a
 from benchmarks.materials.runs import Key, Task, run_task
 from benchmarks.materials.sets import SETS, Starts, chosen_sets, starts
 from benchmarks.materials.tables import page
+from relax.analysis.comparison.files.journal import Journal
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.runs import processes
+from relax.analysis.comparison.runs.run import RunEnd
 from relax.calculators.registry import load
-from relax.comparison.files.journal import Journal
-from relax.comparison.files.results_file import Json
-from relax.comparison.runs import processes
-from relax.comparison.runs.run import RunEnd
 
 Journals = Mapping[str, Journal[Key, RunEnd]]
 """The journal of each set."""

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.spacegroup import crystal
 
-from relax.comparison.starts import rattled
+from relax.analysis.comparison.starts import rattled
 
 RATTLE = 0.02
 """Small (A), so that no defect is at a saddle point by symmetry."""

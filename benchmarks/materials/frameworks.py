@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ase import Atoms
 from ase.spacegroup import crystal
 
-from relax.comparison.starts import rattled
+from relax.analysis.comparison.starts import rattled
 
 RATTLE = 0.05
 

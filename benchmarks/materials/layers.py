@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import graphene, mx2
 from ase.spacegroup import crystal
 
-from relax.comparison.starts import rattled
+from relax.analysis.comparison.starts import rattled
 
 VACUUM = 7.0
 """Room (A) above and below."""

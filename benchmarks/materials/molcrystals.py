@@ -11,7 +11,7 @@ from ase.units import _amu
 from scipy.spatial.transform import Rotation
 
 from benchmarks.materials.frameworks import Known, tetragonal
-from relax.comparison.starts import rattled
+from relax.analysis.comparison.starts import rattled
 
 RATTLE = 0.05
 CONTACT = 2.0

@@ -12,8 +12,8 @@ from typing import Any
 
 from ase import Atoms
 
-from relax.comparison.minimizers.construction import check_optimizer, make_optimizer, settings_text
-from relax.comparison.minimizers.names import PRECON, TUNED_PRECON, System, packages_of, split_names
+from relax.analysis.comparison.minimizers.construction import check_optimizer, make_optimizer, settings_text
+from relax.analysis.comparison.minimizers.names import PRECON, TUNED_PRECON, System, packages_of, split_names
 
 DEFAULT = "default"
 SELLA = "sella"
@@ -38,7 +38,7 @@ def chosen_optimizers(texts: Sequence[str], system: System) -> list[str]:
 
 
 def meant(name: str, system: System) -> str:
-    """Return the name that an optimizer has in :mod:`relax.comparison.minimizers.names`."""
+    """Return the name that an optimizer has in :mod:`relax.analysis.comparison.minimizers.names`."""
     return TUNED_PRECON if name == PRECON and system is System.POSITIONS else name
 
 

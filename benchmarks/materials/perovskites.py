@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 from ase.build import make_supercell
 
-from relax.comparison.starts import rattled
+from relax.analysis.comparison.starts import rattled
 
 RATTLE = 0.1
 TILT = 0.1

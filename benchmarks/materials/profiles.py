@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.materials.statistics import pooled
-from relax.comparison import profiles
-from relax.comparison.statistics import Row
+from relax.analysis.comparison import profiles
+from relax.analysis.comparison.statistics import Row
 
 
 def draw(found: Sequence[Row], path: Path) -> None:

@@ -1,7 +1,7 @@
 """The files of results, one for each set: a row for each optimizer.
 
-A row has for each structure what :class:`relax.comparison.runs.run.RunEnd` holds, and the statistics of
-:mod:`relax.comparison.statistics` and :mod:`benchmarks.materials.statistics`.
+A row has for each structure what :class:`relax.analysis.comparison.runs.run.RunEnd` holds, and the
+statistics of :mod:`relax.analysis.comparison.statistics` and :mod:`benchmarks.materials.statistics`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from benchmarks.materials.runs import Key
 from benchmarks.materials.sets import SETS, Starts
 from benchmarks.materials.statistics import summarized
 from benchmarks.materials.tables import as_markdown
-from relax.comparison.files.journal import Runs
-from relax.comparison.files.provenance import calculator_packages, environment, versions
-from relax.comparison.files.results_file import Json, Schema
-from relax.comparison.minimizers.names import System
-from relax.comparison.runs.ends import VOLUME
-from relax.comparison.runs.run import OVERLAP, RunEnd, end_arrays
+from relax.analysis.comparison.files.journal import Runs
+from relax.analysis.comparison.files.provenance import calculator_packages, environment, versions
+from relax.analysis.comparison.files.results_file import Json, Schema
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.runs.ends import VOLUME
+from relax.analysis.comparison.runs.run import OVERLAP, RunEnd, end_arrays
 
 RAW = ("parameters", "versions", *(f.name for f in fields(RunEnd) if f.name != "reason"), "reasons")
 """Entries of a row that are not computed from others."""

@@ -2,7 +2,8 @@
 
 The calculator ends a run, at the first force call at which no row is above ``fmax``, whatever the optimizer
 compares: rows are forces on atoms, without those on fixed atoms, and where the cell relaxes those of the
-cell gradient (:mod:`relax.comparison.runs.ends`).  :mod:`relax.comparison.runs.run` has the statuses.
+cell gradient (:mod:`relax.analysis.comparison.runs.ends`).  The statuses are those of
+:mod:`relax.analysis.comparison.runs.run`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import Any, NamedTuple
 from ase import Atoms
 
 from benchmarks.materials.optimizers import make
-from relax.comparison.minimizers.names import System
-from relax.comparison.runs.ends import run_and_examine
-from relax.comparison.runs.processes import calculators
-from relax.comparison.runs.run import RunEnd
-from relax.comparison.runs.tasks import Task
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.runs.ends import run_and_examine
+from relax.analysis.comparison.runs.processes import calculators
+from relax.analysis.comparison.runs.run import RunEnd
+from relax.analysis.comparison.runs.tasks import Task
 
 
 class Key(NamedTuple):

@@ -17,9 +17,9 @@ from benchmarks.materials.layers import layers
 from benchmarks.materials.molcrystals import molcrystals
 from benchmarks.materials.perovskites import perovskites
 from benchmarks.materials.slabs import slabs
+from relax.analysis.comparison.files.provenance import sha256_of
+from relax.analysis.comparison.minimizers.names import System
 from relax.calculators.registry import unsupported
-from relax.comparison.files.provenance import sha256_of
-from relax.comparison.minimizers.names import System
 
 
 @dataclass(frozen=True)

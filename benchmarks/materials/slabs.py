@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import add_adsorbate, bulk, fcc100, fcc111, hcp0001, molecule, surface
 from ase.constraints import FixAtoms
 
-from relax.comparison.starts import rattled
+from relax.analysis.comparison.starts import rattled
 
 VACUUM = 7.0
 """Room (A) above and below."""

@@ -1,4 +1,4 @@
-"""Statistics of materials, in addition to those of :mod:`relax.comparison.statistics`.
+"""Statistics of materials, in addition to those of :mod:`relax.analysis.comparison.statistics`.
 
 A row is of one optimizer and one set; beside the optimizer of the name :data:`DEFAULT`, it has
 
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.materials.optimizers import DEFAULT
-from relax.comparison.statistics import (
+from relax.analysis.comparison.statistics import (
     Row,
     capped_calls,
     converged,

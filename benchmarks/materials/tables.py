@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks.materials.sets import SETS
 from benchmarks.materials.statistics import SAME, pooled, summarized
-from relax.comparison.tables import (
+from relax.analysis.comparison.tables import (
     TIMES,
     Cell,
     Page,

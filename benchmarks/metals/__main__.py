@@ -34,9 +34,9 @@ from benchmarks.common.terminal import (
 from benchmarks.metals.results import SCHEMA, header, row_of
 from benchmarks.metals.runs import Task, run_in_process
 from benchmarks.metals.tables import page
-from relax.comparison.files.results_file import Json, ResultsFile
-from relax.comparison.minimizers.construction import chosen_optimizers
-from relax.comparison.minimizers.names import DEFAULT, PRECON, System
+from relax.analysis.comparison.files.results_file import Json, ResultsFile
+from relax.analysis.comparison.minimizers.construction import chosen_optimizers
+from relax.analysis.comparison.minimizers.names import DEFAULT, PRECON, System
 
 OPTIMIZERS = (DEFAULT, "pair-lbfgs", "lbfgs", "fire", "ase:LBFGS", PRECON, "ase:FIRE")
 SIZES = (10_000, 100_000)

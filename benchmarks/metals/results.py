@@ -12,10 +12,10 @@ from dataclasses import asdict
 from benchmarks.common.provenance import processor
 from benchmarks.metals.runs import End, Task, crystal
 from benchmarks.metals.tables import as_markdown
-from relax.comparison.files.provenance import environment, versions
-from relax.comparison.files.results_file import Json, Schema
-from relax.comparison.minimizers.construction import settings_text
-from relax.comparison.minimizers.names import System, packages_of
+from relax.analysis.comparison.files.provenance import environment, versions
+from relax.analysis.comparison.files.results_file import Json, Schema
+from relax.analysis.comparison.minimizers.construction import settings_text
+from relax.analysis.comparison.minimizers.names import System, packages_of
 
 
 def header(rattle: float, seed: int, fmax: float, cap: int) -> Json:

@@ -1,6 +1,6 @@
 """One optimizer on one large crystal of copper: force calls, time, memory, and how the run ended.
 
-:mod:`relax.comparison.runs.run` has the statuses; there are two more:
+:mod:`relax.analysis.comparison.runs.run` has the statuses; there are two more:
 
 - ``killed``: the process died, for example for lack of memory;
 - ``timeout``: it took too long.
@@ -21,11 +21,11 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from relax.comparison.minimizers.construction import make_optimizer
-from relax.comparison.minimizers.names import System
-from relax.comparison.runs import processes
-from relax.comparison.runs.run import FinalState, classify, relax_counted
-from relax.comparison.starts import rattled
+from relax.analysis.comparison.minimizers.construction import make_optimizer
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.runs import processes
+from relax.analysis.comparison.runs.run import FinalState, classify, relax_counted
+from relax.analysis.comparison.starts import rattled
 
 
 class Task(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relax.comparison.tables import Page, Row, Sheet, versions_text
+from relax.analysis.comparison.tables import Page, Row, Sheet, versions_text
 
 COLUMNS = (
     "optimizer", "status", "force calls", "s in the calculator", "s outside", "ms a call in the calculator",

@@ -25,7 +25,7 @@ from benchmarks.minima.results import SCHEMA, header, identity
 from benchmarks.minima.runs import measured
 from benchmarks.minima.structures import STRUCTURES
 from benchmarks.minima.tables import LEVELS, page
-from relax.comparison.files.results_file import ResultsFile
+from relax.analysis.comparison.files.results_file import ResultsFile
 
 
 def main(

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from benchmarks.minima.runs import FMAX, STEPS
 from benchmarks.minima.structures import STRUCTURES
 from benchmarks.minima.tables import LEVELS, key_of, page
-from relax.comparison.files.provenance import calculator_packages, environment, versions
-from relax.comparison.files.results_file import Json, Schema
-from relax.comparison.minimizers.construction import settings_text
-from relax.comparison.minimizers.names import DEFAULT, packages_of
+from relax.analysis.comparison.files.provenance import calculator_packages, environment, versions
+from relax.analysis.comparison.files.results_file import Json, Schema
+from relax.analysis.comparison.minimizers.construction import settings_text
+from relax.analysis.comparison.minimizers.names import DEFAULT, packages_of
 from relax.engine.minima import minimum_check
 
 

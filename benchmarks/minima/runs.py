@@ -9,10 +9,10 @@ from ase import Atoms
 
 from benchmarks.common.curvature import lowest_curvature
 from benchmarks.minima.structures import Structure, load
-from relax.comparison.files.results_file import Json
-from relax.comparison.minimizers.construction import make_optimizer
-from relax.comparison.minimizers.names import System
-from relax.comparison.runs.call_counter import CallCounter, silenced
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.minimizers.construction import make_optimizer
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.runs.call_counter import CallCounter, silenced
 from relax.rules import DEFAULT_RULE, RULES
 
 FMAX, STEPS = 1e-3, 500

@@ -21,7 +21,7 @@ from benchmarks.materials.layers import VACUUM, sheet
 from benchmarks.materials.perovskites import ROOT2, cubic
 from benchmarks.molecules import starts
 from benchmarks.molecules.clusters import CLUSTERS, cluster
-from relax.comparison.minimizers.names import System
+from relax.analysis.comparison.minimizers.names import System
 
 BOND = 1.1
 """Distance of neighbours in Lennard-Jones clusters, sigma."""

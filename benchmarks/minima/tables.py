@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from relax.comparison.files.results_file import Json
-from relax.comparison.tables import Page, Sheet, versions_text
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.tables import Page, Sheet, versions_text
 
 LEVELS = ("minimum", "tight")
 """The checks that are compared, by the word for ``check=``."""

@@ -8,7 +8,7 @@ RDKit and tblite are in ``pip install "relax[molecules]"``.  ``xtb`` is GFN2-xTB
 number of unpaired electrons in the set; ``emt`` is for trying things out.  Each run is written to the file of
 its set as it ends, and the same command continues from there.  :mod:`benchmarks.molecules.starts` says which
 molecules are left out, :mod:`benchmarks.molecules.runs` when a run has failed, and
-:mod:`relax.comparison.statistics` what is computed from the runs.
+:mod:`relax.analysis.comparison.statistics` what is computed from the runs.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from benchmarks.molecules.runs import End, Key, Task, prepare_process, run_task
 from benchmarks.molecules.sets import SETS, chosen_sets
 from benchmarks.molecules.starts import check_calculator, load, molecules
 from benchmarks.molecules.tables import page
-from relax.comparison.files.journal import Journal
-from relax.comparison.files.results_file import Json
-from relax.comparison.minimizers import peers
-from relax.comparison.minimizers.construction import chosen_optimizers
-from relax.comparison.minimizers.names import System
-from relax.comparison.runs import processes
+from relax.analysis.comparison.files.journal import Journal
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.minimizers import peers
+from relax.analysis.comparison.minimizers.construction import chosen_optimizers
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.runs import processes
 
 
 class Choice(NamedTuple):

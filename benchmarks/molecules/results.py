@@ -1,8 +1,8 @@
 """The file of results of the molecule benchmark: a row for each optimizer and each fmax.
 
 A row has for each molecule what :class:`benchmarks.molecules.runs.End` holds, ``fmax`` (eV/A) and the
-statistics of :mod:`relax.comparison.statistics`.  ``other_bonds`` counts the ends whose bonds are not those
-of the molecule, failures or not.
+statistics of :mod:`relax.analysis.comparison.statistics`.  ``other_bonds`` counts the ends whose
+bonds are not those of the molecule, failures or not.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from benchmarks.molecules.runs import BOND, End, Key
 from benchmarks.molecules.sets import SETS
 from benchmarks.molecules.starts import BONDS_DECIDE, CALCULATORS, Molecules
 from benchmarks.molecules.tables import as_markdown
-from relax.comparison.files.journal import Runs
-from relax.comparison.files.provenance import calculator_packages, environment, sha256_of, versions
-from relax.comparison.files.results_file import Json, Schema
-from relax.comparison.minimizers.construction import settings_text
-from relax.comparison.minimizers.names import System, packages_of
-from relax.comparison.runs.run import OVERLAP, end_arrays
-from relax.comparison.statistics import beside_default, summarized
+from relax.analysis.comparison.files.journal import Runs
+from relax.analysis.comparison.files.provenance import calculator_packages, environment, sha256_of, versions
+from relax.analysis.comparison.files.results_file import Json, Schema
+from relax.analysis.comparison.minimizers.construction import settings_text
+from relax.analysis.comparison.minimizers.names import System, packages_of
+from relax.analysis.comparison.runs.run import OVERLAP, end_arrays
+from relax.analysis.comparison.statistics import beside_default, summarized
 
 RAW = ("parameters", "versions", *(f.name for f in fields(End) if f.name != "reason"), "reasons")
 """Entries of a row that are not computed from others."""

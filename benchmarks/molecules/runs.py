@@ -1,7 +1,7 @@
 """One optimizer on one molecule: how the run ended.
 
-:mod:`relax.comparison.runs.run` has the statuses.  Two atoms of a molecule are bonded if they are nearer than
-:data:`BOND` times the sum of their covalent radii, and there are two more statuses:
+:mod:`relax.analysis.comparison.runs.run` has the statuses.  Two atoms of a molecule are bonded if they are
+nearer than :data:`BOND` times the sum of their covalent radii, and there are two more statuses:
 
 - ``dissociated``: the end has more pieces than the molecule in the set, before any rattle;
 - ``rearranged``: it has other bonds.
@@ -21,12 +21,12 @@ from ase import Atoms
 from ase.data import covalent_radii
 
 from benchmarks.molecules.starts import BONDS_DECIDE, load
-from relax.comparison.minimizers import peers
-from relax.comparison.minimizers.construction import make_optimizer
-from relax.comparison.minimizers.names import System
-from relax.comparison.runs import processes
-from relax.comparison.runs.call_counter import forces_below
-from relax.comparison.runs.run import FinalState, RunEnd, overlap, relax_counted
+from relax.analysis.comparison.minimizers import peers
+from relax.analysis.comparison.minimizers.construction import make_optimizer
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.runs import processes
+from relax.analysis.comparison.runs.call_counter import forces_below
+from relax.analysis.comparison.runs.run import FinalState, RunEnd, overlap, relax_counted
 
 BOND = 1.3
 
@@ -96,7 +96,7 @@ def run(
     Parameters
     ----------
     name
-        Optimizer, see :mod:`relax.comparison.minimizers.names`.
+        Optimizer, see :mod:`relax.analysis.comparison.minimizers.names`.
     geometry
         The molecule in the set, whose bonds are compared.
     fmax

@@ -23,7 +23,7 @@ from ase.collections import g2
 from benchmarks.molecules.clusters import clusters, development
 from benchmarks.molecules.drugs import drugs
 from benchmarks.molecules.published import published
-from relax.comparison.minimizers.names import PRECON, TUNED_PRECON, split_names
+from relax.analysis.comparison.minimizers.names import PRECON, TUNED_PRECON, split_names
 
 OPTIMIZERS = (
     "default", "pair-lbfgs", "lbfgs", "core", "frankenstein", "sella", "pyberny", "geometric",

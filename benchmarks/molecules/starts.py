@@ -14,10 +14,10 @@ import numpy as np
 from ase import Atoms
 
 from benchmarks.molecules.sets import SETS
+from relax.analysis.comparison.runs.call_counter import silenced
+from relax.analysis.comparison.starts import rattled
 from relax.calculators import registry
 from relax.calculators.registry import unsupported
-from relax.comparison.runs.call_counter import silenced
-from relax.comparison.starts import rattled
 
 CALCULATORS = {"xtb": "GFN2-xTB", "emt": "EMT"}
 BONDS_DECIDE = {"xtb": True, "emt": False}

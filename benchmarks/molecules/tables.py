@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.molecules.sets import SETS
 from benchmarks.molecules.starts import excluded_text
-from relax.comparison.tables import (
+from relax.analysis.comparison.tables import (
     TIMES,
     Cell,
     Page,

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.profile.sets import Set
-from relax.comparison.files.results_file import Json
-from relax.comparison.minimizers.names import DEFAULT, FIRE, PRECON
-from relax.comparison.profiles import LARGEST, frame, profile, ratios
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.minimizers.names import DEFAULT, FIRE, PRECON
+from relax.analysis.comparison.profiles import LARGEST, frame, profile, ratios
 from relax.rules import DEFAULT_RULE
 
 LABELS = {DEFAULT: f"{DEFAULT_RULE} (default)"}

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from benchmarks.materials.sets import SETS as MATERIALS
 from benchmarks.molecules.sets import SETS as MOLECULES
-from relax.comparison.files.results_file import Json
-from relax.comparison.minimizers.names import DEFAULT
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.minimizers.names import DEFAULT
 
 RESULTS = Path(__file__).parent.parent / "results"
 MOLECULE_SETS = ("baker", "birkholz", "drugs", "clusters")

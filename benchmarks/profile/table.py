@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.profile.sets import Set
-from relax.comparison.files.results_file import Json
-from relax.comparison.minimizers.names import DEFAULT, is_foreign
-from relax.comparison.statistics import capped_calls, with_interval
-from relax.comparison.tables import markdown
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.minimizers.names import DEFAULT, is_foreign
+from relax.analysis.comparison.statistics import capped_calls, with_interval
+from relax.analysis.comparison.tables import markdown
 
 COLUMNS = (
     "kind",

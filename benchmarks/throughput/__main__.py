@@ -41,8 +41,8 @@ from benchmarks.throughput.measurements import Row
 from benchmarks.throughput.models import FMAX, MINI, larger_mace, starts
 from benchmarks.throughput.runner import best_of_turns, measure, print_row, with_ends
 from benchmarks.throughput.tables import page, sheets
-from relax.comparison.files.provenance import versions
-from relax.comparison.files.results_file import write_record
+from relax.analysis.comparison.files.provenance import versions
+from relax.analysis.comparison.files.results_file import write_record
 
 ASE = ("ase:FIRE", "ase:GoodOldQuasiNewton", "ase:PreconLBFGS")
 SLOWER_ASE = ("ase:BFGSLineSearch", "ase:LBFGS")

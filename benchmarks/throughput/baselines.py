@@ -17,10 +17,10 @@ from typing import Any
 from ase import Atoms
 
 from benchmarks.throughput.models import WARM_UP, counted_model, warm_up
+from relax.analysis.comparison.minimizers.construction import make_optimizer
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.runs.call_counter import CallCounter, silenced
 from relax.calculators.registry import load
-from relax.comparison.minimizers.construction import make_optimizer
-from relax.comparison.minimizers.names import System
-from relax.comparison.runs.call_counter import CallCounter, silenced
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def ase_one_by_one(structures: Sequence[Atoms], model: Path, name: str, fmax: fl
     model
         File of a MACE model.
     name
-        See :mod:`relax.comparison.minimizers.names`.
+        See :mod:`relax.analysis.comparison.minimizers.names`.
     fmax
         Largest row of the gradient that counts as converged, eV/A.
     cap

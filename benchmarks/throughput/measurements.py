@@ -21,9 +21,9 @@ from ase.io.jsonio import encode
 from benchmarks.throughput.baselines import Outcome, Stopwatch, ase_one_by_one, torch_sim_batched
 from benchmarks.throughput.models import CAP, FMAX, WARM_UP, one_thread
 from relax import relax_many
+from relax.analysis.comparison.minimizers.names import read_settings
 from relax.calculators import Potential, as_potential
 from relax.calculators.registry import DTYPES
-from relax.comparison.minimizers.names import read_settings
 from relax.core.rule import Point
 from relax.core.segments import Array
 from relax.core.state import State

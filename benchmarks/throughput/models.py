@@ -12,11 +12,11 @@ from ase import Atoms
 from benchmarks.common.provenance import ROOT
 from benchmarks.crystals.wbm_like import wbm_like
 from benchmarks.tools.mace_mini.crystals import ELEMENTS
+from relax.analysis.comparison.runs.call_counter import silenced
+from relax.analysis.comparison.runs.ends import final_state
+from relax.analysis.comparison.runs.run import classify
+from relax.analysis.comparison.starts import rattled
 from relax.calculators.registry import load
-from relax.comparison.runs.call_counter import silenced
-from relax.comparison.runs.ends import final_state
-from relax.comparison.runs.run import classify
-from relax.comparison.starts import rattled
 
 MINI = ROOT / "data" / "mace-mini.model"
 FMAX, CAP = 0.05, 500
@@ -41,7 +41,7 @@ def warm_up(calculator: Any, atoms: Atoms) -> None:
 
 
 def statuses(ends: Sequence[Atoms], begun: Sequence[Atoms], model: Path, fmax: float) -> list[str]:
-    """Return the status of each final structure, see :mod:`relax.comparison.runs.run`."""
+    """Return the status of each final structure, see :mod:`relax.analysis.comparison.runs.run`."""
     calculator, found = load(f"mace:{model}"), []
     for end, start in zip(ends, begun, strict=True):
         atoms = end.copy()

@@ -23,7 +23,7 @@ from benchmarks.throughput.measurements import Row, crystals, profile
 from benchmarks.throughput.models import CAP, FMAX, statuses
 from benchmarks.throughput.streams import stream
 from relax.calculators.registry import load
-from relax.comparison.runs.processes import ONE_THREAD
+from relax.core.process import ONE_THREAD
 
 MEASUREMENTS: dict[str, Callable[..., Row]] = {
     function.__name__: function for function in (crystals, profile, stream, on_gpu, repeatable)

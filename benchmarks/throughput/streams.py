@@ -12,7 +12,7 @@ from benchmarks.throughput.baselines import Stopwatch
 from benchmarks.throughput.measurements import Row
 from benchmarks.throughput.models import FMAX
 from relax import relax_many
-from relax.comparison.runs.processes import peak_memory
+from relax.analysis.comparison.runs.processes import peak_memory
 
 RULE = "frankenstein"
 BUDGET = 4000

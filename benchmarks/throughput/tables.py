@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from relax.comparison.files.results_file import Json
-from relax.comparison.tables import markdown, versions_text
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.tables import markdown, versions_text
 
 TITLES = {"mini": "data/mace-mini.model", "larger": "a larger MACE (128 channels, 5 A) of random weights"}
 

@@ -24,8 +24,8 @@ from benchmarks.common.terminal import print_table
 from benchmarks.lj38.batched_runs import run_batch
 from benchmarks.lj38.clusters import is_bound, random_clusters
 from relax import RuleOptimizer
-from relax.comparison.files.provenance import versions
-from relax.comparison.files.results_file import Json, write_record
+from relax.analysis.comparison.files.provenance import versions
+from relax.analysis.comparison.files.results_file import Json, write_record
 from relax.core.parameters import Param, parameters
 from relax.core.rule import Rule
 from relax.rules import RULES

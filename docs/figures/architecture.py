@@ -105,7 +105,7 @@ def draw() -> plt.Figure:
     about = ("arrays of rows, Rule and Point, settings, Result, errors",)
     box(axes, 0.2, 0.35, 13.6, 0.8, "core", about, COLORS["core"])
     rooms_in_order = (
-        "core, geometry, io, preconditioner, rules, calculators, engine, optimizers, comparison, cli"
+        "core, geometry, io, preconditioner, rules, calculators, engine, optimizers, campaign, analysis, cli"
     )
     axes.text(7, 0.12, f"Imports point one way: {rooms_in_order}.", size=9, ha="center", va="center")
     return figure

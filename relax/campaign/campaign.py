@@ -24,7 +24,7 @@ from relax.campaign.store.rounds import UNIT_COST
 from relax.campaign.work.driver import Driver
 from relax.campaign.work.limits import Limits, Seldom
 from relax.core.errors import UsageError
-from relax.core.signals import Interrupts
+from relax.core.process import Interrupts
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -10,10 +10,10 @@ from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.optimize import FIRE
 
-from relax.comparison.minimizers.construction import make_optimizer
-from relax.comparison.minimizers.names import System
-from relax.comparison.runs.call_counter import CallCounter, StopReached, forces_below
-from relax.comparison.runs.run import relax_counted
+from relax.analysis.comparison.minimizers.construction import make_optimizer
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.runs.call_counter import CallCounter, StopReached, forces_below
+from relax.analysis.comparison.runs.run import relax_counted
 
 FMAX = 0.05
 

@@ -23,10 +23,10 @@ from benchmarks.crystals.runs import End, Group, group_of, run
 from benchmarks.crystals.starts import Source, known_elements
 from benchmarks.crystals.wbm import read_ids, read_references, read_wbm
 from relax import CoReRelax
+from relax.analysis.comparison.minimizers.names import System, known_optimizers
+from relax.analysis.comparison.runs.call_counter import CallCounter
+from relax.analysis.comparison.starts import rattled
 from relax.calculators.registry import load
-from relax.comparison.minimizers.names import System, known_optimizers
-from relax.comparison.runs.call_counter import CallCounter
-from relax.comparison.starts import rattled
 
 COPPER = bulk("Cu", a=3.8)
 

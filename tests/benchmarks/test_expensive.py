@@ -24,9 +24,9 @@ from benchmarks.expensive.parts import PARTS, chosen_parts
 from benchmarks.expensive.results import compared, mean_calls
 from benchmarks.expensive.runs import Key, Task, run_task
 from benchmarks.expensive.tables import as_markdown
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.statistics import capped_calls
 from relax.calculators.registry import load
-from relax.comparison.minimizers.names import System
-from relax.comparison.statistics import capped_calls
 
 needs_espresso = pytest.mark.skipif(
     shutil.which("pw.x") is None, reason="Quantum ESPRESSO is not installed, there is no pw.x"

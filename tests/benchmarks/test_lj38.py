@@ -31,8 +31,8 @@ from benchmarks.lj38.clusters import (
 from benchmarks.lj38.results import row_of
 from benchmarks.lj38.runs import CAP, STOP, Done, run_optimizer
 from benchmarks.lj38.tables import as_markdown, table_rows
-from relax.comparison.minimizers.names import System, known_optimizers
-from relax.comparison.runs import processes
+from relax.analysis.comparison.minimizers.names import System, known_optimizers
+from relax.analysis.comparison.runs import processes
 from relax.engine.batch.of_ase.names import ase_class
 
 pytestmark = pytest.mark.slow

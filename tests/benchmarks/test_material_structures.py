@@ -14,7 +14,7 @@ from benchmarks.materials.layers import rotated_bond, sheet
 from benchmarks.materials.molcrystals import CONTACT, PLACED, between, placed
 from benchmarks.materials.perovskites import PEROVSKITES, cubic, turned
 from benchmarks.materials.sets import SETS, chosen_sets, fixed_atoms, starts
-from relax.comparison.files.provenance import sha256_of
+from relax.analysis.comparison.files.provenance import sha256_of
 
 
 @pytest.mark.parametrize("kind", SETS)

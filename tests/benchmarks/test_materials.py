@@ -19,10 +19,10 @@ from benchmarks.materials.runs import run
 from benchmarks.materials.sets import SETS, starts
 from benchmarks.materials.statistics import ends, pooled, summarized
 from benchmarks.materials.tables import as_markdown
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.runs.ends import largest_row, rows_below
+from relax.analysis.comparison.runs.processes import calculators
 from relax.calculators.registry import load
-from relax.comparison.minimizers.names import System
-from relax.comparison.runs.ends import largest_row, rows_below
-from relax.comparison.runs.processes import calculators
 
 command = partial(call, materials.main)
 pytestmark = pytest.mark.slow

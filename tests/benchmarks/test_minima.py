@@ -25,7 +25,7 @@ from benchmarks.minima.structures import (
 )
 from benchmarks.minima.tables import LEVELS, right, sheet, summary
 from benchmarks.readme import minima as in_docs
-from relax.comparison.runs.run import overlap
+from relax.analysis.comparison.runs.run import overlap
 
 CORNERS = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1.0]])
 SMALL = {

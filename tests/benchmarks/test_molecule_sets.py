@@ -21,9 +21,9 @@ from benchmarks.molecules.results import SCHEMA
 from benchmarks.molecules.runs import bonds_of, change, molecules_of, pieces, run
 from benchmarks.molecules.sets import REPORTED, SETS, chosen_sets
 from benchmarks.molecules.tables import ends, ratio
-from relax.comparison.minimizers import peers
-from relax.comparison.minimizers.names import PEERS
-from relax.comparison.statistics import beside_default, no_higher
+from relax.analysis.comparison.minimizers import peers
+from relax.analysis.comparison.minimizers.names import PEERS
+from relax.analysis.comparison.statistics import beside_default, no_higher
 
 command = partial(call, molecules.main)
 

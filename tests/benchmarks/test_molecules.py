@@ -24,7 +24,7 @@ from benchmarks.molecules.sets import G2_OPTIMIZERS
 from benchmarks.molecules.starts import excluded_text, load, reason_to_exclude
 from benchmarks.molecules.starts import molecules as set_for
 from benchmarks.molecules.tables import as_markdown, notes
-from relax.comparison.minimizers.names import TUNED_PRECON
+from relax.analysis.comparison.minimizers.names import TUNED_PRECON
 from relax.core.errors import CalculatorError
 
 pytestmark = pytest.mark.slow

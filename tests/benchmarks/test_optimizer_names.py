@@ -11,15 +11,15 @@ from commands import alloy
 
 from benchmarks.lj38.tables import published
 from relax import CoReRelax, relax
-from relax.comparison.minimizers import names as optimizer_names
-from relax.comparison.minimizers.construction import (
+from relax.analysis.comparison.minimizers import names as optimizer_names
+from relax.analysis.comparison.minimizers.construction import (
     check_optimizer,
     chosen_optimizers,
     make_optimizer,
     settings_text,
 )
-from relax.comparison.minimizers.differences import hessian_by_differences
-from relax.comparison.minimizers.names import (
+from relax.analysis.comparison.minimizers.differences import hessian_by_differences
+from relax.analysis.comparison.minimizers.names import (
     ALIASES,
     PEERS,
     PRECON,
@@ -32,8 +32,8 @@ from relax.comparison.minimizers.names import (
     resolved,
     split_names,
 )
-from relax.comparison.runs.call_counter import silenced
-from relax.comparison.runs.run import relax_counted
+from relax.analysis.comparison.runs.call_counter import silenced
+from relax.analysis.comparison.runs.run import relax_counted
 from relax.engine.batch.of_ase.names import ASE, ase_class
 from relax.rules import DEFAULT_RULE
 

@@ -8,7 +8,7 @@ import json
 import pytest
 from commands import ROOT
 
-from relax.comparison.files.results_file import ResultsFile, Schema, replace
+from relax.analysis.comparison.files.results_file import ResultsFile, Schema, replace
 
 SETTINGS = {"a": "as today", "b": "as today"}
 

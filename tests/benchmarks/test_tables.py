@@ -16,8 +16,8 @@ from benchmarks.metals.runs import End
 from benchmarks.metals.tables import COLUMNS, cells
 from benchmarks.throughput.__main__ import rows_of, show
 from benchmarks.throughput.tables import named, page, table_of
-from relax.comparison.profiles import profile, ratios
-from relax.comparison.statistics import interval, summarized, with_interval
+from relax.analysis.comparison.profiles import profile, ratios
+from relax.analysis.comparison.statistics import interval, summarized, with_interval
 
 # Statistics of crystals
 

@@ -17,8 +17,8 @@ from benchmarks.throughput.measurements import crystals as relax_crystals
 from benchmarks.throughput.models import FMAX, MINI, larger_mace, starts, statuses
 from benchmarks.throughput.runner import NEWER, command, measure, with_ends
 from benchmarks.throughput.streams import clusters, stream
+from relax.analysis.comparison.runs.call_counter import silenced
 from relax.calculators.registry import load
-from relax.comparison.runs.call_counter import silenced
 from relax.rules import LBFGS
 from relax.rules.wrappers import for_atoms
 

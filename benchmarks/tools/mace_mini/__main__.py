@@ -24,9 +24,9 @@ from benchmarks.tools.mace_mini.crystals import ELEMENTS, LARGEST, TEST_SEED, TR
 from benchmarks.tools.mace_mini.errors import mean_errors, relaxations, summary
 from benchmarks.tools.mace_mini.labels import FMAX, TEST_STEPS, frames_of_kind, write_labels
 from benchmarks.tools.mace_mini.train import SETTINGS, train_model
+from relax.analysis.comparison.files.provenance import versions
+from relax.analysis.comparison.files.results_file import write_record
 from relax.calculators.registry import load
-from relax.comparison.files.provenance import versions
-from relax.comparison.files.results_file import write_record
 
 app = typer.Typer(add_completion=False, help=(__doc__ or "").split("\n")[0])
 Folder = Annotated[Path, typer.Option(help="Where labels and checkpoints are kept.")]

@@ -25,7 +25,7 @@ from typing import IO
 from relax.campaign.store.lease import LeaseWatch
 from relax.campaign.work.order import Order, Report
 from relax.core.errors import UsageError
-from relax.core.signals import Interrupts
+from relax.core.process import Interrupts
 
 __all__ = ["main"]
 

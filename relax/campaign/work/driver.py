@@ -17,7 +17,7 @@ from relax.campaign.work.order import Order, Report
 from relax.campaign.work.process import fill
 from relax.campaign.work.queue import Queue, Task
 from relax.core.errors import UsageError, one_line
-from relax.core.signals import Interrupts
+from relax.core.process import Interrupts
 
 __all__ = ["Driver"]
 

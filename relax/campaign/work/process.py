@@ -21,7 +21,7 @@ from typing import Any
 import relax
 from relax.campaign.store.lease import is_held
 from relax.campaign.work.order import Order, Report
-from relax.comparison.runs.processes import ONE_THREAD
+from relax.core.process import ONE_THREAD
 
 __all__ = ["end_processes", "fill"]
 

@@ -20,7 +20,7 @@ from relax.campaign.store.results import ResultsWriter, line_of
 from relax.campaign.store.structures import atoms_of
 from relax.campaign.work.long_run import can_go_on, relax_with_checkpoints
 from relax.campaign.work.order import Order, Report
-from relax.core.signals import Interrupts
+from relax.core.process import Interrupts
 from relax.engine.api import relax_many
 from relax.engine.batch.monitor import Monitor
 from relax.engine.entries import Relaxed

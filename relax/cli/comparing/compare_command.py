@@ -19,13 +19,13 @@ from relax.cli.inputs import input_files, named_structures
 from relax.cli.options.declaration import takes_options
 from relax.cli.terminal import BAD_INPUT, OK, print_table, warn
 from relax.core.errors import CalculatorError, InvalidStructure, UsageError
-from relax.core.signals import Interrupts
+from relax.core.process import Interrupts
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from relax.comparison.comparison import Comparison
-    from relax.comparison.files.results_file import Json
+    from relax.analysis.comparison.comparison import Comparison
+    from relax.analysis.comparison.files.results_file import Json
 
 __all__ = ["compare"]
 
@@ -45,7 +45,7 @@ def compare(**values: Any) -> None:
     Exit code: 0 if all structures were compared, 2 for wrong options, invalid structures (the others are
     compared) or an output that cannot be written, 128 and its number after a signal.
     """
-    from relax.comparison.runs.processes import ONE_THREAD
+    from relax.core.process import ONE_THREAD
 
     os.environ.update(ONE_THREAD)  # before numpy is loaded, which reads it then
     options = CompareOptions(**values)
@@ -58,7 +58,7 @@ def compare(**values: Any) -> None:
 
 def _compare(options: CompareOptions) -> int:
     """Make and show a comparison, and return the exit code."""
-    from relax.comparison.comparison import CalculatorChoice, Comparison, checked_names
+    from relax.analysis.comparison.comparison import CalculatorChoice, Comparison, checked_names
 
     names = checked_names(options.rules, options.cell)
     choice = CalculatorChoice(
@@ -153,8 +153,8 @@ def _measure(comparison: Comparison, options: CompareOptions, calculator: Any) -
 
 def _show(results: Json, options: CompareOptions) -> None:
     """Write the files that are asked for, and print the tables of what is complete."""
+    from relax.analysis.comparison.pages import draw, page
     from relax.cli.comparing.compare_table import compare_table
-    from relax.comparison.pages import draw, page
 
     if not results["tables"]:
         return

@@ -9,11 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from relax.comparison.pages import page
+from relax.analysis.comparison.pages import page
 
 if TYPE_CHECKING:
-    from relax.comparison.files.results_file import Json
-    from relax.comparison.tables import Sheet
+    from relax.analysis.comparison.files.results_file import Json
+    from relax.analysis.comparison.tables import Sheet
 
 __all__ = ["compare_table"]
 
@@ -35,7 +35,7 @@ def compare_table(results: Json, width: int) -> RenderableType:
     Parameters
     ----------
     results
-        Those of :mod:`relax.comparison.results`.
+        Those of :mod:`relax.analysis.comparison.results`.
     width
         Number of columns of the terminal.
     """

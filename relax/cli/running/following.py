@@ -14,7 +14,7 @@ from relax.io.outputs.trajectories import Trajectories
 if TYPE_CHECKING:
     from relax.cli.inputs import Record
     from relax.cli.options import RunOptions
-    from relax.core.signals import Interrupts
+    from relax.core.process import Interrupts
     from relax.io.progress import Bar
 
 __all__ = ["Following"]

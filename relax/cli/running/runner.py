@@ -17,7 +17,7 @@ from relax.cli.options.checks import check_unwritten
 from relax.cli.running.summary import RunSummary
 from relax.cli.terminal import BAD_INPUT, OK, UNCONVERGED, warn
 from relax.core.errors import InvalidStructure, UsageError
-from relax.core.signals import Interrupts
+from relax.core.process import Interrupts
 
 if TYPE_CHECKING:
     from relax.cli.running.following import Following

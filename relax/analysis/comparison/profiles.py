@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from relax.comparison.minimizers.names import FIRE, is_foreign
-from relax.comparison.statistics import Row, converged
+from relax.analysis.comparison.minimizers.names import FIRE, is_foreign
+from relax.analysis.comparison.statistics import Row, converged
 
 MARKS = "osv^D<>Xph"
 LARGEST = 16.0

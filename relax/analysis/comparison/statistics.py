@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from relax.comparison.minimizers.names import DEFAULT, FIRE
+from relax.analysis.comparison.minimizers.names import DEFAULT, FIRE
 
 RESAMPLES = 2000
 BOOTSTRAP_SEED = 0

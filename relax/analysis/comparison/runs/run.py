@@ -24,8 +24,8 @@ from ase import Atoms
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
-from relax.comparison.minimizers.several_draws import SeveralDraws
-from relax.comparison.runs.call_counter import CallCounter, CapReached, Stop, StopReached, silenced
+from relax.analysis.comparison.minimizers.several_draws import SeveralDraws
+from relax.analysis.comparison.runs.call_counter import CallCounter, CapReached, Stop, StopReached, silenced
 from relax.core.errors import RelaxationStopped
 from relax.optimizers.base import RuleOptimizer
 

@@ -15,9 +15,9 @@ from ase import Atoms
 from ase.filters import FrechetCellFilter
 from ase.optimize.optimize import Optimizer
 
-from relax.comparison.minimizers import peers
-from relax.comparison.minimizers.differences import hessian_by_differences
-from relax.comparison.minimizers.names import (
+from relax.analysis.comparison.minimizers import peers
+from relax.analysis.comparison.minimizers.differences import hessian_by_differences
+from relax.analysis.comparison.minimizers.names import (
     COMPONENT_RULES,
     METRIC_RULES,
     PEERS,
@@ -32,7 +32,7 @@ from relax.comparison.minimizers.names import (
     resolved,
     split_names,
 )
-from relax.comparison.minimizers.several_draws import SeveralDraws
+from relax.analysis.comparison.minimizers.several_draws import SeveralDraws
 from relax.core.parameters import parameters
 from relax.core.rule import Rule
 from relax.engine.batch.of_ase.cell_filter import cell_filter

@@ -1,4 +1,4 @@
-"""Signals that end a run, and where they may."""
+"""What holds for a whole process: the signals that end it, and where they may; its threads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["Interrupts"]
+__all__ = ["ONE_THREAD", "Interrupts"]
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Environment in which linear algebra uses one thread: more change paths, and cost more than they gain."""
 
 ENDING = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 """Ctrl-C, the end of a cluster job, and what a terminal sends when it is closed; Windows has none of that."""

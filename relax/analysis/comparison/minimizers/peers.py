@@ -16,7 +16,7 @@ import numpy as np
 from ase import Atoms
 from ase.units import Bohr, Hartree
 
-from relax.comparison.minimizers.names import PEERS
+from relax.analysis.comparison.minimizers.names import PEERS
 
 SETTINGS = {
     "sella": "sella.Sella, order=0, internal=True, allow_fragments where there are several molecules",

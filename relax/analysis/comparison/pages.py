@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from relax.comparison import profiles
-from relax.comparison.files.results_file import Json
-from relax.comparison.minimizers.names import is_foreign, read_settings, resolved
-from relax.comparison.results import over_draws
-from relax.comparison.tables import TIMES, Cell, Page, Sheet, joined, number, rattle_text, versions_text
+from relax.analysis.comparison import profiles
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.minimizers.names import is_foreign, read_settings, resolved
+from relax.analysis.comparison.results import over_draws
+from relax.analysis.comparison.tables import (
+    TIMES,
+    Cell,
+    Page,
+    Sheet,
+    joined,
+    number,
+    rattle_text,
+    versions_text,
+)
 
 __all__ = ["draw", "page"]
 

@@ -14,8 +14,8 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from relax.comparison.runs.call_counter import Stop, forces_below
-from relax.comparison.runs.run import FinalState, Run, overlap, relax_counted
+from relax.analysis.comparison.runs.call_counter import Stop, forces_below
+from relax.analysis.comparison.runs.run import FinalState, Run, overlap, relax_counted
 from relax.engine.batch.of_ase.cell_filter import cell_filter
 
 VOLUME = (0.2, 5.0)

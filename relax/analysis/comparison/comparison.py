@@ -9,18 +9,18 @@ from typing import Any, NamedTuple
 
 from ase import Atoms
 
+from relax.analysis.comparison.files.journal import Journal
+from relax.analysis.comparison.files.provenance import named_calculator
+from relax.analysis.comparison.files.results_file import Json
+from relax.analysis.comparison.minimizers import peers
+from relax.analysis.comparison.minimizers.construction import check_optimizer
+from relax.analysis.comparison.minimizers.names import PEERS, System, split_names
+from relax.analysis.comparison.results import RUNS, End, Key, Protocol, header
+from relax.analysis.comparison.runs import processes
+from relax.analysis.comparison.runs.tasks import Task, one_by_one, run_task
+from relax.analysis.comparison.starts import rattled, unique_names
 from relax.calculators.named.settings import settings_text
 from relax.calculators.registry import load
-from relax.comparison.files.journal import Journal
-from relax.comparison.files.provenance import named_calculator
-from relax.comparison.files.results_file import Json
-from relax.comparison.minimizers import peers
-from relax.comparison.minimizers.construction import check_optimizer
-from relax.comparison.minimizers.names import PEERS, System, split_names
-from relax.comparison.results import RUNS, End, Key, Protocol, header
-from relax.comparison.runs import processes
-from relax.comparison.runs.tasks import Task, one_by_one, run_task
-from relax.comparison.starts import rattled, unique_names
 from relax.engine.batch.of_ase.cell_filter import has_cell
 
 __all__ = ["CalculatorChoice", "Comparison", "checked_names", "system_of"]
@@ -110,7 +110,7 @@ class Comparison:
     choice
         The calculator.
     rules
-        Names of minimizers, see :mod:`relax.comparison.minimizers.names`.
+        Names of minimizers, see :mod:`relax.analysis.comparison.minimizers.names`.
     cell
         Whether the cell relaxes, along periodic directions; see :mod:`relax.engine.batch.of_ase.cell_filter`.
     path

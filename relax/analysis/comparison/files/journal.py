@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from relax.comparison.files.results_file import Json, ResultsFile, Schema, replace
-from relax.comparison.runs.run import RunEnd
+from relax.analysis.comparison.files.results_file import Json, ResultsFile, Schema, replace
+from relax.analysis.comparison.runs.run import RunEnd
 
 Key = TypeVar("Key", bound=tuple[Any, ...])
 End = TypeVar("End", bound=RunEnd)
@@ -54,7 +54,7 @@ class Journal(Generic[Key, End]):
     Parameters
     ----------
     path, header, resume
-        As in :class:`relax.comparison.files.results_file.ResultsFile`.
+        As in :class:`relax.analysis.comparison.files.results_file.ResultsFile`.
     kind
         What the runs are.
     others

@@ -15,14 +15,14 @@ import numpy as np
 from ase import Atoms
 from ase.io.jsonio import encode
 
-from relax.comparison.files.journal import Runs
-from relax.comparison.files.provenance import calculator_packages, environment, sha256_of, versions
-from relax.comparison.files.results_file import Json, Schema
-from relax.comparison.minimizers.construction import settings_text
-from relax.comparison.minimizers.names import System, packages_of
-from relax.comparison.runs.ends import VOLUME
-from relax.comparison.runs.run import OVERLAP, RunEnd, end_arrays
-from relax.comparison.statistics import capped_calls, excess, lowest_energies, summary, with_interval
+from relax.analysis.comparison.files.journal import Runs
+from relax.analysis.comparison.files.provenance import calculator_packages, environment, sha256_of, versions
+from relax.analysis.comparison.files.results_file import Json, Schema
+from relax.analysis.comparison.minimizers.construction import settings_text
+from relax.analysis.comparison.minimizers.names import System, packages_of
+from relax.analysis.comparison.runs.ends import VOLUME
+from relax.analysis.comparison.runs.run import OVERLAP, RunEnd, end_arrays
+from relax.analysis.comparison.statistics import capped_calls, excess, lowest_energies, summary, with_interval
 
 __all__ = ["RUNS", "SCHEMA", "End", "Key", "Protocol", "flat_rows", "header"]
 
@@ -154,10 +154,10 @@ def complete(head: Json, rows: Sequence[Json]) -> Json:
 def tables(head: Json, rows: Sequence[Json]) -> list[Json]:
     """Return the statistics of each minimizer for each rattle, for those that were asked for.
 
-    They are those of :func:`relax.comparison.statistics.summary`, over all draws, where the lowest energy of
-    a structure is that of any run in the file that converged; and ``calls``, the mean calls as a multiple of
-    those of the minimizer that was named first, with a 95 % interval, bootstrapped over the structures, all
-    of its draws together.  For a single structure there is no interval.
+    They are those of :func:`relax.analysis.comparison.statistics.summary`, over all draws, where the lowest
+    energy of a structure is that of any run in the file that converged; and ``calls``, the mean calls as a
+    multiple of those of the minimizer that was named first, with a 95 % interval, bootstrapped over the
+    structures, all of its draws together.  For a single structure there is no interval.
     """
     lowest = lowest_energies(rows) if rows else np.zeros(0)
     found = []

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from ase import Atoms
 
-from relax.comparison.minimizers import peers
-from relax.comparison.minimizers.construction import make_optimizer
-from relax.comparison.minimizers.names import System
-from relax.comparison.results import End, Key
-from relax.comparison.runs import processes
-from relax.comparison.runs.ends import run_and_examine
+from relax.analysis.comparison.minimizers import peers
+from relax.analysis.comparison.minimizers.construction import make_optimizer
+from relax.analysis.comparison.minimizers.names import System
+from relax.analysis.comparison.results import End, Key
+from relax.analysis.comparison.runs import processes
+from relax.analysis.comparison.runs.ends import run_and_examine
 
 __all__ = ["Task", "one_by_one", "run", "run_task"]
 
@@ -37,11 +37,11 @@ def run(
     Parameters
     ----------
     name
-        Minimizer, see :mod:`relax.comparison.minimizers.names`.
+        Minimizer, see :mod:`relax.analysis.comparison.minimizers.names`.
     system
         What is relaxed.
     fmax, cap, first_call
-        As in :func:`relax.comparison.runs.ends.run_and_examine`.
+        As in :func:`relax.analysis.comparison.runs.ends.run_and_examine`.
     """
     peers.load([name])
     if hasattr(calculator, "reset"):  # what it keeps of another run must not decide

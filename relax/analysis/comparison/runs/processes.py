@@ -11,11 +11,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TypeVar
 
+from relax.core.process import ONE_THREAD
+
 Task = TypeVar("Task")
 Done = TypeVar("Done")
-
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-"""Environment in which linear algebra uses one thread: more change paths, and cost more than they gain."""
 
 
 def ignore_interrupts() -> None:

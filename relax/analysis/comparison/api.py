@@ -43,7 +43,7 @@ def compare(
         An ASE calculator, or the name of one (see :mod:`relax.calculators.registry`).
     rules
         The minimizers: ``"default"``, rules of relax, ``"ase:FIRE"``, ..., as
-        :mod:`relax.comparison.minimizers.names` has them.
+        :mod:`relax.analysis.comparison.minimizers.names` has them.
     cell
         Whether the cell relaxes too, along its periodic directions.  Directions that are not periodic must
         lie along x, y or z, as in a slab with the vacuum along z; else the cell is kept.
@@ -74,9 +74,9 @@ def compare(
     list of dict
         A row for each rattle, draw, rule and structure: ``rule``, ``structure`` (its name), ``formula``,
         ``atoms``, ``cell`` (whether it relaxed), ``rattle`` (A), ``draw``, ``status`` (see
-        :mod:`relax.comparison.runs.run`), ``calls``, ``scored_calls`` (``cap`` for a failure), ``energy``
-        (eV/atom), ``above_lowest`` (meV/atom above the lowest end of any run of the structure), ``fmax``
-        (eV/A, at the end), ``seconds_calculator``, ``seconds_outside`` and ``reason``.
+        :mod:`relax.analysis.comparison.runs.run`), ``calls``, ``scored_calls`` (``cap`` for a failure),
+        ``energy`` (eV/atom), ``above_lowest`` (meV/atom above the lowest end of any run of the structure),
+        ``fmax`` (eV/A, at the end), ``seconds_calculator``, ``seconds_outside`` and ``reason``.
 
     Raises
     ------
@@ -86,9 +86,9 @@ def compare(
     CalculatorError
         The calculator is not available.
     """
+    from relax.analysis.comparison.comparison import CalculatorChoice, Comparison
+    from relax.analysis.comparison.results import STOPS, flat_rows
     from relax.calculators.registry import unsupported
-    from relax.comparison.comparison import CalculatorChoice, Comparison
-    from relax.comparison.results import STOPS, flat_rows
     from relax.io.check import check_structure
     from relax.io.progress import tracked
 

@@ -1,0 +1,1 @@
+"""Comparisons of minimizers, and pictures of their runs."""
