@@ -16,7 +16,7 @@ from relax.calculators.base import Evaluation, Geometry
 from relax.core.segments import row_times
 from relax.engine.arrays import Gradients, Place
 from relax.engine.batch.rows import BatchRows
-from relax.engine.projection import FreeRows, gradients_of, limited
+from relax.engine.projection import FreeRows, gradients_of, limited, without_drift
 from relax.geometry.cell import logarithm
 from relax.geometry.constraints import (
     constrained_forces,
@@ -180,6 +180,10 @@ class BatchCoordinates(BatchRows):
         """Return the gradient that forces (N, 3), eV/A, and stresses (S, 3, 3), eV/A^3, make."""
         return gradients_of(self, forces, stresses)
 
+    def without_drift(self, g: np.ndarray, fmax: float) -> np.ndarray:
+        """Return a gradient (R, 3), eV/A, without what moves structures as a whole, if that is below fmax."""
+        return without_drift(self, g, fmax)
+
     def limit(self, step: np.ndarray) -> np.ndarray:
         """Return the part of a step (R, 3) that symmetry, freedom and the limit on strain leave."""
         return limited(self, step)
@@ -233,13 +237,11 @@ class BatchCoordinates(BatchRows):
     def free_rows(self, s: int) -> FreeRows:
         """Return the projection on what structure ``s`` may move."""
         projector = self.constants.step_projector[self.slice(s)].copy()
-        reference = self.place.reference[s].copy()
-        return FreeRows(projector, self.free[s].copy(), self.starts[s].group, reference)
+        return FreeRows(projector, self.free[s].copy(), self.starts[s].group, self.place.reference[s].copy())
 
     def symmetry(self, s: int, symprec: float) -> SymmetricImages | None:
         """Return the symmetry of structure ``s`` within ``symprec``, A; None where there is none."""
-        held = self.constants.step_projector[self.slice(s)] != np.eye(3)
-        if held.any() or self.by_ase[s] is not None:
+        if not self.unconstrained[s]:
             return None
         return SymmetricImages.of(self.atoms(s), self.place.reference[s], self.free[s], symprec)
 

@@ -9,13 +9,17 @@ import numpy as np
 
 from relax.core.segments import row_times
 from relax.engine.arrays import Gradients
+from relax.engine.minima.motions import rigid
 from relax.geometry.cell import GPA, strain_gradient
 from relax.geometry.symmetry import SpaceGroup
 
 if TYPE_CHECKING:
     from relax.engine.coordinates import BatchCoordinates
 
-__all__ = ["FreeRows", "gradients_of", "limited", "projected"]
+__all__ = ["FreeRows", "gradients_of", "limited", "projected", "without_drift"]
+
+NOTHING = 1e-3
+"""Share of the stop criterion below which a drift takes no structure anywhere."""
 
 
 def projected(c: BatchCoordinates, rows: np.ndarray) -> np.ndarray:
@@ -63,6 +67,40 @@ def gradients_of(c: BatchCoordinates, forces: np.ndarray, stresses: np.ndarray) 
         np.where(relaxes, np.abs(free).max(axis=(1, 2)) / GPA, held),
         np.sqrt((free * free).sum(axis=2).max(axis=1)) * volume / natoms,
     )
+
+
+def without_drift(c: BatchCoordinates, g: np.ndarray, fmax: float) -> np.ndarray:
+    """Return a gradient (R, 3), eV/A, without what moves structures as a whole, where that is an error.
+
+    Forces on free atoms add up to nothing, and so do their torques where no direction is periodic; but not
+    quite on the grids of density-functional theory.  The model Hessian is soft along these motions, so that a
+    small error would make a long step.  A drift above ``fmax``, eV/A, on any atom stays: it is an external
+    field, or the run cannot converge anyway.
+    """
+    found = (drifts(c, g[c.rows[0]]) > NOTHING * fmax) & c.unconstrained
+    if not found.any():
+        return g
+    g = g.copy()
+    for s in np.flatnonzero(found).tolist():
+        mine, (positions, turns) = c.seg.slice(s), c.rigid_body(s)
+        motions = rigid(positions, len(g[mine]), turns)
+        whole = np.einsum("kra,ksb,sb->ra", motions, motions, g[mine])
+        if np.linalg.norm(whole, axis=1).max() <= fmax:
+            g[mine] -= whole
+    return g
+
+
+def drifts(c: BatchCoordinates, forces: np.ndarray) -> np.ndarray:
+    """Return how long (S,), eV/A, what moves structures as a whole is in ``forces`` (N, 3), about."""
+
+    def means(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(np.add.reduceat(rows, c.firsts) / c.constants.lengths[:, None])
+
+    arms = c.positions - means(c.positions)[c.owner]
+    radii = np.sqrt(means(arms * arms).sum(axis=1))
+    torques = np.linalg.norm(means(np.cross(arms, forces)), axis=1)
+    turning = np.where(c.constants.pbc.any(axis=1), 0.0, torques / np.maximum(radii, 1e-6))
+    return np.asarray(np.maximum(np.linalg.norm(means(forces), axis=1), turning))
 
 
 def longest(c: BatchCoordinates, rows: np.ndarray) -> np.ndarray:

@@ -176,7 +176,10 @@ class Relaxation(Generic[E]):
             self.gradients = c.gradients(self.evaluation.forces, self.evaluation.stresses)
             self.restart_rule(far)
         x, g, values = c.x, self.gradients.g, self.values[seg.owner][:, None]
-        metric = None if (model := self.rule.stiffness) is None else c.metric(model, g=g)
+        metric = None
+        if (model := self.rule.stiffness) is not None:
+            g = c.without_drift(g, self.criteria.fmax)
+            metric = c.metric(model, g=g)
         point = Point(x, g, values, seg, metric, c.surfaces, c.known)
         dx, self.state = self.rule.update(self.state, point)
         if "by_forces" in self.state:

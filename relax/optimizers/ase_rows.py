@@ -182,6 +182,10 @@ class AseRows:
         fmax = float(self.optimizable.gradient_norm(self.of_rows(-forces)))
         return Gradients(-forces, np.array([fmax]), np.array([smax]), np.zeros(1))
 
+    def without_drift(self, g: np.ndarray, fmax: float) -> np.ndarray:
+        """Return the gradient: what moves all rows alike may be more than a motion of the whole."""
+        return g
+
     def limit(self, step: np.ndarray) -> np.ndarray:
         """Return what a filter of a cell lets the cell do: it hides the rest from the gradient alone."""
         target = self.target

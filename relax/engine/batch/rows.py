@@ -67,7 +67,8 @@ class BatchRows:
             copy.set_constraint(list(atoms.constraints))
         free = np.eye(3)
         fixed.force_projector[mine], fixed.step_projector[mine] = projectors or (free, free)
-        self.__dict__.pop("projects", None)
+        for name in ("projects", "unconstrained"):
+            self.__dict__.pop(name, None)
 
     def take(self, keep: np.ndarray) -> None:
         """Keep the structures in the mask ``keep`` (S,), which are not none."""
@@ -91,7 +92,7 @@ class BatchRows:
         self._forget()
 
     def _forget(self) -> None:
-        for name in ("owner", "firsts", "seg", "rows", "projects", "grouped"):
+        for name in ("owner", "firsts", "seg", "rows", "projects", "unconstrained", "grouped"):
             self.__dict__.pop(name, None)
         self._moved()
 
@@ -128,6 +129,13 @@ class BatchRows:
     def projects(self) -> bool:
         """Whether any constraint is a matrix for each atom."""
         return bool((self.constants.force_projector != np.eye(3)).any())
+
+    @cached_property
+    def unconstrained(self) -> np.ndarray:
+        """Which structures (S,) have no constraint."""
+        held = (self.constants.step_projector != np.eye(3)).any(axis=(1, 2))
+        by_ase = np.array([atoms is not None for atoms in self.by_ase])
+        return np.asarray(~(np.logical_or.reduceat(held, self.firsts) | by_ase))
 
     @property
     def surfaces(self) -> list[Surface | None]:
