@@ -123,7 +123,7 @@ def compared(ours: Json, row: Json, head: Json) -> dict[str, Any]:
 
 SCHEMA = Schema(
     protocol=("benchmark", "part", "calculator", "pre", "fmax", "cap", "starts_sha256", "structures"),
-    key=lambda row: row["optimizer"],
+    key=lambda row: (row["optimizer"],),
     identity=lambda head, row: identity(head, row["optimizer"]),
     complete=complete,
     check=as_markdown,

@@ -16,7 +16,7 @@ from commands import ROOT, alloy, call
 
 from benchmarks.common.provenance import RESULTS
 from benchmarks.expensive import parts, runs
-from benchmarks.expensive.__main__ import main
+from benchmarks.expensive.__main__ import main, measure
 from benchmarks.expensive.bad import BAD, Morse, failing, noisy, tenfold
 from benchmarks.expensive.calculators import chgnet_r2scan, espresso
 from benchmarks.expensive.methods import begun, check, peers_of
@@ -153,6 +153,22 @@ def test_without_quantum_espresso_the_reason_says_how_to_install_it(monkeypatch)
     assert "there is no pw.x" in why
     assert "setup_dft.sh" in why
     assert "\n" not in why
+
+
+def test_rows_that_are_there_are_not_made_again(monkeypatch, tmp_path):
+    made = []
+
+    def in_this_process(run, tasks, *_):
+        made.append(len(tasks))
+        yield from map(run, tasks)
+
+    monkeypatch.setattr("benchmarks.expensive.__main__.processes.in_processes", in_this_process)
+    emt = replace(PARTS["mlip-mace"], calculator="emt", structures=lambda: {"CuAu": alloy()})
+    monkeypatch.setitem(PARTS, "mlip-mace", emt)
+    methods, path = ["direct:default", "direct:kriging"], tmp_path / "expensive.json"
+    first = measure("mlip-mace", methods, [], path, 1, True)
+    assert measure("mlip-mace", methods, [], path, 1, True) == first
+    assert made == [2, 0]
 
 
 def end_of(part: str, method: str, atoms: Atoms) -> runs.End:
