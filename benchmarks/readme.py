@@ -195,9 +195,8 @@ def alloy(part: str) -> str:
     from benchmarks.alloy import summary
 
     results = json.loads((RESULTS / "alloy.json").read_text())
-    if part == "paper":
-        return summary.beside_paper(results, min(row["size"] for row in results["rows"]))
-    return summary.by_grains(results) if part == "grains" else summary.verdict(results)
+    parts = {"paper": summary.beside_paper, "grains": summary.by_grains, "verdict": summary.verdict}
+    return parts[part](results)
 
 
 def single_cost() -> str:

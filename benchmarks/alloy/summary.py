@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import mean
 
+from benchmarks.alloy import tables
 from benchmarks.alloy.boxes import LATTICE
 from benchmarks.alloy.methods import LAMMPS
-from benchmarks.alloy.tables import Boxes, boxes, lowest
+from benchmarks.alloy.tables import Boxes, lowest
 from relax.analysis.comparison.minimizers.names import DEFAULT
 from relax.analysis.comparison.tables import Row, markdown
 
@@ -26,9 +27,10 @@ COLUMNS = (
 WORDS = ("optimizer",)
 
 
-def beside_paper(results: Row, size: int) -> str:
-    """Return means of each optimizer on the boxes of a size, beside what the paper has."""
-    found = of_size(results, size)
+def beside_paper(results: Row) -> str:
+    """Return means of each optimizer on the boxes of the size with the most runs, beside the paper's."""
+    sizes = [box[0] for box, rows in boxes(results).items() for _ in rows]
+    found = of_size(results, max(dict.fromkeys(sizes), key=sizes.count))
     ran = [row for rows in found.values() for row in rows]
     names = sorted({row["optimizer"] for row in ran}, key=lambda name: (mean_above(found, name), name))
     return "\n".join(markdown(COLUMNS, [cells(found, name) for name in names], WORDS))
@@ -53,32 +55,41 @@ def by_grains(results: Row) -> str:
 def verdict(results: Row) -> str:
     """Return what the rows say of the paper's claim and of the default, as a list."""
     found = boxes(results)
-    first = [
-        (rows, [row for row in rows if row["optimizer"].partition(":")[0] == "frankenstein"])
-        for rows in found.values()
-    ]
-    tried = [(rows, own) for rows, own in first if own]
-    won = sum(any(is_lowest(row, rows) for row in own) for rows, own in tried)
-    lines = [
-        f"- A form of Frankenstein ends lowest, or within {SAME} meV/atom of it, on {won} of the "
-        f"{len(tried)} boxes on which one ran."
-    ]
-    beaten = [(beside_lammps(rows, "frankenstein"), rows) for rows in found.values()]
-    known = [value for value, _ in beaten if value is not None]
-    if known:
-        lower = sum(value < -SAME for value in known)
-        higher = sum(value > SAME for value in known)
+    lines, tried, won = [], 0, 0
+    for rows in found.values():
+        own = [row for row in rows if row["optimizer"].partition(":")[0] == "frankenstein"]
+        tried, won = tried + bool(own), won + any(is_lowest(row, rows) for row in own)
+    if tried:
         lines.append(
-            f"- `frankenstein` beside the lowest end of LAMMPS's minimizers: lower on {lower}, higher on "
-            f"{higher} of {len(known)} boxes, by {mean(known):+.2f} meV/atom on average."
+            f"- One of the forms of Frankenstein ends lowest, or within {SAME} meV/atom of it, on {won} of "
+            f"{counted(tried)}."
+        )
+    beside = [beside_lammps(rows, "frankenstein") for rows in found.values()]
+    if known := [value for value in beside if value is not None]:
+        lower, higher = (sum(sign * value > SAME for value in known) for sign in (-1, 1))
+        lines.append(
+            f"- `frankenstein` beside the lowest end of LAMMPS's minimizers: lower on {lower} and higher on "
+            f"{higher} of {counted(len(known))}, by {mean(known):+.2f} meV/atom on average."
         )
     ratios = [ratio for rows in found.values() if (ratio := calls_beside_lammps(rows)) is not None]
     if ratios:
         lines.append(
             f"- The default needs {mean(ratios):.2f} of the force calls of the best of LAMMPS's minimizers "
-            f"on average, {min(ratios):.2f} to {max(ratios):.2f} on {len(ratios)} boxes."
+            f"on average of {counted(len(ratios))}, {min(ratios):.2f} to {max(ratios):.2f}."
         )
     return "\n".join(lines)
+
+
+def boxes(results: Row) -> Boxes:
+    """Return the rows of each box on which both an optimizer of ours and one of LAMMPS have run."""
+    found = tables.boxes(results)
+    theirs = {box: {row["optimizer"] in LAMMPS for row in rows} for box, rows in found.items()}
+    return {box: rows for box, rows in found.items() if len(theirs[box]) == 2}
+
+
+def counted(boxes: int) -> str:
+    """Return a number of boxes in words."""
+    return f"{boxes} box" if boxes == 1 else f"{boxes} boxes"
 
 
 def of_size(results: Row, size: int) -> Boxes:

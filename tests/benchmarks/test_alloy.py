@@ -283,10 +283,9 @@ def test_the_tables_beside_the_paper():
     }
     second = {"frankenstein": end(-999.0, 300), "lammps:fire": end(-1000.0, 400), "default": end(-999.9, 100)}
     capped = {"lammps:cg": end(-1500.0, 5000, "cap")}
-    found = table([first, second | capped])
-    lines = [
-        [cell.strip() for cell in line.split("|")[1:-1]] for line in beside_paper(found, 1000).splitlines()
-    ]
+    alone = {"lammps:fire": end(-2000.0)}  # where nothing of ours has run: not compared
+    found = table([first, second | capped, alone])
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in beside_paper(found).splitlines()]
     rows = {cells[0].strip("`"): dict(zip(lines[0], cells, strict=True)) for cells in lines[2:]}
     assert list(rows) == ["default", "lammps:fire", "frankenstein", "lammps:cg"]
     assert [rows[name]["above the lowest, meV/atom"] for name in rows] == ["0.10", "0.10", "0.50", ""]
@@ -295,10 +294,10 @@ def test_the_tables_beside_the_paper():
     assert rows["lammps:fire"]["paper: above, meV/atom"] == "0.21"  # 1172 eV of 5.5 million atoms
     assert rows["default"]["outside the calculator, %"] == "25"
     words = verdict(found)
-    assert "on 1 of the 2 boxes" in words
-    assert "lower on 1, higher on 1 of 2 boxes, by +0.40 meV/atom" in words
+    assert "on 1 of 2 boxes" in words
+    assert "lower on 1 and higher on 1 of 2 boxes, by +0.40 meV/atom" in words
     assert "needs 0.33 of the force calls" in words
-    assert "0.25 to 0.40 on 2 boxes" in words
+    assert "on average of 2 boxes, 0.25 to 0.40" in words
     assert "1,000 atoms, 4 grains of 1.8 nm" in by_grains(found)
     assert failures(found) == ["lammps:cg, 1,000 atoms, 4 grains, seed 1: cap, why"]
 
