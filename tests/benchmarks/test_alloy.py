@@ -57,6 +57,7 @@ def end(energy=-1000.0, calls=100, status="converged", **more):
     return End(**known | more)
 
 
+@pytest.mark.slow
 def test_a_polycrystal_has_grains_of_fcc_and_nothing_too_close():
     atoms = polycrystal(Box(4000, 2, 1))
     assert 0.85 * 4000 < len(atoms) < 4000
@@ -84,6 +85,7 @@ def test_a_box_depends_on_its_seed_only():
         polycrystal(Box(500, 6, 1))
 
 
+@pytest.mark.slow
 def test_forces_and_stress_are_the_derivatives_of_the_energy(calculator):
     atoms = crystal(2)
     atoms.calc = calculator
@@ -110,6 +112,7 @@ def test_forces_and_stress_are_the_derivatives_of_the_energy(calculator):
         assert slope == pytest.approx(stress[axis], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_what_is_kept_from_call_to_call_does_not_change_the_results(calculator):
     atoms, rng = crystal(3), np.random.default_rng(1)
     atoms.calc = calculator
@@ -123,6 +126,7 @@ def test_what_is_kept_from_call_to_call_does_not_change_the_results(calculator):
         fresh.calc.lammps.close()
 
 
+@pytest.mark.slow
 def test_the_lattice_constant_is_that_of_the_random_alloy(calculator):
     def energy(a):
         atoms = crystal(6, 0.0)
@@ -174,6 +178,7 @@ def test_force_evaluations_are_those_that_lammps_counts(calculator, tmp_path):
     assert minimize(atoms, "fire", 0.05, 2000).calls == int(counted.split()[-1]) + 1
 
 
+@pytest.mark.slow
 def test_the_cap_ends_a_run(calculator):
     for name in ("lammps:cg", "core"):
         _, found = run(Task(BOX, name, 0.01, 7))
