@@ -1,0 +1,1 @@
+"""Polycrystals of a high-entropy alloy, with LAMMPS and its minimizers."""
