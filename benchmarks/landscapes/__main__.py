@@ -2,12 +2,12 @@
 
     python -m benchmarks.landscapes
 
-In kind of figures 8 and 11 of the Frankenstein paper (arXiv:2503.02147): the plane of the two largest principal
-components of all steps of all runs, and the energy on it.  The structures were chosen before any run: the first
-cluster of :mod:`benchmarks.lj38`, and the box of two grains and seed 1 of :mod:`benchmarks.alloy`, which needs
-LAMMPS.  Each run is kept in ``--work`` as soon as it has ended, and each case is in the file of results as soon
-as it is complete; when the command is repeated only what has changed is made again, with ``--no-resume`` all.
-``--render`` draws from the file alone.
+In kind of figures 8 and 11 of the Frankenstein paper (arXiv:2503.02147): the plane of the two largest
+principal components of all steps of all runs, and the energy on it.  The structures were chosen before any
+run: the first cluster of :mod:`benchmarks.lj38`, and the box of two grains and seed 1 of
+:mod:`benchmarks.alloy`, which needs LAMMPS.  Each run is kept in ``--work`` as soon as it has ended, and each
+case is in the file of results as soon as it is complete; when the command is repeated only what has changed
+is made again, with ``--no-resume`` all.  ``--render`` draws from the file alone.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main(
     with errors_in_one_line("landscapes"):
         results = SCHEMA.read(out) if render else measure(cases or list(CASES), out, work, resume)
         for row in results["rows"]:
-            title = f"{CASES[row['case']].spec.title} ({row['atoms']:,} atoms)"
+            title = CASES[row["case"]].spec.title.format(**row)
             landscape_of(row).draw(figures / f"landscape_{row['case']}.png", title=title)
         print(table(results))
 
@@ -81,7 +81,7 @@ def table(results: Json) -> str:
         first, second = (100 * share for share in plane["explained"])
         far = plane["farthest"]["distance"]
         lines += [
-            f"{CASES[row['case']].spec.title}: {first:.1f} % + {second:.1f} % of the variance; "
+            f"{CASES[row['case']].spec.title.format(**row)}: {first:.1f} % + {second:.1f} % of the variance; "
             f"steps up to {far:.2f} A from the plane",
             "",
             *markdown(

@@ -23,6 +23,8 @@ class Spec:
 
     Attributes
     ----------
+    title
+        With ``{atoms}`` for their number.
     source
         Where the start is from, in words.
     calculator
@@ -72,7 +74,7 @@ def alloy_calculator() -> Any:
 CASES = {
     "lj38": Case(
         Spec(
-            title="Lennard-Jones cluster of 38 atoms, random start",
+            title="Lennard-Jones cluster of 38 atoms from a random start",
             source="benchmarks.lj38, cluster 0",
             calculator="Lennard-Jones, reduced units as eV, Å",
             seed=38,
@@ -86,7 +88,7 @@ CASES = {
     ),
     "alloy": Case(
         Spec(
-            title="CoNiCrFeMn, periodic box of two grains",
+            title="Grain boundaries of CoNiCrFeMn, {atoms:,} atoms in a periodic box",
             source=f"benchmarks.alloy, {BOX.grains} grains, about {BOX.atoms} atoms",
             calculator="2NN-MEAM, LAMMPS",
             seed=BOX.seed,

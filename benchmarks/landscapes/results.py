@@ -30,11 +30,11 @@ def header() -> Json:
 
 def run_identity(name: str, optimizer: str) -> Json:
     """Return what decides the path of an optimizer."""
-    case = CASES[name]
+    case, spec = CASES[name], asdict(CASES[name].spec)
     packages = [*packages_of(optimizer, System.POSITIONS), *case.packages]
     return {
         "case": name,
-        "spec": asdict(case.spec) | {"optimizers": None, "points": None, "title": None},
+        "spec": {key: spec[key] for key in ("source", "calculator", "seed", "fmax", "cap")},
         "start_sha256": sha256_of([case.start()]),
         "optimizer": optimizer,
         "parameters": settings_text(optimizer, System.POSITIONS),
@@ -47,8 +47,11 @@ def identity(row: Json) -> Json:
     case, start = CASES[row["case"]], CASES[row["case"]].start()
     found = [run_identity(row["case"], optimizer) for optimizer in case.spec.optimizers]
     return {
-        # Words become what JSON makes of them.
-        "spec": asdict(case.spec) | {"optimizers": list(case.spec.optimizers)},
+        "spec": {
+            key: list(value) if key == "optimizers" else value  # as JSON has it
+            for key, value in asdict(case.spec).items()
+            if key != "title"
+        },
         "formula": start.get_chemical_formula(),
         "atoms": len(start),
         "start_sha256": sha256_of([start]),

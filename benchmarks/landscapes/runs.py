@@ -19,7 +19,7 @@ from relax.io.write import write_structures
 
 
 def kept_run(case: Case, name: str, identity: Json, folder: Path, resume: bool) -> tuple[Json, list[Atoms]]:
-    """Return how a run ended, and its steps: of the files in ``folder``, if ``identity`` decided those too."""
+    """Return how a run ended, and its steps; those in ``folder``, if ``identity`` decided them too."""
     stem = f"{identity['case']}_{name.replace(':', '_')}"
     record, path = folder / f"{stem}.json", folder / f"{stem}.traj"
     if resume and record.exists() and path.exists():
