@@ -22,8 +22,8 @@ COLOURS = ("#D55E00", "#000000", "#CC79A7", "#E69F00", "#009E73", "#8C510A", "#7
 """Colours of the paths, as far as possible those of Okabe and Ito, for the colour-blind."""
 
 SURFACE = (
-    "#081d58", "#1a2b7e", "#243c98", "#2354a3", "#216daf", "#1e86bb", "#299dc1", "#3fb4c4", "#6bc6be",
-    "#97d6b9", "#c2e7b4", "#eaf7b1", "#fbfdd0",
+    "#081d58", "#172978", "#24489d", "#225da8", "#2073b2", "#1e8abd", "#2a9ec1", "#3eb3c4", "#65c3bf",
+    "#8ed3ba", "#b4e2b6", "#d9f0b3", "#fbfdd0",
 )  # fmt: skip
 """Colours of energies, from low to high: ColorBrewer's YlGnBu, at equal distances in CIELAB."""
 

@@ -12,6 +12,9 @@ from relax.core.errors import InvalidStructure
 
 __all__ = ["Plane", "explained", "plane_through", "principal_plane"]
 
+SAME = 1e-8
+"""Extent below which rows are at one place, A."""
+
 LINE = 1e-5
 """Extent across a line, over that along it, below which rows are on the line."""
 
@@ -76,8 +79,8 @@ def principal_plane(paths: Sequence[np.ndarray], origin: np.ndarray | None = Non
     product = apart @ apart.T if wide else apart.T @ apart
     values, vectors = eigh(product, subset_by_index=[len(product) - 2, len(product) - 1])
     sizes = np.sqrt(np.maximum(values[::-1], 0))
-    if not sizes[1] > LINE * sizes[0]:
-        where = "on one line" if sizes[0] > 0 else "the same"
+    if not (sizes[0] > SAME and sizes[1] > LINE * sizes[0]):
+        where = "on one line" if sizes[0] > SAME else "the same"
         raise InvalidStructure(f"the structures of the paths are {where}, and span no plane; add another run")
     axes = vectors.T[::-1] @ apart / sizes[:, None] if wide else vectors.T[::-1]
     axes, _ = np.linalg.qr(axes.T)
