@@ -96,7 +96,7 @@ def test_other_planes(relax, paths, undrawn):
     three = [word for frame in (0, 2, 2) for word in ("--through", f"core.traj@{frame}")]
     code, out, err = relax("landscape", "fire.traj", *FAST, *three, "-o", "out.png", "--data", "out.npz")
     assert (code, err) == (2, ["relax: the three structures are on one line, and span no plane; give others"])
-    three[1] = "fire.traj@2"
+    three[3] = "fire.traj@2"
     code, out, err = relax("landscape", "core.traj", *FAST, *three, "-o", "out.png", "--data", "out.npz")
     assert (code, err) == (0, [])
     found = package.Landscape.load("out.npz")

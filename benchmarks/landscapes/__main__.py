@@ -23,8 +23,8 @@ from benchmarks.common.terminal import Resume, errors_in_one_line
 from benchmarks.landscapes.cases import CASES
 from benchmarks.landscapes.results import SCHEMA, header, identity, landscape_of, plane_entries, run_identity
 from benchmarks.landscapes.runs import kept_run
+from benchmarks.landscapes.tables import table
 from relax.analysis.comparison.files.results_file import Json, ResultsFile
-from relax.analysis.comparison.tables import markdown
 from relax.analysis.landscape.api import landscape
 
 FIGURES = ROOT / "docs" / "figures"
@@ -49,7 +49,7 @@ def main(
         for row in results["rows"]:
             title = CASES[row["case"]].spec.title.format(**row)
             landscape_of(row).draw(figures / f"landscape_{row['case']}.png", title=title)
-        print(table(results))
+            print(f"{title}\n\n{table(row)}\n")
 
 
 def measure(names: list[str], out: Path, work: Path, resume: bool) -> Json:
@@ -70,38 +70,6 @@ def measure(names: list[str], out: Path, work: Path, resume: bool) -> Json:
         row = {"case": name, "optimizer": name}
         file.add(row | identity(row) | {"runs": runs, "plane": plane_entries(found)})
     return file.save()
-
-
-def table(results: Json) -> str:
-    """Return Markdown tables of the runs, and how much the planes show."""
-    lines = []
-    columns = ("optimizer", "status", "calls", "steps", "end, eV", "its place on the plane, eV")
-    for row in results["rows"]:
-        plane = row["plane"]
-        first, second = (100 * share for share in plane["explained"])
-        far = plane["farthest"]["distance"]
-        lines += [
-            f"{CASES[row['case']].spec.title.format(**row)}: {first:.1f} % + {second:.1f} % of the variance; "
-            f"steps up to {far:.2f} A from the plane",
-            "",
-            *markdown(
-                columns,
-                [
-                    [
-                        f"`{run['optimizer']}`",
-                        run["status"],
-                        str(run["calls"]),
-                        str(run["steps"]),
-                        f"{run['energy']:.3f}",
-                        "" if there is None else f"{there:.3f}",
-                    ]
-                    for run, there in zip(row["runs"], plane["on_plane"], strict=True)
-                ],
-                left=("optimizer", "status"),
-            ),
-            "",
-        ]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
