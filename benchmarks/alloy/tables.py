@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from relax.analysis.comparison.tables import Page, Row, Sheet, versions_text
 
+Boxes = dict[tuple[int, int, int], list[Row]]
+"""Rows by size, number of grains and seed."""
 COLUMNS = (
     "optimizer", "status", "force calls", "above the lowest, eV", "meV/atom", "dislocation segments",
     "length, nm", "fcc, %", "hcp, %", "s", "outside the calculator, %",
@@ -43,9 +45,9 @@ def cells(row: Row, least: float) -> list[str]:
     ]
 
 
-def boxes(results: Row) -> dict[tuple[int, int, int], list[Row]]:
+def boxes(results: Row) -> Boxes:
     """Return the rows of each box: its size, number of grains and seed."""
-    found: dict[tuple[int, int, int], list[Row]] = {}
+    found: Boxes = {}
     for row in results["rows"]:
         found.setdefault((row["size"], row["grains"], row["seed"]), []).append(row)
     return found
