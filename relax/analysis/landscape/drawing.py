@@ -76,14 +76,16 @@ def draw(
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     path = Path(path)
     if path.suffix not in PICTURES:
         raise UsageError(f"{path}: give a name in {', '.join(PICTURES)}")
     # The files must not depend on when or where they are made.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "relax", "font.size": 9}):
+        layout = ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08)
         sides = np.ptp(landscape.y) / np.ptp(landscape.x)
-        figure = Figure(figsize=(6.6, 1.5 + 4.6 * min(sides, 1.5)), layout="constrained")
+        figure = Figure(figsize=(6.6, 1.5 + 4.6 * min(sides, 1.5)), layout=layout)
         axis = figure.subplots()
         handles = panel(axis, landscape, per_atom=per_atom, highest=highest, title=title)
         legend(figure, handles)

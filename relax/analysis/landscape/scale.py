@@ -23,8 +23,11 @@ LEAST = 1e-6
 MOST = 60.0
 """Percentile of the energies that the scale reaches at least."""
 
-FEWEST = 7
+FEWEST = 5
 """Contours below which there are more of them in a decade."""
+
+LADDERS = ((1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))
+"""Contours in a decade, from few to many."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Scale:
         """Round energies of contours, at 1, 2 and 5 times powers of ten, or more of them if these are few."""
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         found = np.array([])
-        for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7), np.arange(1, 10, 0.5)):
+        for steps in LADDERS:
             found = np.array([step * 10.0**power for power in powers for step in steps])
             found = found[(found >= self.low) & (found <= self.high)]
             if len(found) >= FEWEST:
