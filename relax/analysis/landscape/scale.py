@@ -23,7 +23,7 @@ LEAST = 1e-6
 MOST = 60.0
 """Percentile of the energies that the scale reaches at least."""
 
-FEWEST = 5
+FEWEST = 6
 """Contours below which there are more of them in a decade."""
 
 LADDERS = ((1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))
