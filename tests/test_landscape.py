@@ -466,15 +466,6 @@ def test_the_lines_say_what_is_explained_and_how_far_frames_are(found):
     assert far.endswith(f"{name}, frame {frame}")
 
 
-def test_some_of_the_paths(found):
-    one = found.selected(["core"])
-    assert one.names == ("core",)
-    np.testing.assert_array_equal(one.paths[0], found.paths[1])
-    np.testing.assert_array_equal(one.ends, found.ends[1:])
-    with pytest.raises(ValueError, match="no path 'adam'"):
-        found.selected(["adam"])
-
-
 def test_files_that_cannot_be_read_or_written(found, tmp_path):
     (tmp_path / "notes.npz").write_text("my notes")
     np.savez(tmp_path / "other.npz", x=np.zeros(3))

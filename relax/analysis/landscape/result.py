@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -165,24 +164,3 @@ class Landscape:
         for name in ("names", "labels"):
             values[name] = tuple(map(str, values[name]))
         return cls(**values | {"calculator": str(values["calculator"]), "length": float(values["length"])})
-
-    def selected(self, names: Sequence[str]) -> Self:
-        """Return the same plane with some of the paths, in the order of ``names``.
-
-        Raises
-        ------
-        ValueError
-            There is no path of a name.
-        """
-        for name in names:
-            if name not in self.names:
-                raise ValueError(f"there is no path {name!r} (there are: {', '.join(self.names)})")
-        chosen = [self.names.index(name) for name in names]
-        values = {each.name: getattr(self, each.name) for each in fields(self)} | {
-            "names": tuple(names),
-            "paths": tuple(self.paths[k] for k in chosen),
-            "distances": tuple(self.distances[k] for k in chosen),
-            "ends": self.ends[chosen],
-            "on_plane": self.on_plane[chosen],
-        }
-        return type(self)(**values)
