@@ -326,6 +326,14 @@ def throughput(name: str) -> str:
     return "\n".join([*([table_of(sheet), ""] if sheet.rows else []), *sheet.notes]).rstrip()
 
 
+def landscape(case: str) -> str:
+    """Return how the runs of a landscape ended."""
+    from benchmarks.landscapes.tables import table
+
+    rows = json.loads((RESULTS / "landscapes.json").read_text())["rows"]
+    return table(next(row for row in rows if row["case"] == case))
+
+
 CAMPAIGN = ("scale", "plan", "faults", "engines", "workers")
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -370,6 +378,9 @@ TABLES |= {
     f"materials_{name}": partial(material_set, name)
     for name in ("slabs", "layers", "defects", "frameworks", "perovskites", "molcrystals", "amorphous")
 }
+
+
+TABLES |= {f"landscape_{case}": partial(landscape, case) for case in ("lj38", "alloy")}
 
 
 def filled(text: str) -> str:

@@ -1,9 +1,9 @@
 """Relax atomistic structures to their minima with the fewest force calls.
 
 ``relax.relax`` relaxes one structure, ``relax.relax_many`` many, and ``relax.Campaign`` more than one machine
-can in a day.  ``relax.compare`` compares minimizers, and the classes ``...Relax`` are ASE optimizers.
-``relax.rules`` has the update rules.  Names are imported when they are first used, so that the command line
-starts at once.
+can in a day.  ``relax.compare`` compares minimizers, ``relax.landscape`` shows their paths on the energy, and
+the classes ``...Relax`` are ASE optimizers.  ``relax.rules`` has the update rules.  Names are imported when
+they are first used, so that the command line starts at once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from relax.analysis.comparison.api import compare
+    from relax.analysis.landscape.api import landscape
+    from relax.analysis.landscape.result import Landscape
     from relax.campaign.campaign import Campaign
     from relax.core.errors import RelaxationStopped
     from relax.core.result import Result
@@ -61,6 +63,7 @@ __all__ = [
     "InternalLBFGSRelax",
     "KrigingRelax",
     "LBFGSRelax",
+    "Landscape",
     "MinimumCheck",
     "MomentumRelax",
     "NAGRelax",
@@ -73,6 +76,7 @@ __all__ = [
     "RuleOptimizer",
     "SGDRelax",
     "compare",
+    "landscape",
     "relax",
     "relax_many",
 ]
@@ -84,11 +88,13 @@ __getattr__ = lazy_names(
     | {
         "Campaign": "relax.campaign.campaign",
         "CellFreedom": "relax.geometry.cell",
+        "Landscape": "relax.analysis.landscape.result",
         "MinimumCheck": "relax.engine.minima.minimum_check",
         "PairStiffness": "relax.preconditioner.pair_stiffness",
         "RelaxationStopped": "relax.core.errors",
         "Result": "relax.core.result",
         "compare": "relax.analysis.comparison.api",
+        "landscape": "relax.analysis.landscape.api",
         "relax_many": "relax.engine.api",
     },
 )

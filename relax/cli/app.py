@@ -18,6 +18,7 @@ from relax.cli.listing.rules_command import rules
 from relax.cli.listing.show_command import show
 from relax.cli.running.run_command import run
 from relax.cli.terminal import BAD_INPUT, OK, warn
+from relax.cli.viewing.landscape_command import landscape
 from relax.core.errors import UsageError
 
 __all__ = ["app", "main"]
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(show)
 app.command()(compare)
+app.command()(landscape)
 app.command()(rules)
 app.add_typer(campaign, name="campaign")
 

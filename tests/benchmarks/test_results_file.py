@@ -116,6 +116,7 @@ COMMITTED = {
         "crystals_*.json": "crystals",
         "descents.json": "descents",
         "disturbed.json": "disturbed",
+        "landscapes.json": "landscapes",
         "lj38.json": "lj38",
         "materials_*.json": "materials",
         "metals.json": "metals",

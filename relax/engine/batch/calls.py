@@ -63,9 +63,9 @@ class BatchCalls:
             The sizes of the structures (S,) in the unit of the potential.
         """
         geometry, good, unmoved = c.geometry(), history.good, history.record.unmoved
-        self.evaluation, self.calls = unknown(geometry), np.zeros(len(c), int)
-        self.seconds = np.zeros(len(c))
-        self.left = np.full(len(c), math.inf) if self.timeout is None else self.timeout - history.record.wall
+        self._begin(geometry)
+        if self.timeout is not None:
+            self.left = self.timeout - history.record.wall
         if unmoved.any():
             atoms = unmoved[c.owner]
             energies = c.energies(good.value)
@@ -78,6 +78,27 @@ class BatchCalls:
             for chunk in self._chunks(sizes[alike]):
                 self._ask(geometry, alike[chunk], stress, sizes)
         return self.evaluation, self.calls
+
+    def ask(self, geometry: Geometry, sizes: np.ndarray) -> Evaluation:
+        """Return what the potential computes for structures that do not relax, such as points on a grid.
+
+        Parameters
+        ----------
+        geometry
+            S structures, which the potential has admitted.
+        sizes
+            Their sizes (S,) in the unit of the potential.
+        """
+        self._begin(geometry)
+        for chunk in self._chunks(sizes):
+            self._ask(geometry, chunk, False, sizes)
+        return self.evaluation
+
+    def _begin(self, geometry: Geometry) -> None:
+        """Know nothing of the structures yet."""
+        count = len(geometry.keys)
+        self.evaluation, self.calls = unknown(geometry), np.zeros(count, int)
+        self.seconds, self.left = np.zeros(count), np.full(count, math.inf)
 
     def _chunks(self, sizes: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the indices (n,) of the structures of each call; a call that hangs is then that of one."""

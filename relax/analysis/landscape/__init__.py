@@ -1,0 +1,1 @@
+"""The energy on a plane through paths of structures, and its picture."""
