@@ -367,8 +367,10 @@ def filled(text: str) -> str:
 
 
 def pages() -> list[Path]:
-    """Return the pages that have tables."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    """Return the pages that are written, not made: those that may have tables."""
+    docs = ROOT / "docs"
+    written = (page for page in docs.rglob("*.md") if not page.is_relative_to(docs / "generated"))
+    return [ROOT / "README.md", *sorted(written)]
 
 
 if __name__ == "__main__":
