@@ -285,6 +285,13 @@ def features() -> str:
     return "\n".join(table(json.loads((RESULTS / "features.json").read_text())))
 
 
+def reproduction(part: str) -> str:
+    """Return claims of papers, beside what is measured here."""
+    from benchmarks.reproduction.tables import table
+
+    return "\n".join(table(RESULTS, part))
+
+
 def minima() -> str:
     """Return what the minimum check says of each structure, and how often it is right."""
     from benchmarks.minima.tables import sheet, summary
@@ -350,6 +357,10 @@ TABLES |= {
     "molecules_xtb": partial(molecules, "molecules_xtb"),
     "metals": metals,
     "expensive_dft": expensive_dft,
+}
+TABLES |= {
+    f"reproduction_{part}": partial(reproduction, part)
+    for part in ("lj38", "crystals", "alloy", "landscapes", "core")
 }
 TABLES |= {
     f"molecules_{name}": partial(molecule_set, name) for name in ("baker", "birkholz", "drugs", "clusters")

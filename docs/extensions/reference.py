@@ -21,6 +21,7 @@ import relax.rules
 from relax.cli.app import app as command
 from relax.cli.listing.rules_command import rule_text
 from relax.core.parameters import Param, parameters
+from relax.optimizers.base import RuleOptimizer
 from relax.optimizers.named import OPTIMIZERS, NamedOptimizer
 from relax.rules import DEFAULT_RULE, RULES
 from relax.rules.wrappers import SETTINGS, for_atoms
@@ -63,11 +64,17 @@ def page(title: str, *blocks: str) -> str:
     return "\n".join([title, "=" * len(title), "", *blocks, ""])
 
 
+def kind_of(thing: Any) -> int:
+    """Return the place of a name in a list: functions, classes, optimizers."""
+    optimizer = inspect.isclass(thing) and issubclass(thing, RuleOptimizer)
+    return 2 if optimizer else 0 if inspect.isfunction(thing) else 1
+
+
 def names_pages(folder: Path, package: Any, names: list[str]) -> None:
     """Write the pages of names of a package, and a list of them."""
     home = package.__name__
     rows, toc = [], []
-    for name in names:
+    for name in sorted(names, key=lambda name: kind_of(getattr(package, name))):
         thing = getattr(package, name)
         if not (inspect.isfunction(thing) or inspect.isclass(thing)):
             continue
@@ -81,17 +88,25 @@ def names_pages(folder: Path, package: Any, names: list[str]) -> None:
 
 def linked_page(folder: Path) -> None:
     """Write the page of what docstrings refer to, and no other page has."""
-    shown = {f"relax.{name}" for name in relax.__all__} | {f"relax.rules.{name}" for name in relax.rules.__all__}
+    shown = {f"relax.{name}" for name in relax.__all__} | {
+        f"relax.rules.{name}" for name in relax.rules.__all__
+    }
     homes = {resolved(name).__module__ + "." + name.rsplit(".", 1)[-1] for name in shown if here(name)}
     done, left = set(shown), list(shown)
     blocks = []
     while left:
-        for target in LINKED.findall(docstrings(resolved(left.pop()))):
+        for target in map(owner, LINKED.findall(docstrings(resolved(left.pop())))):
             if target not in done and target not in homes and here(target):
                 done.add(target)
                 left.append(target)
                 blocks.append(directive(target, resolved(target)))
     write(folder / "linked.rst", page("Other names", *(f"{block}\n" for block in sorted(blocks))))
+
+
+def owner(name: str) -> str:
+    """Return the class of a method, and any other name as it is."""
+    home = name.rpartition(".")[0]
+    return home if inspect.isclass(resolved(home)) else name
 
 
 def docstrings(thing: Any) -> str:
@@ -111,7 +126,9 @@ def public_name(app: Sphinx, env: Any, node: Any, contnode: Any) -> Any:
         name = f"{home}.{short}"
         if name != target and short in import_module(home).__all__ and resolved(name) is resolved(target):
             domain = env.get_domain("py")
-            return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], name, node, contnode)
+            return domain.resolve_xref(
+                env, node["refdoc"], app.builder, node["reftype"], name, node, contnode
+            )
     return None
 
 
@@ -173,8 +190,8 @@ def rule_pages(folder: Path) -> None:
     toctree = "\n".join(["```{toctree}", ":hidden:", "", *names, "```"])
     write(
         folder / "rules.md",
-        "# Rules\n\nEach number is declared in the code with its bounds and its unit; checks, `relax rules` and "
-        f"these pages read that.\n\n{table}\n\n## Parameters of every rule\n\n"
+        "# Rules\n\nEach number is declared in the code with its bounds and its unit; checks, "
+        f"`relax rules` and these pages read that.\n\n{table}\n\n## Parameters of every rule\n\n"
         f"Every rule and optimizer takes these, see {{func}}`relax.rules.for_atoms`.\n\n{common}\n\n{toctree}\n",
     )
     assert set(SETTINGS) <= set(inspect.signature(for_atoms).parameters)
@@ -207,7 +224,9 @@ def command_page(folder: Path) -> None:
     """Write the page of all commands."""
     parts = ["# Commands", "What `--help` prints, for every command. `relax` itself has `--version`."]
     for path, one in commands(typer.main.get_command(command), "relax"):
-        arguments = " ".join(p.metavar or p.name.upper() for p in one.params if p.param_type_name == "argument")
+        arguments = " ".join(
+            p.metavar or p.name.upper() for p in one.params if p.param_type_name == "argument"
+        )
         parts += [f"## `{path}`", f"```text\n{path} [OPTIONS] {arguments}".rstrip() + "\n```"]
         parts.append(re.sub(r"([<>*_|\[\]])", r"\\\1", inspect.cleandoc(one.help or "")))
         parts += [option_text(p) for p in one.params if not getattr(p, "hidden", False)]

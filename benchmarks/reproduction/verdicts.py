@@ -1,0 +1,255 @@
+"""What is measured here of each claim, and the verdict: functions of the files of results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.reproduction.claims import Claim, published
+
+VERDICTS = (
+    "reproduced", "partly", "not", "cannot be tested here", "not measured yet", "out of scope",
+)  # fmt: skip
+"""The words that a verdict begins with."""
+
+Row = dict[str, Any]
+
+
+class Found(NamedTuple):
+    """What is measured here, and what that says of a claim."""
+
+    here: str
+    verdict: str
+
+
+class Results:
+    """The files of results, each read once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files: dict[str, Any] = {}
+
+    def file(self, name: str) -> Any:
+        """Return a file of results."""
+        if name not in self.files:
+            self.files[name] = json.loads((self.folder / f"{name}.json").read_text())
+        return self.files[name]
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a file of results."""
+        return (self.folder / f"{name}.json").exists()
+
+    def row(self, name: str, **chosen: Any) -> Row:
+        """Return the one row of a file with these values."""
+        rows = self.file(name)["rows"]
+        (row,) = (row for row in rows if all(row[key] == value for key, value in chosen.items()))
+        return row
+
+    def lj38(self, optimizer: str) -> Row:
+        """Return the row of an optimizer for the clusters."""
+        return self.row("lj38", optimizer=optimizer)
+
+
+def spread(row: Row) -> str:
+    """Return the calls of an optimizer for the clusters."""
+    lost = f", {row['failed']} failed" if row["failed"] else ""
+    middle = f"median {row['median']:.0f}, {row['min']} to {row['max']}"
+    return f"`{row['optimizer']}` mean {row['mean']:.0f}, {middle}{lost}"
+
+
+def frankenstein_calls(results: Results, claim: Claim) -> Found:
+    """Compare the published forms, and ours, with the published figures."""
+    ours, printed = results.lj38("frankenstein"), results.lj38("frankenstein:paper")
+    package, n = results.lj38("frankenstein:package"), results.file("lj38")["n"]
+    here = f"as printed {printed['failed']:,} of {n:,} do not end, authors' package {package['failed']:,}; "
+    if printed["failed"] == 0 and printed["mean"] <= claim["printed"]["mean"]:
+        return Found(here + spread(printed), "reproduced")
+    if ours["mean"] > claim["printed"]["mean"]:
+        return Found(here + spread(ours), "not: neither as printed nor changed for atoms")
+    words = "partly: not as printed, with the step of 0.001 that the paper names; "
+    return Found(here + spread(ours), words + "changed for atoms it needs fewer")
+
+
+def fewest_calls(results: Results, claim: Claim) -> Found:
+    """Compare Frankenstein with the algorithms of the table, and with L-BFGS, which is not in it."""
+    ours, lbfgs = results.lj38("frankenstein"), results.lj38("lbfgs")
+    others = [results.lj38(name) for name in ("ase:CG", "ase:BFGS", "ase:FIRE")]
+    here = "; ".join(f"`{row['optimizer']}` {row['mean']:.0f}" for row in (ours, *others, lbfgs))
+    if any(row["mean"] < ours["mean"] for row in others):
+        return Found(here, "not: another one of the table needs fewer")
+    if lbfgs["mean"] < ours["mean"]:
+        words = (
+            "partly: changed for atoms it needs the fewest of these, but L-BFGS, which the table leaves out, "
+        )
+        return Found(here, words + "needs fewer still")
+    return Found(here, "reproduced, changed for atoms")
+
+
+def high_maximum(results: Results, claim: Claim) -> Found:
+    """Compare how far the longest run is above the mean."""
+    ours, beside = results.lj38("frankenstein"), results.lj38("ase:CG")
+    ratios = [row["max"] / row["mean"] for row in (ours, beside)]
+    there = claim["printed"]["max"] / claim["printed"]["mean"]
+    here = f"the longest run has {ratios[0]:.1f} times the mean, of CG {ratios[1]:.1f} (paper: {there:.1f})"
+    return Found(here, "reproduced, less so" if ratios[0] > ratios[1] else "not")
+
+
+def global_minimum(results: Results, claim: Claim) -> Found:
+    """Compare the mean energy of the ends with that of the global minimum."""
+    ours, lowest = results.lj38("frankenstein"), published()["global_minimum_lj38"]
+    here = f"mean energy of the ends {ours['mean_energy']:.2f} epsilon; the global minimum has {lowest:.2f}"
+    if ours["mean_energy"] - lowest < 0.01:
+        return Found(here, "reproduced")
+    return Found(here, "not: a minimizer ends in a near minimum, of which there are a great many")
+
+
+def baseline(name: str, otherwise: str) -> Callable[[Results, Claim], Found]:
+    """Return the comparison of one of the other algorithms of the table."""
+
+    def compare(results: Results, claim: Claim) -> Found:
+        row = results.lj38(name)
+        near = abs(row["mean"] / claim["printed"]["mean"] - 1) < 0.1 and row["failed"] == 0
+        return Found(spread(row), "reproduced, within 10 %" if near else otherwise)
+
+    return compare
+
+
+def steepest_descent(results: Results, claim: Claim) -> Found:
+    """Say that it was not run."""
+    return Found("", "not measured yet: the figure is OptBench's, of a program that is not here")
+
+
+CRYSTALS = {"LBFGS": "ase:LBFGS", "FIRE": "ase:FIRE", "Frankenstein": "frankenstein"}
+
+
+def crystal_rows(results: Results, rattle: float) -> dict[str, Row]:
+    """Return the rows of the table's optimizers for starts with this rattle."""
+    return {
+        name: results.row("crystals_mace_mini", optimizer=own, rattle=rattle)
+        for name, own in CRYSTALS.items()
+    }
+
+
+def fails_least(results: Results, claim: Claim) -> Found:
+    """Count the runs that failed, for both kinds of starts."""
+    counts = {name: 0 for name in CRYSTALS}
+    for rattle in (0.0, 0.05):
+        for name, row in crystal_rows(results, rattle).items():
+            counts[name] += row["failed"]
+    runs = 2 * len(results.file("crystals_mace_mini")["structures"])
+    here = f"of {runs} runs failed: " + ", ".join(f"{name} {count}" for name, count in counts.items())
+    why = "cannot be tested here: the crystals and the model may not be shipped, and need a GPU for days; "
+    least = counts["Frankenstein"] == min(counts.values())
+    return Found(
+        here, why + ("with a small model it fails least, as FIRE does" if least else "nor does it hold")
+    )
+
+
+def lower_energy(results: Results, claim: Claim) -> Found:
+    """Compare the mean height above the lowest end, for both kinds of starts."""
+    parts, order = [], True
+    for rattle, words in ((0.0, "as they are"), (0.05, "rattled")):
+        rows = crystal_rows(results, rattle)
+        heights = {name: row["excess"] for name, row in rows.items()}
+        order = order and heights["Frankenstein"] == min(heights.values())
+        parts.append(f"{words} " + ", ".join(f"{name} {height:.1f}" for name, height in heights.items()))
+    gain = results.row("crystals_mace_mini", optimizer="frankenstein", rattle=0.0)["beside"]["ase:FIRE"]
+    low, high = gain["within_10"][1:]
+    doubt = "the difference to FIRE is within the error for starts as they are" if low <= 0 <= high else ""
+    here = "meV/atom above the lowest end: " + "; ".join(parts)
+    if not order:
+        return Found(
+            here, "not: another one of the three ends lower, with a small model and a hundred crystals"
+        )
+    return Found(
+        here, f"partly: the same order, with a small model and a hundred crystals; {doubt}".rstrip("; ")
+    )
+
+
+def all_in_one(results: Results, claim: Claim) -> Found:
+    """Compare CoRe with the other optimizers of its paper that were run on clusters."""
+    names = ("core", "core:paper", "adam", "rprop", "adamax", "momentum", "nag", "adagrad")
+    rows = {name: results.lj38(name) for name in names}
+    here = "LJ38: " + ", ".join(
+        f"`{name}` {row['mean']:.0f}" + (f" ({row['failed']} failed)" if row["failed"] else "")
+        for name, row in rows.items()
+    )
+    others = min(row["mean"] for name, row in rows.items() if not name.startswith("core"))
+    if rows["core:paper"]["mean"] <= others:
+        return Found(here, "reproduced, for clusters")
+    if rows["core"]["mean"] <= others:
+        return Found(here, "partly: for clusters not with its own values, but with those for atoms")
+    return Found(here, "not, for clusters")
+
+
+def one_set_of_values(results: Results, claim: Claim) -> Found:
+    """Count how many clusters end with the printed values."""
+    row, n = results.lj38("core:paper"), results.file("lj38")["n"]
+    here = f"{row['evaporated']} of {n:,} clusters fall apart with them, the others take a median of "
+    here += f"{row['median']:.0f} calls (`core`: {results.lj38('core')['median']:.0f})"
+    return Found(
+        here, "reproduced" if row["failed"] == 0 else "not, for atoms: the largest step of 1 A is too long"
+    )
+
+
+def as_cheap_as_adam(results: Results, claim: Claim) -> Found:
+    """Compare the times of an update."""
+    sizes = results.file("update_cost")["sizes"]
+    core, adam = (results.row("update_cost", rule=rule)["seconds"] for rule in ("core", "adam"))
+    ratios = [a / b for a, b in zip(core, adam, strict=True)]
+    here = "of Adam's time: " + ", ".join(
+        f"{ratio:.2f} ({size:,} atoms)" for ratio, size in zip(ratios, sizes, strict=True)
+    )
+    return Found(here, "reproduced" if max(ratios) < 2 else "not")
+
+
+def share_of_time(results: Results, claim: Claim) -> Found:
+    """Compare the time outside the calculator with that of a force call."""
+    row = results.row("crystals_chgnet", optimizer="core", rattle=0.0)
+    share = 100 * row["ms_outside"] / row["ms_calculator"]
+    here = f"all that is done beside a call of CHGNet, for small crystals: {share:.0f} % of it"
+    words = "out of scope as printed, for training; for atoms it depends on the calculator"
+    return Found(here, "reproduced" if share < claim["printed"]["percent"] else words)
+
+
+def robust(results: Results, claim: Claim) -> Found:
+    """Compare calls with disturbed forces with those without."""
+
+    def row(noise: float, curl: float) -> Row:
+        return results.row("disturbed", kind="lj38", optimizer="core:metric=true", noise=noise, curl=curl)
+
+    plain, noisy, curled = row(0.0, 0.0), row(0.01, 0.0), row(0.0, 0.3)
+    n = results.file("disturbed")["n"]
+    here = (
+        f"clusters, `core` in the model: {plain['mean']:.0f} calls; noise of 0.01 eV/A {noisy['mean']:.0f}, "
+    )
+    here += f"{noisy['failed']} of {n} failed; a curl of 30 % {curled['failed']} of {n} failed"
+    if noisy["failed"]:
+        return Found(here, "not")
+    return Found(here, "partly: against noise, not against a curl" if curled["failed"] else "reproduced")
+
+
+def potentials(results: Results, claim: Claim) -> Found:
+    """Say that no model is trained here."""
+    return Found("", "out of scope: `relax` relaxes structures and trains no model")
+
+
+def paths(results: Results, claim: Claim) -> Found:
+    """Say that no paths were drawn."""
+    return Found("", "not measured yet: the paths of rules on planes through their ends are to be drawn")
+
+
+JUDGES: dict[str, Callable[[Results, Claim], Found]] = {
+    judge.__name__: judge
+    for judge in (
+        frankenstein_calls, fewest_calls, high_maximum, global_minimum, steepest_descent, fails_least,
+        lower_energy, all_in_one, one_set_of_values, as_cheap_as_adam, share_of_time, robust, potentials,
+    )
+} | {
+    "cg": baseline("ase:CG", "partly: fewer, with ASE's, where the figure is eOn's"),
+    "bfgs": baseline("ase:BFGS", "partly: most take as many, but with the ASE of today some clusters fall apart"),
+    "fire": baseline("ase:FIRE", "partly"),
+    "alloy_path": paths, "network_path": paths,
+}  # fmt: skip
