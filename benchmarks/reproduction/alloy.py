@@ -48,3 +48,11 @@ def boxes_of(rows: list[Row], quantity: str) -> dict[tuple[int, int, int], dict[
         if row["optimizer"] in (OURS, *THEIRS) and row["status"] == "converged" and row[quantity] is not None:
             found.setdefault((row["size"], row["grains"], row["seed"]), {})[row["optimizer"]] = row[quantity]
     return {box: values for box, values in found.items() if OURS in values and len(values) > 1}
+
+
+ALLOY: dict[str, Callable[[Results, Claim], Found]] = {
+    "alloy_energy": least("energy", "above the lowest, eV"),
+    "alloy_segments": least("segments", "segments"),
+    "alloy_length": least("length", "nm"),
+    "alloy_grains": least("energy", "above the lowest, eV"),
+}

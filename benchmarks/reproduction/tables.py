@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.reproduction.alloy import least
+from benchmarks.reproduction.alloy import ALLOY
 from benchmarks.reproduction.claims import Claim, published
+from benchmarks.reproduction.core import CORE
 from benchmarks.reproduction.verdicts import JUDGES, VERDICTS, Results
 from relax.analysis.comparison.tables import markdown
 
 COLUMNS = ("the paper says", "it prints", "here", "verdict")
-ALL_JUDGES = JUDGES | {
-    "alloy_energy": least("energy", "above the lowest, eV"),
-    "alloy_segments": least("segments", "segments"),
-    "alloy_length": least("length", "nm"),
-    "alloy_grains": least("energy", "above the lowest, eV"),
-}
+ALL_JUDGES = JUDGES | CORE | ALLOY
+"""The verdict of each claim, by its name."""
+
 PARTS = ("lj38", "crystals", "alloy", "landscapes", "core")
 
 

@@ -190,9 +190,10 @@ def rule_pages(folder: Path) -> None:
     toctree = "\n".join(["```{toctree}", ":hidden:", "", *names, "```"])
     write(
         folder / "rules.md",
-        "# Rules\n\nEach number is declared in the code with its bounds and its unit; checks, "
-        f"`relax rules` and these pages read that.\n\n{table}\n\n## Parameters of every rule\n\n"
-        f"Every rule and optimizer takes these, see {{func}}`relax.rules.for_atoms`.\n\n{common}\n\n{toctree}\n",
+        "# Rules\n\nEach number is declared in the code with its bounds and its unit; "
+        f"checks, `relax rules` and these pages read that.\n\n{table}\n\n## Parameters of every rule\n\n"
+        "Every rule and optimizer takes these, see {func}`relax.rules.for_atoms`.\n\n"
+        f"{common}\n\n{toctree}\n",
     )
     assert set(SETTINGS) <= set(inspect.signature(for_atoms).parameters)
 

@@ -2,8 +2,8 @@
 Paths of rules on a surface of two coordinates
 ==============================================
 
-The surface of Müller and Brown, scaled to energies and lengths like those of atoms. Each rule is followed alone, with a
-limit on the step and nothing else: a loop of ten lines.
+The surface of Müller and Brown, scaled to energies and lengths like those of atoms. Each rule is followed
+alone, with a limit on the step and nothing else: a loop of ten lines.
 """
 
 import matplotlib.pyplot as plt
@@ -44,8 +44,8 @@ def path(rule, start, fmax=0.01, most=500):
 
 
 # %%
-# All start at the same place, high above the deepest minimum. The title has the number of places at which forces were
-# asked for.
+# All start at the same place, high above the deepest minimum. The title has the number of places at which
+# forces were asked for.
 
 rules = {
     "L-BFGS": LBFGS(),

@@ -2,8 +2,8 @@
 Convergence on a rattled crystal
 ================================
 
-Energy and largest force against force calls, for rules of relax and optimizers of ASE: a cell of copper and gold, atoms
-displaced by 0.15 A, atoms and cell relaxed.
+Energy and largest force against force calls, for rules of relax and optimizers of ASE: a cell of copper
+and gold, atoms displaced by 0.15 A, atoms and cell relaxed.
 """
 
 import matplotlib.pyplot as plt
@@ -31,7 +31,8 @@ class Recorded(EMT):
 
 
 # %%
-# The calculator itself records each call, so that trial points count too, whichever optimizer asks for them.
+# The calculator itself records each call, so that trial points count too, whichever optimizer asks for
+# them.
 
 records = {}
 for rule in ("internal-lbfgs", "core", "frankenstein", "lbfgs", "fire", "ase:BFGS"):

@@ -2,8 +2,8 @@
 A straight step and a curved one
 ================================
 
-A methyl group is to turn. Along a straight step its hydrogen atoms leave their circle, and their bonds stretch; the
-curved step of the default rule keeps them.
+A methyl group is to turn. Along a straight step its hydrogen atoms leave their circle, and their bonds
+stretch; the curved step of the default rule keeps them.
 """
 
 import matplotlib.pyplot as plt
@@ -42,7 +42,8 @@ for angle in np.radians(degrees):
         ends[name] = moved
 
 # %%
-# On the left the molecule along its axis, after a step of 60 degrees. On the right the length of a C-H bond.
+# On the left the molecule along its axis, after a step of 60 degrees. On the right the length of a C-H
+# bond.
 
 figure, (straight, curved, curves) = plt.subplots(
     1, 3, figsize=(10, 3.2), width_ratios=(1, 1, 1.6), layout="constrained"

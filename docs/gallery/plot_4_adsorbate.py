@@ -2,8 +2,8 @@
 An adsorbate that slides off its site
 =====================================
 
-An oxygen atom is put on top of a copper atom. No force moves it sideways, so that the run ends there, on a saddle
-point. With a check and an escape it slides into a hollow.
+An oxygen atom is put on top of a copper atom. No force moves it sideways, so that the run ends there, on
+a saddle point. With a check and an escape it slides into a hollow.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 A space group kept, left and enforced
 =====================================
 
-A gold atom in copper: its neighbours move outwards, and all other forces are zero by symmetry. How far does the crystal get
-from its space group on the way?
+A gold atom in copper: its neighbours move outwards, and all other forces are zero by symmetry. How far
+does the crystal get from its space group on the way?
 """
 
 import matplotlib.pyplot as plt
@@ -34,9 +34,9 @@ def distance_from_symmetry(atoms):
 
 
 # %%
-# Adam divides a force by its own size. Of a force of 1e-15 eV/A, which is rounding, it makes a whole step. ``force_floor``
-# sets such forces to zero, and is on unless it is switched off. By component, as for networks, Adam leaves the group in any
-# case: it has another size for each direction.
+# Adam divides a force by its own size. Of a force of 1e-15 eV/A, which is rounding, it makes a whole
+# step. ``force_floor`` sets such forces to zero, and is on unless it is switched off. By component, as
+# for networks, Adam leaves the group in any case: it has another size for each direction.
 
 adam = {"rule": "adam", "eps": 1e-12}
 runs = {
