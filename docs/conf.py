@@ -17,6 +17,7 @@ author = "the authors of relax"
 project_copyright = author
 version = release = __version__
 language = "en"
+smartquotes = False  # they would make a dash of the hyphens of an option
 
 extensions = [
     "myst_nb",
@@ -25,6 +26,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "commands",
     "mathml",
     "reference",
     "repository_links",

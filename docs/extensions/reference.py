@@ -1,24 +1,22 @@
 """Pages of the reference, made from the code when the pages are built: nothing in them is typed by hand.
 
-They are written to ``docs/generated``: a page for each public name, for each rule with its declared
-parameters, and for each command with its options.
+They are written to ``docs/generated``: a page for each public name, and for each rule with its declared
+parameters.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import typer
 from sphinx.application import Sphinx
 
 import relax
 import relax.rules
-from relax.cli.app import app as command
 from relax.cli.listing.rules_command import rule_text
 from relax.core.parameters import Param, parameters
 from relax.optimizers.base import RuleOptimizer
@@ -65,9 +63,10 @@ def page(title: str, *blocks: str) -> str:
 
 
 def kind_of(thing: Any) -> int:
-    """Return the place of a name in a list: functions, classes, optimizers."""
-    optimizer = inspect.isclass(thing) and issubclass(thing, RuleOptimizer)
-    return 2 if optimizer else 0 if inspect.isfunction(thing) else 1
+    """Return the place of a name in a list: functions, classes, optimizers and their base."""
+    if inspect.isclass(thing) and issubclass(thing, RuleOptimizer):
+        return 2 if thing is RuleOptimizer else 3
+    return 0 if inspect.isfunction(thing) else 1
 
 
 def names_pages(folder: Path, package: Any, names: list[str]) -> None:
@@ -198,42 +197,6 @@ def rule_pages(folder: Path) -> None:
     assert set(SETTINGS) <= set(inspect.signature(for_atoms).parameters)
 
 
-def commands(group: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield each command with the words that call it."""
-    for name, one in group.commands.items():
-        if hasattr(one, "commands"):
-            yield from commands(one, f"{path} {name}")
-        else:
-            yield f"{path} {name}", one
-
-
-def option_text(one: Any) -> str:
-    """Return the entry of an argument or option in a list of definitions."""
-    if one.param_type_name == "argument":
-        title = f"`{one.metavar or one.name.upper()}`"
-    else:
-        word = "" if one.is_flag or one.count else f" {one.metavar or one.type.name.upper()}"
-        title = ", ".join(f"`{flag}{word}`" for flag in [*sorted(one.opts, key=len), *one.secondary_opts])
-    default = ""
-    if one.param_type_name == "option" and not one.is_flag and one.default not in (None, ()):
-        default = f" Default: `{one.default}`."
-    text = re.sub(r"([<>*_|\[\]])", r"\\\1", one.help or "")
-    return f"{title}\n: {text}{default}\n"
-
-
-def command_page(folder: Path) -> None:
-    """Write the page of all commands."""
-    parts = ["# Commands", "What `--help` prints, for every command. `relax` itself has `--version`."]
-    for path, one in commands(typer.main.get_command(command), "relax"):
-        arguments = " ".join(
-            p.metavar or p.name.upper() for p in one.params if p.param_type_name == "argument"
-        )
-        parts += [f"## `{path}`", f"```text\n{path} [OPTIONS] {arguments}".rstrip() + "\n```"]
-        parts.append(re.sub(r"([<>*_|\[\]])", r"\\\1", inspect.cleandoc(one.help or "")))
-        parts += [option_text(p) for p in one.params if not getattr(p, "hidden", False)]
-    write(folder / "commands.md", "\n\n".join(parts) + "\n")
-
-
 def make(app: Sphinx) -> None:
     """Write all pages."""
     folder = Path(app.srcdir) / "generated"
@@ -241,7 +204,6 @@ def make(app: Sphinx) -> None:
     names_pages(folder / "api", relax.rules, relax.rules.__all__)
     linked_page(folder / "api")
     rule_pages(folder / "rules")
-    command_page(folder / "commands")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
