@@ -7,11 +7,12 @@ from pathlib import Path
 from benchmarks.reproduction.alloy import ALLOY
 from benchmarks.reproduction.claims import Claim, published
 from benchmarks.reproduction.core import CORE
+from benchmarks.reproduction.landscapes import LANDSCAPES
 from benchmarks.reproduction.verdicts import JUDGES, VERDICTS, Results
 from relax.analysis.comparison.tables import markdown
 
 COLUMNS = ("the paper says", "it prints", "here", "verdict")
-ALL_JUDGES = JUDGES | CORE | ALLOY
+ALL_JUDGES = JUDGES | CORE | ALLOY | LANDSCAPES
 """The verdict of each claim, by its name."""
 
 PARTS = ("lj38", "crystals", "alloy", "landscapes", "core")

@@ -168,11 +168,6 @@ def lower_energy(results: Results, claim: Claim) -> Found:
     )
 
 
-def paths(results: Results, claim: Claim) -> Found:
-    """Say that no paths were drawn."""
-    return Found("", "not measured yet: the paths of rules on planes through their ends are to be drawn")
-
-
 JUDGES: dict[str, Callable[[Results, Claim], Found]] = {
     judge.__name__: judge
     for judge in (
@@ -183,5 +178,4 @@ JUDGES: dict[str, Callable[[Results, Claim], Found]] = {
     "cg": baseline("ase:CG", "partly: fewer, with ASE's, where the figure is eOn's"),
     "bfgs": baseline("ase:BFGS", "partly: most take as many, but with ASE as it is now some fall apart"),
     "fire": baseline("ase:FIRE", "partly"),
-    "alloy_path": paths, "network_path": paths,
 }  # fmt: skip

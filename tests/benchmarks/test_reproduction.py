@@ -58,3 +58,19 @@ def test_verdicts_on_the_alloy_follow_the_boxes(tmp_path):
         found = cells(tmp_path, "alloy")["alloy_energy"]
         assert found.verdict.startswith(verdict)
         assert "default" not in found.here
+
+
+def test_verdicts_on_paths_follow_the_runs(tmp_path):
+    def verdict(calls, energy):
+        runs = [
+            {"optimizer": "frankenstein", "status": "converged", "calls": calls, "energy": energy},
+            {"optimizer": "ase:CG", "status": "converged", "calls": 100, "energy": -5.0},
+        ]
+        rows = [{"case": "alloy", "atoms": 2000, "runs": runs}]
+        (tmp_path / "landscapes.json").write_text(json.dumps({"rows": rows}))
+        return cells(tmp_path, "landscapes")["alloy_path"].verdict.split(":")[0]
+
+    assert cells(tmp_path, "landscapes")["alloy_path"].verdict.startswith("not measured yet")
+    assert verdict(50, -6.0) == "reproduced"
+    assert verdict(50, -4.0) == "partly"
+    assert verdict(200, -4.0) == "not"
