@@ -140,7 +140,7 @@ def fails_least(results: Results, claim: Claim) -> Found:
             counts[name] += row["failed"]
     runs = 2 * len(results.file("crystals_mace_mini")["structures"])
     here = f"of {runs} runs failed: " + ", ".join(f"{name} {count}" for name, count in counts.items())
-    why = "cannot be tested here: the crystals and the model may not be shipped, and need a GPU for days; "
+    why = "cannot be tested here: the crystals and the model may not be shipped; "
     least = counts["Frankenstein"] == min(counts.values())
     return Found(
         here, why + ("with a small model it fails least, as FIRE does" if least else "nor does it hold")
