@@ -294,6 +294,13 @@ def features() -> str:
     return "\n".join(table(json.loads((RESULTS / "features.json").read_text())))
 
 
+def reproduction(part: str) -> str:
+    """Return claims of papers, beside what is measured here."""
+    from benchmarks.reproduction.tables import table
+
+    return "\n".join(table(RESULTS, part))
+
+
 def minima() -> str:
     """Return what the minimum check says of each structure, and how often it is right."""
     from benchmarks.minima.tables import sheet, summary
@@ -372,6 +379,10 @@ TABLES |= {
     "alloy_verdict": partial(alloy, "verdict"),
 }
 TABLES |= {
+    f"reproduction_{part}": partial(reproduction, part)
+    for part in ("lj38", "crystals", "alloy", "landscapes", "core")
+}
+TABLES |= {
     f"molecules_{name}": partial(molecule_set, name) for name in ("baker", "birkholz", "drugs", "clusters")
 }
 TABLES |= {
@@ -390,8 +401,10 @@ def filled(text: str) -> str:
 
 
 def pages() -> list[Path]:
-    """Return the pages that have tables."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    """Return the pages that are written, not made: those that may have tables."""
+    docs = ROOT / "docs"
+    written = (page for page in docs.rglob("*.md") if not page.is_relative_to(docs / "generated"))
+    return [ROOT / "README.md", *sorted(written)]
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The page for choosing a rule, docs/choosing.md: tables and advice from the files of results alone."""
+"""The page docs/how-to/choosing.md: tables and advice from the files of results alone."""

@@ -37,7 +37,7 @@ __all__ = ["Campaign"]
 class Campaign:
     """A campaign in a folder.  Any number of processes on any machines may look at it; one drives it.
 
-    An example is in ``docs/campaigns.md``.
+    An example is in ``docs/how-to/campaigns.md``.
 
     Parameters
     ----------

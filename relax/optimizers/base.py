@@ -82,8 +82,8 @@ class RuleOptimizer(AseProtocol):
     hessian
         The Hessian where the structure starts, if it is known: an array (3N, 3N), (N, 3, N, 3) or (3N, N, 3),
         eV/A^2, or a function that returns it for the ``Atoms`` as they start, called once.  It is the first
-        metric of rules that run in one, see ``docs/metric.md``.  A run that goes on from a restart file needs
-        it again.
+        metric of rules that run in one, see ``docs/explanation/metric.md``.  A run that goes on from a
+        restart file needs it again.
     stress
         Compute the stress in every call although the cell is fixed, for the result and the written files.
         That of atoms that are not periodic, or whose cell has no volume, is left out.

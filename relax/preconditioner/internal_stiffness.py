@@ -38,7 +38,7 @@ class InternalStiffness(PairStiffness):
     median.
 
     Source: the weights are from Lindh et al., Chem. Phys. Lett. 241, 423 (1995).  Why bends fade with
-    coordination and polarity is in ``docs/decisions/0009-internal-coordinates.md``.
+    coordination and polarity is in ``docs/explanation/decisions/0009-internal-coordinates.md``.
     """
 
     bend: float = param(0.0933, "[0, inf)", "A^2", "stiffness of a bend, relative to that of a bond")

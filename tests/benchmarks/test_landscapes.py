@@ -92,4 +92,4 @@ def test_the_figures_of_the_docs_are_those_of_the_results():
     for row in results["rows"]:
         assert [run["optimizer"] for run in row["runs"]] == list(CASES[row["case"]].spec.optimizers)
         assert (FIGURES / f"landscape_{row['case']}.png").exists()
-        assert f"figures/landscape_{row['case']}.png" in (FIGURES.parent / "landscape.md").read_text()
+        assert f"figures/landscape_{row['case']}.png" in (FIGURES.parent / "how-to" / "landscape.md").read_text()
