@@ -86,7 +86,9 @@ class Following(Monitor):
                     number, record.source, at.steps, at.force_calls, at.energy, at.fmax, at.smax
                 )  # fmt: skip
             if self.trajectories:
-                self.trajectories.add(number, standing.atoms())
+                atoms = standing.atoms()
+                atoms.info["relax_force_calls"] = at.force_calls
+                self.trajectories.add(number, atoms)
         if len(self.active) == 1 and self.bar.visible:
             stress = f"  stress {at.smax:.3g} GPa" if record.with_cell else ""
             calls = f"step {at.steps}  calls {at.force_calls}"

@@ -1,0 +1,212 @@
+"use strict";
+
+// Structures in three dimensions, by 3Dmol.js.
+
+const BOND = 1.2; // distance of a bond over the sum of the covalent radii
+const EDGE = 0.3; // atoms that near (A) to a face of the cell are drawn on the opposite face too
+const MOST_ARROWS = 1500;
+const MOST_LABELS = 300;
+
+/** Return vectors, three numbers each, from whole multiples of 1 / scale. */
+function vectors(integers, scale) {
+  const found = [];
+  for (let k = 0; k < integers.length; k += 3) {
+    found.push([integers[k] / scale, integers[k + 1] / scale, integers[k + 2] / scale]);
+  }
+  return found;
+}
+
+const plus = (a, b, times = 1) => [a[0] + times * b[0], a[1] + times * b[1], a[2] + times * b[2]];
+const point = (a) => ({ x: a[0], y: a[1], z: a[2] });
+const size = (a) => Math.hypot(a[0], a[1], a[2]);
+
+/** Return the rows of the inverse of a 3 x 3 matrix, transposed: the reciprocal vectors; null if it is flat. */
+function reciprocal(cell) {
+  const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+  const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+  const volume = dot(cell[0], cross(cell[1], cell[2]));
+  if (Math.abs(volume) < 1e-6) return null;
+  return [0, 1, 2].map((k) => cross(cell[(k + 1) % 3], cell[(k + 2) % 3]).map((part) => part / volume));
+}
+
+/** Return the quaternion of a turn by so many degrees about an axis, after another turn. */
+function turn(angle, axis, after = [0, 0, 0, 1]) {
+  const half = (angle * Math.PI) / 360;
+  const [a, b, c, d] = [...axis.map((part) => part * Math.sin(half)), Math.cos(half)];
+  const [x, y, z, w] = after;
+  return [a * w + d * x + b * z - c * y, b * w + d * y + c * x - a * z, c * w + d * z + a * y - b * x, d * w - a * x - b * y - c * z];
+}
+
+/** Return [atom, shift] of the periodic images that complete the faces of the cell. */
+function faceImages(places, cell, pbc) {
+  const inverse = cell && reciprocal(cell);
+  if (!inverse || places.length > 2000) return [];
+  const found = [];
+  places.forEach((place, atom) => {
+    const ways = [0, 1, 2].map((k) => {
+      const along = place[0] * inverse[k][0] + place[1] * inverse[k][1] + place[2] * inverse[k][2];
+      const near = EDGE / size(cell[k]);
+      if (!pbc[k]) return [0];
+      if (Math.abs(along) < near) return [0, 1];
+      return Math.abs(along - 1) < near ? [0, -1] : [0];
+    });
+    for (const a of ways[0]) for (const b of ways[1]) for (const c of ways[2]) {
+      if (a || b || c) found.push([atom, [a, b, c]]);
+    }
+  });
+  return found;
+}
+
+/** Return the neighbours of each place that are bonded to it, found in boxes of the longest bond. */
+function bondsOf(places, kinds) {
+  const longest = 2 * BOND * Math.max(...kinds.map((kind) => kind.radius));
+  const boxes = new Map();
+  const box = (place) => place.map((x) => Math.floor(x / longest));
+  places.forEach((place, k) => {
+    const key = box(place).join();
+    boxes.has(key) ? boxes.get(key).push(k) : boxes.set(key, [k]);
+  });
+  return places.map((place, i) => {
+    const found = [];
+    const [x, y, z] = box(place);
+    for (let k = 0; k < 27; k++) {
+      for (const j of boxes.get([x + (k % 3) - 1, y + (((k / 3) | 0) % 3) - 1, z + ((k / 9) | 0) - 1].join()) || []) {
+        const reach = BOND * (kinds[i].radius + kinds[j].radius);
+        if (i !== j && !(kinds[i].metal && kinds[j].metal) && size(plus(places[j], place, -1)) < reach) found.push(j);
+      }
+    }
+    return found;
+  });
+}
+
+class Viewer {
+  /** Draw in a box of the page; `elements` says what atoms look like. */
+  constructor(label, elements) {
+    this.stage = make("div", { class: "stage" });
+    this.box = make("div", {
+      class: "viewer", tabindex: "0", role: "application",
+      "aria-label": label + ". Arrow keys turn it, plus and minus zoom, 0 resets the view.",
+    }, this.stage);
+    this.kinds = new Map(Object.entries(elements).map(([z, [symbol, radius, colour, metal]]) =>
+      [Number(z), { symbol, radius, metal, colour: parseInt(colour.slice(1), 16) }]));
+    this.options = { arrows: false, labels: false };
+    this.images = null;
+    this.box.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  /** Begin to draw, once the box is in the page; where there is no WebGL, say so. */
+  begin() {
+    try {
+      this.view = $3Dmol.createViewer(this.stage, { backgroundColor: theme.colour("stage"), antialias: true });
+    } catch (error) {
+      this.view = null;
+    }
+    if (!this.view) {
+      this.box.replaceChildren(make("p", { class: "quiet", text: "No WebGL: structures cannot be drawn here." }));
+      return;
+    }
+    this.stage.querySelector("canvas").setAttribute("aria-hidden", "true");
+    theme.listeners.push(() => {
+      this.view.setBackgroundColor(theme.colour("stage"));
+      this.draw();
+    });
+    new ResizeObserver(() => {
+      this.view.resize();
+      this.view.render();
+    }).observe(this.stage);
+  }
+
+  /** Show a structure: atomic numbers, places (A), and cell, periodic axes and arrows if there are any. */
+  show(structure, reset = false) {
+    this.structure = structure;
+    if (reset || !this.images) this.images = faceImages(structure.places, structure.cell, structure.pbc);
+    this.draw(reset);
+  }
+
+  draw(reset = false) {
+    const { view, structure } = this;
+    if (!view || !structure) return;
+    view.removeAllModels();
+    view.removeAllShapes();
+    view.removeAllLabels();
+    const { places, cell } = structure;
+    const shift = ([a, b, c]) => plus(plus(plus([0, 0, 0], cell[0], a), cell[1], b), cell[2], c);
+    const all = [...places, ...this.images.map(([atom, way]) => plus(places[atom], shift(way)))];
+    const numbers = [...structure.z, ...this.images.map(([atom]) => structure.z[atom])];
+    const kinds = numbers.map((z) => this.kinds.get(z));
+    const bonds = bondsOf(all, kinds);
+    view.addModel().addAtoms(all.map((place, k) => ({
+      elem: kinds[k].symbol, ...point(place), color: kinds[k].colour,
+      bonds: bonds[k], bondOrder: bonds[k].map(() => 1), serial: k, index: k,
+    })));
+    for (const z of new Set(numbers)) {
+      const { symbol, radius, colour, metal } = this.kinds.get(z);
+      const ball = { radius: (metal ? 0.62 : 0.38) * radius + 0.1, color: colour };
+      view.setStyle({ elem: symbol }, { sphere: ball, stick: { radius: 0.1, color: colour } });
+    }
+    if (cell) this.drawCell(cell);
+    if (this.options.arrows && structure.arrows) this.drawArrows(places, structure.arrows);
+    if (this.options.labels && places.length <= MOST_LABELS) {
+      places.forEach((place, k) => view.addLabel(kinds[k].symbol + k, {
+        position: point(place), fontSize: 11, inFront: true, alignment: "center", fontColor: theme.colour("text"),
+        backgroundColor: theme.colour("stage"), backgroundOpacity: 0.65,
+      }));
+    }
+    if (reset) this.face();
+    view.render();
+  }
+
+  /** Look at the structure from the front, and at a cell from its side. */
+  face() {
+    const { view, structure } = this;
+    const turned = structure.cell ? turn(14, [1, 0, 0], turn(-20, [0, 1, 0], turn(-90, [1, 0, 0]))) : [0, 0, 0, 1];
+    view.setView([0, 0, 0, 0, ...turned]);
+    view.zoomTo();
+    view.zoom(structure.cell ? 0.86 : 0.9);
+  }
+
+  drawCell(cell) {
+    const color = theme.colour("edge");
+    const radius = 0.0018 * size(plus(plus(cell[0], cell[1]), cell[2])) + 0.01;
+    for (let k = 0; k < 3; k++) {
+      const [a, b, c] = [cell[k], cell[(k + 1) % 3], cell[(k + 2) % 3]];
+      if (!size(a)) continue;
+      for (const begin of [[0, 0, 0], b, c, plus(b, c)]) {
+        this.view.addCylinder({ start: point(begin), end: point(plus(begin, a)), radius, color, fromCap: 1, toCap: 1 });
+      }
+    }
+  }
+
+  /** Draw arrows on atoms, the longest as long as a bond; the shortest hundredth would not be seen. */
+  drawArrows(places, arrows) {
+    const longest = Math.max(...arrows.map(size), 1e-12);
+    const shown = arrows.map((arrow, k) => [size(arrow), k]).filter(([length]) => length > 0.01 * longest);
+    shown.sort((one, other) => other[0] - one[0]);
+    for (const [, k] of shown.slice(0, MOST_ARROWS)) {
+      const end = plus(places[k], arrows[k], 1.8 / longest);
+      this.view.addArrow({
+        start: point(places[k]), end: point(end), radius: 0.07, radiusRatio: 2.2, mid: 0.72,
+        color: theme.colour("force"),
+      });
+    }
+  }
+
+  key(event) {
+    const turns = { ArrowLeft: [-15, "y"], ArrowRight: [15, "y"], ArrowUp: [-15, "x"], ArrowDown: [15, "x"] };
+    if (!this.view || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (turns[event.key]) this.view.rotate(...turns[event.key]);
+    else if (event.key === "+" || event.key === "=") this.view.zoom(1.2);
+    else if (event.key === "-") this.view.zoom(1 / 1.2);
+    else if (event.key === "0") this.face();
+    else return;
+    this.view.render();
+    event.preventDefault();
+  }
+}
+
+/** Return a box that switches something. */
+function toggle(text, checked, changed) {
+  const box = make("input", { type: "checkbox", onchange: () => changed(box.checked) });
+  box.checked = checked;
+  return make("label", { class: "toggle" }, box, text);
+}
