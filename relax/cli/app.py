@@ -18,6 +18,8 @@ from relax.cli.listing.rules_command import rules
 from relax.cli.listing.show_command import show
 from relax.cli.running.run_command import run
 from relax.cli.terminal import BAD_INPUT, OK, warn
+from relax.cli.viewing.plot_command import plot
+from relax.cli.viewing.report_command import report
 from relax.core.errors import UsageError
 
 __all__ = ["app", "main"]
@@ -30,6 +32,8 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(show)
+app.command()(report)
+app.command()(plot)
 app.command()(compare)
 app.command()(rules)
 app.add_typer(campaign, name="campaign")

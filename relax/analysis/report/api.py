@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from relax.analysis.report.reading import frames as paths
 from relax.analysis.report.many import FULL, Watch, many_page
 from relax.analysis.report.page import page
 from relax.analysis.report.path import path_page
+from relax.analysis.report.reading import frames as paths
 from relax.analysis.report.reading.sources import CampaignResults, FileResults, Results
 from relax.campaign.campaign import Campaign
 from relax.campaign.exports.target import new_target
@@ -21,6 +21,9 @@ from relax.io.named_files import split_slice
 from relax.io.progress import tracked
 
 __all__ = ["Written", "report"]
+
+Page: TypeAlias = tuple[dict[str, Any], dict[str, str], str, list[str]]
+"""What a page begins with, the parts that it unpacks, what is in it, and what was left out, in words."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +105,14 @@ def report(
     return Written(path, size, words, tuple(notes))
 
 
-def _path(name: str, watch: Watch) -> tuple[dict[str, Any], dict[str, str], str, list[str]]:
+def _path(name: str, watch: Watch) -> Page:
     found = watch(paths.frames(name), paths.length(name), "frames")
     meta, parts, notes = path_page(found, paths.optimizer(name))
     plural = "" if meta["frames"] == 1 else "s"
     return meta, parts, f"{meta['formula']}, {meta['frames']:,} frame{plural}", notes
 
 
-def _many(results: Results, limit: int, watch: Watch) -> tuple[dict[str, Any], dict[str, str], str, list[str]]:
+def _many(results: Results, limit: int, watch: Watch) -> Page:
     meta, parts, notes, totals = many_page(results, limit, watch)
     if not meta["total"]:
         raise UsageError(results.faults[0] if results.faults else "there is no structure in it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,20 @@ Between the two a bond neither forms nor breaks."""
 MOST_LISTED = 200
 """Bonds of each kind that are listed; all are counted."""
 
+CELL = (
+    (
+        "a",
+        "b",
+        "c",
+        "\N{GREEK SMALL LETTER ALPHA}",
+        "\N{GREEK SMALL LETTER BETA}",
+        "\N{GREEK SMALL LETTER GAMMA}",
+    ),
+    ("Å", "Å", "Å", "°", "°", "°"),
+    (4, 4, 4, 2, 2, 2),
+)
+"""Names, units, and digits after the point of lengths and angles."""
+
 Json = dict[str, Any]
 Bond = tuple[int, int, int, int, int]
 
@@ -34,24 +49,23 @@ def changes(first: Atoms, last: Atoms) -> list[list[Any]]:
         The same atoms, with energies (eV) and forces (eV/A).  Lengths are in A, angles in degrees and volumes
         in A^3.
     """
-    natoms, rows = max(len(first), 1), []
-    energies = [float(atoms.get_potential_energy()) for atoms in (first, last)]
-    rows.append(["energy", "eV", *energies, 4])
-    rows.append(["energy per atom", "eV", *(energy / natoms for energy in energies), 5])
-    forces = [float(np.linalg.norm(atoms.get_forces(), axis=1).max(initial=0.0)) for atoms in (first, last)]
-    rows.append(["longest force", "eV/Å", *forces, 4])
+    both, natoms = (first, last), max(len(first), 1)
+    found: list[list[Any]] = []
+
+    def add(name: str, unit: str, values: Iterable[float], digits: int) -> None:
+        found.append([name, unit, *(rounded(value, 8) for value in values), digits])
+
+    energies = [float(atoms.get_potential_energy()) for atoms in both]
+    add("energy", "eV", energies, 4)
+    add("energy per atom", "eV", [energy / natoms for energy in energies], 5)
+    forces = [np.linalg.norm(atoms.get_forces(), axis=1).max(initial=0.0) for atoms in both]
+    add("longest force", "eV/Å", forces, 4)
+    if first.pbc.all():
+        add("volume", "Å³", [abs(atoms.cell.volume) for atoms in both], 3)
     if first.pbc.any():
-        if first.pbc.all():
-            rows.append(["volume", "Å³", *(abs(atoms.cell.volume) for atoms in (first, last)), 3])
-        before, after = first.cell.cellpar(), last.cell.cellpar()
-        names, units, digits = ("a", "b", "c", "α", "β", "γ"), "ÅÅÅ°°°", (4, 4, 4, 2, 2, 2)
-        for k, name in enumerate(names):
-            if name in "abc" and not first.pbc[k]:
-                continue
-            rows.append([name, units[k], float(before[k]), float(after[k]), digits[k]])
-    found: list[list[Any]] = [
-        [name, unit, rounded(before, 8), rounded(after, 8), digits] for name, unit, before, after, digits in rows
-    ]
+        lengths = (atoms.cell.cellpar() for atoms in both)
+        for name, unit, digits, before, after in zip(*CELL, *lengths, strict=True):
+            add(name, unit, [before, after], digits)
     if is_crystal(first) and is_crystal(last):
         found.append(["space group", "", space_group(first) or "none", space_group(last) or "none", 0])
     return found

@@ -18,7 +18,7 @@ STEP = 100
 LARGEST = 10_000.0
 """Longest vector (A, or eV/A) that is drawn."""
 
-NONMETALS = frozenset((1, 2, 5, 6, 7, 8, 9, 10, 14, 15, 16, 17, 18, 32, 33, 34, 35, 36, 51, 52, 53, 54, 85, 86))
+NONMETALS = frozenset((1, 2, *range(5, 11), *range(14, 19), *range(32, 37), *range(51, 55), 85, 86))
 
 
 def elements(numbers: Iterable[int]) -> dict[str, list[Any]]:
@@ -57,7 +57,7 @@ class Unwrapped:
         self._before: np.ndarray | None = None
 
     def positions(self, atoms: Atoms) -> np.ndarray:
-        """Return the positions (N, 3), A, of the next frame: those images that are nearest to the last one."""
+        """Return the positions (N, 3), A, of the next frame: the images that are nearest to the last."""
         pbc = atoms.pbc
         if not pbc.any():
             return np.array(atoms.positions)

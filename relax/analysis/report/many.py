@@ -30,9 +30,7 @@ Json = dict[str, Any]
 Watch: TypeAlias = Callable[[Iterable[Any], int | None, str], Iterator[Any]]
 
 
-def many_page(
-    results: Results, limit: int, watch: Watch
-) -> tuple[Json, dict[str, str], list[str], Totals]:
+def many_page(results: Results, limit: int, watch: Watch) -> tuple[Json, dict[str, str], list[str], Totals]:
     """Return the data of the page, the parts to unpack, what was left out in words, and the counts.
 
     Parameters
@@ -153,13 +151,13 @@ class _Table:
         if self.seen <= self.limit:
             return []
         counts = [
-            f"{len(part.items):,} of the {part.seen:,} that {words}"
-            for part, words in ((self.failed, "did not converge"), (self.others, "did or wait"))
+            f"{len(part.items):,} of the {part.seen:,} {words}"
+            for part, words in ((self.failed, "that did not converge"), (self.others, "others"))
             if part.seen
         ]
         return [
-            f"There are {self.seen:,} structures. The table has {' and '.join(counts)}, evenly spaced; counts "
-            "and histograms are of all."
+            f"There are {self.seen:,} structures. The table has {' and '.join(counts)}, evenly spaced; "
+            "counts and histograms are of all."
         ]
 
     def settings(self) -> list[str]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from relax.analysis.report.changes import BONDED, LOOSE, bond_changes, changes, displacements
 from relax.analysis.report.drawn import STEP, elements, integers, shown
-from relax.analysis.report.reading.frames import Frame
 from relax.analysis.report.packing import packed, rounded
+from relax.analysis.report.reading.frames import Frame
 from relax.analysis.report.reading.thinning import Thinned
 
 __all__ = ["MOST_ATOMS", "MOST_POINTS", "path_page"]
@@ -45,7 +45,9 @@ def path_page(frames: Iterable[Frame], by: str) -> tuple[Json, dict[str, str], l
             first, kept = last, Thinned(MOST_ATOMS // max(len(last.atoms), 1))
         kept.add(_drawn(last)) if kept.due else kept.skip()
         points.add(_point(last)) if points.due else points.skip()
-    assert kept is not None and first is not None and last is not None
+    assert kept is not None
+    assert first is not None
+    assert last is not None
     if kept.items[-1]["frame"] != last.number:
         kept.items.append(_drawn(last))
         points.items.append(_point(last))

@@ -19,7 +19,7 @@ SPREAD = 1.0, 99.0
 
 
 def histogram(values: np.ndarray, whole: bool = False) -> dict[str, Any]:
-    """Return ``edges`` and ``counts`` of bars, how many values are ``below`` and ``above`` them, and the median.
+    """Return ``edges`` and ``counts`` of bars, what is ``below`` and ``above`` them, and the ``median``.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ function curve(host, { label, x, y, log, xLabel, picked, marked, height = 170 })
 }
 
 /** Draw bars; `words` says what they are. */
-function bars(host, { edges, counts, words, height = 150 }) {
+function bars(host, { edges, counts, words, height = 122 }) {
   const middles = counts.map((_, k) => (edges[k] + edges[k + 1]) / 2);
   host.setAttribute("role", "img");
   host.setAttribute("aria-label", words);

@@ -3,16 +3,16 @@
 // The page of many runs.
 
 const COLUMNS = [
-  { key: "name", title: "structure", width: 190 },
-  { key: "formula", title: "formula", width: 104 },
-  { key: "status", title: "status", width: 118 },
-  { key: "atoms", title: "atoms", width: 62, digits: 0 },
-  { key: "calls", title: "calls", width: 58, digits: 0 },
-  { key: "energy", title: "energy, eV/atom", width: 88, digits: 4 },
-  { key: "change", title: "change, meV/atom", width: 92, digits: 1, sign: true },
-  { key: "volume", title: "volume, %", width: 78, digits: 2, sign: true },
-  { key: "before", title: "space group before", width: 122 },
-  { key: "after", title: "after", width: 122 },
+  { key: "name", title: "structure", width: 122 },
+  { key: "formula", title: "formula", width: 82 },
+  { key: "status", title: "status", width: 108 },
+  { key: "atoms", title: "atoms", width: 52, digits: 0 },
+  { key: "calls", title: "calls", width: 52, digits: 0 },
+  { key: "energy", title: "energy, eV/atom", width: 80, digits: 4 },
+  { key: "change", title: "change, meV/atom", width: 80, digits: 1, sign: true },
+  { key: "volume", title: "volume, %", width: 68, digits: 2, sign: true },
+  { key: "before", title: "space group before", width: 106 },
+  { key: "after", title: "space group after", width: 106 },
 ];
 const HISTOGRAMS = {
   calls: ["Force calls", 0], change: ["Energy change, meV/atom", 1], volume: ["Volume change, %", 2],
@@ -50,7 +50,7 @@ function histogramCards(meta) {
     const { edges, counts, below, above, median } = meta.histograms[key];
     const host = make("div", { class: "chart" });
     const outside = [[below, "below"], [above, "above"]].filter(([count]) => count).map(([count, where]) => `${whole(count)} ${where}`);
-    const beyond = outside.length ? `; beyond the bars ${outside.join(", ")}` : "";
+    const beyond = outside.length ? `; beyond the bars: ${outside.join(", ")}` : "";
     const words = `median ${fixed(median, digits)}${beyond}`;
     const box = card(title, host, make("p", { class: "quiet small", text: words }));
     return [box, () => bars(host, { edges, counts, words: `Histogram of ${title}, ${words}` })];

@@ -86,10 +86,10 @@ async function showPath(meta, main) {
   };
   const controls = make("div", { class: "controls" }, toggle("Forces", false, option("arrows")),
     toggle("Atom numbers", false, option("labels")),
-    make("button", { type: "button", text: "Reset view", onclick: () => { viewer.face(); viewer.view.render(); } }));
+    make("button", { type: "button", text: "Reset view", onclick: () => viewer.face() }));
   const scene = card("Path", viewer.box, player.box, make("div", { class: "bar" }, told, controls));
 
-  const specs = [["Energy above the lowest, eV", energy.map((value) => value - lowest), false],
+  const specs = [["Energy above the lowest, eV", energy.map((value) => value - lowest), true],
     ["Longest force on an atom, eV/Å", fmax, true]];
   const step = column("step");
   if (step.some((value) => value !== null)) specs.push(["Largest step of an atom, Å", step, true]);

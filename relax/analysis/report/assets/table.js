@@ -30,6 +30,7 @@ class Table {
       scope: "col", role: "columnheader", "aria-sort": "none", class: column.digits === undefined ? "" : "number",
     }, make("button", { type: "button", text: column.title, onclick: () => this.sortBy(column.key) })));
     this.body = make("tbody");
+    const least = columns.reduce((sum, column) => sum + column.width, 0);
     this.table = make("table", { role: "grid", class: "grid", "aria-label": "Structures" },
       make("colgroup", {}, ...columns.map((column) => {
         const col = make("col");
@@ -37,6 +38,7 @@ class Table {
         return col;
       })),
       make("thead", {}, make("tr", { role: "row", "aria-rowindex": "1" }, ...this.heads)), this.body);
+    this.table.style.minWidth = least + "px";
     this.pane = make("div", {
       class: "pane", tabindex: "0", role: "region", "aria-label": "Table of structures; arrow keys select a row",
       onscroll: () => this.draw(), onkeydown: (event) => this.key(event),

@@ -4,6 +4,8 @@
 
 const BOND = 1.2; // distance of a bond over the sum of the covalent radii
 const EDGE = 0.3; // atoms that near (A) to a face of the cell are drawn on the opposite face too
+const CAMERA = 150; // where 3Dmol.js has its camera, and how far that opens, in degrees
+const OPENING = 20;
 const MOST_ARROWS = 1500;
 const MOST_LABELS = 300;
 
@@ -97,7 +99,7 @@ class Viewer {
   /** Begin to draw, once the box is in the page; where there is no WebGL, say so. */
   begin() {
     try {
-      this.view = $3Dmol.createViewer(this.stage, { backgroundColor: theme.colour("stage"), antialias: true });
+      this.view = $3Dmol.createViewer(this.stage, { backgroundColor: theme.colour("stage"), antialias: true, upscale: false });
     } catch (error) {
       this.view = null;
     }
@@ -141,7 +143,8 @@ class Viewer {
     })));
     for (const z of new Set(numbers)) {
       const { symbol, radius, colour, metal } = this.kinds.get(z);
-      const ball = { radius: (metal ? 0.62 : 0.38) * radius + 0.1, color: colour };
+      const part = this.options.arrows ? 0.22 : metal ? 0.62 : 0.38; // small where arrows begin in it
+      const ball = { radius: part * radius + 0.1, color: colour };
       view.setStyle({ elem: symbol }, { sphere: ball, stick: { radius: 0.1, color: colour } });
     }
     if (cell) this.drawCell(cell);
@@ -150,19 +153,26 @@ class Viewer {
       places.forEach((place, k) => view.addLabel(kinds[k].symbol + k, {
         position: point(place), fontSize: 11, inFront: true, alignment: "center", fontColor: theme.colour("text"),
         backgroundColor: theme.colour("stage"), backgroundOpacity: 0.65,
-      }));
+      }, undefined, true));
     }
-    if (reset) this.face();
     view.render();
+    if (reset) this.face();
   }
 
   /** Look at the structure from the front, and at a cell from its side. */
   face() {
     const { view, structure } = this;
     const turned = structure.cell ? turn(14, [1, 0, 0], turn(-20, [0, 1, 0], turn(-90, [1, 0, 0]))) : [0, 0, 0, 1];
-    view.setView([0, 0, 0, 0, ...turned]);
-    view.zoomTo();
-    view.zoom(structure.cell ? 0.86 : 0.9);
+    const [a, b, c] = structure.cell || [];
+    const corners = a ? [[0, 0, 0], a, b, c, plus(a, b), plus(b, c), plus(c, a), plus(plus(a, b), c)] : [];
+    const all = [...structure.places, ...corners];
+    const box = [0, 1, 2].map((k) => all.reduce(([low, high], x) => [Math.min(low, x[k]), Math.max(high, x[k])], [Infinity, -Infinity]));
+    const middle = box.map(([low, high]) => (low + high) / 2);
+    const narrow = Math.min(1, this.stage.clientWidth / Math.max(this.stage.clientHeight, 1)) || 1;
+    const reach = Math.max(2.5, 1 + Math.max(...all.map((x) => size(plus(x, middle, -1)))));
+    view.setSlab(-4 * reach - 50, 4 * reach + 50);
+    // One step: each of rotate, zoomTo and zoom would draw the structure once more.
+    view.setView([...middle.map((x) => -x), CAMERA - reach / narrow / Math.tan((OPENING * Math.PI) / 360), ...turned]);
   }
 
   drawCell(cell) {
@@ -199,7 +209,6 @@ class Viewer {
     else if (event.key === "-") this.view.zoom(1 / 1.2);
     else if (event.key === "0") this.face();
     else return;
-    this.view.render();
     event.preventDefault();
   }
 }

@@ -87,7 +87,9 @@ def _checked(found: Iterable[tuple[int, Atoms]]) -> Iterator[Frame]:
         if numbers is None:
             numbers, counted = atoms.numbers, COUNTED in atoms.info
         if not np.array_equal(atoms.numbers, numbers):
-            raise InvalidStructure(f"frame {number} has other atoms than the first: these are no steps of one run")
+            raise InvalidStructure(
+                f"frame {number} has other atoms than the first: these are not the steps of one run"
+            )
         if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
             raise InvalidStructure(f"frame {number} has a position that is no finite number")
         results = _results(number, atoms)
@@ -138,7 +140,9 @@ def is_path(name: str) -> bool:
     if COUNTED in first[0].info or not any("relax_status" in info for info in said):
         return True
     same = len(first) == 2 and np.array_equal(first[0].numbers, first[1].numbers)
-    return same and all(said[0].get(key) == said[1].get(key) for key in ("source", "relax_input", "relax_place"))
+    return same and all(
+        said[0].get(key) == said[1].get(key) for key in ("source", "relax_input", "relax_place")
+    )
 
 
 def _generator(name: str) -> Any:

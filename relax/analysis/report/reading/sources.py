@@ -19,7 +19,7 @@ from relax.io.overview.files import summaries
 from relax.io.overview.summary import Summary
 from relax.io.read import count_structures, read_some
 
-__all__ = ["CampaignResults", "FileResults", "Results"]
+__all__ = ["CampaignResults", "FileResults", "Results", "drawable"]
 
 
 class Results(Protocol):
@@ -125,10 +125,10 @@ class CampaignResults:
             yield Summary(path, outcome.id, outcome.formula, natoms, outcome.energy, outcome.fmax, info)
 
     def ends(self, wanted: Collection[int]) -> Iterator[tuple[int, Atoms]]:
-        yield from ((outcome.id, outcome.atoms) for outcome in self.campaign.results() if outcome.id in wanted)
+        yield from ((each.id, each.atoms) for each in self.campaign.results() if each.id in wanted)
 
     def starts(self, wanted: Mapping[int, Summary]) -> Iterator[tuple[int, Atoms]]:
-        yield from ((outcome.id, outcome.start) for outcome in self.campaign.results() if outcome.id in wanted)
+        yield from ((each.id, each.start) for each in self.campaign.results() if each.id in wanted)
 
 
 def drawable(atoms: Atoms) -> bool:
