@@ -88,13 +88,9 @@ def draw(runs: Sequence[Curves], path: str | Path, force: bool = False) -> None:
     except ImportError:
         raise UsageError("a picture needs matplotlib; pip install matplotlib") from None
     # The files must not depend on when or where they are made.
-    looks: dict[Any, Any] = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "relax",
-        "font.size": 9,
-        "axes.spines.top": False,
-    }
-    with new_target(path, force) as part, mpl.rc_context(looks | {"axes.spines.right": False}):
+    looks: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "relax", "font.size": 9}
+    looks |= {"axes.spines.top": False, "axes.spines.right": False}
+    with new_target(path, force) as part, mpl.rc_context(looks):
         figure = Figure(figsize=(8.6, 3.4), layout="constrained")
         energy, fmax = figure.subplots(1, 2)
         zeros = _zeros(runs)

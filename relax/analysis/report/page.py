@@ -16,6 +16,7 @@ from relax.analysis.report.packing import script_json
 __all__ = ["page"]
 
 LIBRARIES = ("vendor/3Dmol-min.js", "vendor/uPlot.iife.min.js")
+LICENCES = ("vendor/3Dmol-LICENSE", "vendor/uPlot-LICENSE")
 STYLES = ("vendor/uPlot.min.css", "report.css")
 SCRIPTS = ("base.js", "viewer.js", "chart.js", "player.js", "path.js", "table.js", "many.js", "start.js")
 
@@ -43,6 +44,7 @@ def page(title: str, meta: Mapping[str, Any], parts: Mapping[str, str]) -> str:
         style=style,
         meta=script_json(meta),
         parts="\n".join(blocks),
+        licences=html.escape("\n\n".join(asset(name) for name in LICENCES)),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts),
     )
 
