@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,12 @@ from ase.units import GPa
 from relax.analysis.report.drawn import Unwrapped
 from relax.core.errors import InvalidStructure, UsageError
 from relax.io.named_files import missing, split_slice
+from relax.io.outputs.trajectories import CALLS
+from relax.io.overview.files import summaries
+from relax.io.overview.summary import Summary
 from relax.io.read import count_structures, file_format, read_numbered
 
-__all__ = ["COUNTED", "Frame", "frames", "is_path", "length", "optimizer"]
-
-COUNTED = "relax_calls"
-"""What the frames of ``relax run --trajectory`` call the force calls so far."""
+__all__ = ["Frame", "frames", "is_path", "length", "optimizer"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def _checked(found: Iterable[tuple[int, Atoms]]) -> Iterator[Frame]:
     unwrapped, numbers, before, calls = Unwrapped(), None, None, 0
     for place, (number, atoms) in enumerate(found):
         if numbers is None:
-            numbers, counted = atoms.numbers, COUNTED in atoms.info
+            numbers, counted = atoms.numbers, CALLS in atoms.info
         if not np.array_equal(atoms.numbers, numbers):
             raise InvalidStructure(
                 f"frame {number} has other atoms than the first: these are not the steps of one run"
@@ -94,7 +93,7 @@ def _checked(found: Iterable[tuple[int, Atoms]]) -> Iterator[Frame]:
             raise InvalidStructure(f"frame {number} has a position that is no finite number")
         results = _results(number, atoms)
         positions = unwrapped.positions(atoms)
-        calls = int(atoms.info.get(COUNTED, calls + 1)) if counted else place + 1
+        calls = int(atoms.info.get(CALLS, calls + 1)) if counted else place + 1
         forces = np.linalg.norm(atoms.get_forces(), axis=1)
         way = np.nan if before is None else np.linalg.norm(positions - before, axis=1).max(initial=0.0)
         stress = results.get("stress")
@@ -129,29 +128,27 @@ def is_path(name: str) -> bool:
     UsageError
         The file cannot be read.
     """
-    try:
-        if reason := missing(name):
-            raise InvalidStructure(reason)
-        with contextlib.closing(_generator(name)) as found:
-            first = [atoms for _, atoms in islice(found, 2)]
-    except InvalidStructure as error:
-        raise UsageError(f"{name}: {error}") from None
-    said = [_said(atoms) for atoms in first]
-    if COUNTED in first[0].info or not any("relax_status" in info for info in said):
+    first: list[Summary] = []
+    fault = InvalidStructure("there is no structure in it")
+    with contextlib.closing(_found(name)) as found:
+        for each in found:
+            if isinstance(each, Summary):
+                first.append(each)
+            elif not first:
+                fault = each
+            if len(first) == 2:
+                break
+    if not first:
+        raise UsageError(f"{name}: {fault}")
+    if CALLS in first[0].info or not any(each.status for each in first):
         return True
-    same = len(first) == 2 and np.array_equal(first[0].numbers, first[1].numbers)
-    return same and all(
-        said[0].get(key) == said[1].get(key) for key in ("source", "relax_input", "relax_place")
-    )
+    one, other = first[0], first[-1]
+    same = len(first) == 2 and one.formula == other.formula
+    return same and all(one.text(key) == other.text(key) for key in ("source", "relax_input", "relax_place"))
 
 
-def _generator(name: str) -> Any:
-    yield from read_numbered(name)
-
-
-def _said(atoms: Atoms) -> dict[str, Any]:
-    """Return what a file says of a structure; a database has it in a place of its own."""
-    return dict(atoms.info) | dict(atoms.info.get("key_value_pairs") or {})
+def _found(name: str) -> Generator[Summary | InvalidStructure]:
+    yield from summaries(name)
 
 
 def length(name: str) -> int | None:
