@@ -66,11 +66,10 @@ class Detail {
     this.heading = make("h2", { text: "Structure" });
     this.facts = make("dl", { class: "facts" });
     this.reason = make("p", { class: "small" });
-    this.missing = make("p", { class: "quiet small" });
     this.swing = make("button", { type: "button", text: "Animate the soft mode", onclick: () => this.animate() });
     const sides = Object.entries(this.viewers).map(([name, viewer]) => make("figure", {}, make("figcaption", { text: name }), viewer.box));
     this.box = make("section", { class: "card detail", "aria-label": "Selected structure", "aria-live": "polite" },
-      this.heading, this.reason, this.facts, make("div", { class: "sides" }, ...sides), this.missing,
+      this.heading, this.reason, this.facts, make("div", { class: "sides" }, ...sides),
       make("div", { class: "controls" }, toggle("Atom numbers", false, (on) => {
         for (const viewer of Object.values(this.viewers)) { viewer.options.labels = on; viewer.draw(); }
       }), this.swing));
@@ -106,10 +105,9 @@ class Detail {
     const begun = one && one.dx ? { ...ended, places: vectors(one.x.map((x, k) => x + one.dx[k]), scale), cell: cell(one.cell0 || one.cell) } : null;
     for (const [name, structure] of [["before", begun], ["after", ended]]) {
       const viewer = this.viewers[name];
-      viewer.box.parentElement.hidden = !structure;
       if (structure) viewer.show(structure, true);
+      else viewer.clear(one ? "The start is not known." : "Not drawn.");
     }
-    this.missing.textContent = !one ? "This structure is not drawn." : begun ? "" : "The start is not in the file.";
     this.swing.hidden = !this.mode;
   }
 

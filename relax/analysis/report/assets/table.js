@@ -63,6 +63,7 @@ class Table {
     const row = this.shown[this.at];
     this.order();
     this.at = this.shown.indexOf(row);
+    this.pane.scrollTop = 0;
     this.draw();
   }
 

@@ -92,14 +92,17 @@ class Viewer {
     this.kinds = new Map(Object.entries(elements).map(([z, [symbol, radius, colour, metal]]) =>
       [Number(z), { symbol, radius, metal, colour: parseInt(colour.slice(1), 16) }]));
     this.options = { arrows: false, labels: false };
+    this.note = make("p", { class: "note quiet", hidden: true });
+    this.box.append(this.note);
     this.images = null;
     this.box.addEventListener("keydown", (event) => this.key(event));
   }
 
   /** Begin to draw, once the box is in the page; where there is no WebGL, say so. */
   begin() {
+    const probe = document.createElement("canvas");
     try {
-      this.view = $3Dmol.createViewer(this.stage, { backgroundColor: theme.colour("stage"), antialias: true, upscale: false });
+      this.view = (probe.getContext("webgl2") || probe.getContext("webgl")) && $3Dmol.createViewer(this.stage, { backgroundColor: theme.colour("stage"), antialias: true, upscale: false });
     } catch (error) {
       this.view = null;
     }
@@ -121,16 +124,29 @@ class Viewer {
   /** Show a structure: atomic numbers, places (A), and cell, periodic axes and arrows if there are any. */
   show(structure, reset = false) {
     this.structure = structure;
+    this.note.hidden = true;
     if (reset || !this.images) this.images = faceImages(structure.places, structure.cell, structure.pbc);
     this.draw(reset);
   }
 
+  /** Show words in place of a structure. */
+  clear(words) {
+    this.structure = null;
+    this.note.textContent = words;
+    this.note.hidden = false;
+    this.draw();
+  }
+
   draw(reset = false) {
     const { view, structure } = this;
-    if (!view || !structure) return;
+    if (!view) return;
     view.removeAllModels();
     view.removeAllShapes();
     view.removeAllLabels();
+    if (!structure) {
+      view.render();
+      return;
+    }
     const { places, cell } = structure;
     const shift = ([a, b, c]) => plus(plus(plus([0, 0, 0], cell[0], a), cell[1], b), cell[2], c);
     const all = [...places, ...this.images.map(([atom, way]) => plus(places[atom], shift(way)))];
@@ -162,6 +178,7 @@ class Viewer {
   /** Look at the structure from the front, and at a cell from its side. */
   face() {
     const { view, structure } = this;
+    if (!view || !structure) return;
     const turned = structure.cell ? turn(14, [1, 0, 0], turn(-20, [0, 1, 0], turn(-90, [1, 0, 0]))) : [0, 0, 0, 1];
     const [a, b, c] = structure.cell || [];
     const corners = a ? [[0, 0, 0], a, b, c, plus(a, b), plus(b, c), plus(c, a), plus(plus(a, b), c)] : [];
