@@ -1,9 +1,9 @@
 """Size of the pages of ``relax report``, and the time to write and open them.
 
 Run ``python -m benchmarks.report``.  The results are made up, see :mod:`benchmarks.report.structures`: 5,000
-of them, each of which the page has in full, and 100,000, of which it has a sample.  The command is timed whole,
-in a process of its own.  The page is opened in headless Chromium without a graphics card: the table is there
-first, and then the structures are drawn, which takes much longer in software than on a graphics card.
+of them, each of which the page has in full, and 100,000, of which it has a sample.  The command is timed
+whole, in a process of its own.  The page is opened in headless Chromium without a graphics card: the table is
+there first, and then the structures are drawn, which takes longer in software than on a graphics card.
 """
 
 from __future__ import annotations
@@ -40,15 +40,14 @@ def measured(count: int, times: int) -> Json:
         driver = started()
         try:
             found = [opened(driver, page) for _ in range(times)]
-            rows = driver.execute_script(
-                "return JSON.parse(document.getElementById('meta').textContent).total"
-            )
+            text = driver.execute_script("return document.getElementById('meta').textContent")
+            told = json.loads(text)["total"]
             browser = str(driver.capabilities["browserVersion"])
         finally:
             driver.quit()
         return {
             "structures": count,
-            "told": meta["total"],
+            "told": told,
             "results_bytes": results.stat().st_size,
             "page_bytes": page.stat().st_size,
             "write": taken,
