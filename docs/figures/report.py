@@ -5,6 +5,7 @@ One is of the path of an oxygen atom on platinum, the other of alloys that are r
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from pathlib import Path
@@ -33,8 +34,8 @@ def path(folder: Path) -> Path:
     slab.rattle(0.1, seed=1)
     slab.set_constraint(FixAtoms(mask=slab.get_tags() == 3))
     write(folder / "O-on-Pt.extxyz", slab)
-    words = ("-c", "emt", "--fmax", "0.01", "--trajectory", str(folder / "O-on-Pt.traj"))
-    run("run", str(folder / "O-on-Pt.extxyz"), *words)
+    words = ("-c", "emt", "--fmax", "0.01", "--trajectory", "O-on-Pt.traj")
+    run(folder, "run", "O-on-Pt.extxyz", *words)
     report(folder / "O-on-Pt.traj", folder / "path.html")
     return folder / "path.html"
 
@@ -53,16 +54,17 @@ def many(folder: Path) -> Path:
         atoms.rattle(float(rng.choice([0.02, 0.1, 0.2])), seed=k)
         alloys.append(atoms)
     write(folder / "alloys.extxyz", alloys)
-    words = ("-c", "emt", "--cell", "--fmax", "0.01", "--steps", "11", "-o", str(folder / "relaxed.extxyz"))
-    run("run", str(folder / "alloys.extxyz"), *words)
+    words = ("-c", "emt", "--cell", "--fmax", "0.01", "--steps", "8", "-o", "relaxed.extxyz")
+    run(folder, "run", "alloys.extxyz", *words)
     report(folder / "relaxed.extxyz", folder / "many.html", title="relaxed.extxyz")
     return folder / "many.html"
 
 
-def run(*words: str) -> None:
-    """Run a command of relax.  Raises SystemExit where it cannot do what it should."""
+def run(folder: Path, *words: str) -> None:
+    """Run a command of relax in a folder.  Raises SystemExit where it cannot do what it should."""
     try:
-        relax(list(words))
+        with contextlib.chdir(folder):
+            relax(list(words))
     except SystemExit as ended:
         if ended.code not in (0, 1):
             raise

@@ -3,11 +3,11 @@
 // The page of many runs.
 
 const COLUMNS = [
-  { key: "name", title: "structure", width: 122 },
+  { key: "name", title: "structure", width: 112 },
   { key: "formula", title: "formula", width: 82 },
   { key: "status", title: "status", width: 108 },
-  { key: "atoms", title: "atoms", width: 52, digits: 0 },
-  { key: "calls", title: "calls", width: 52, digits: 0 },
+  { key: "atoms", title: "atoms", width: 48, digits: 0 },
+  { key: "calls", title: "calls", width: 46, digits: 0 },
   { key: "energy", title: "energy, eV/atom", width: 80, digits: 4 },
   { key: "change", title: "change, meV/atom", width: 80, digits: 1, sign: true },
   { key: "volume", title: "volume, %", width: 68, digits: 2, sign: true },
@@ -19,6 +19,15 @@ const HISTOGRAMS = {
 };
 const SWING = 0.5; // A, the largest displacement along a mode that is shown
 const PERIOD = 1600; // ms
+
+/** Return the folder that all names begin with; nothing where there is none. */
+function sharedFolder(names) {
+  let shared = names.length ? names[0].slice(0, names[0].lastIndexOf("/") + 1) : "";
+  for (const name of names) {
+    while (!name.startsWith(shared)) shared = shared.slice(0, shared.lastIndexOf("/", shared.length - 2) + 1);
+  }
+  return shared;
+}
 
 /** Return the counts by status, each a button that filters the table. */
 function statusBar(meta, switched) {
@@ -141,6 +150,8 @@ async function showMany(meta, main) {
     row.text = [row.name, row.formula, row.status, row.before, row.after, row.reason].join(" ").toLowerCase();
     return row;
   });
+  const shared = sharedFolder(rows.map((row) => row.name));
+  for (const row of rows) row.short = row.name.slice(shared.length);
   byId("subtitle").append([meta.words, ...meta.settings].join(" · "));
   const detail = new Detail(meta, structures);
   const used = COLUMNS.filter(({ key }) => key === "name" || rows.some((row) => row[key] !== null && row[key] !== "" && row[key] !== "-"));

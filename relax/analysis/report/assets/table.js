@@ -101,6 +101,7 @@ class Table {
     const cells = this.columns.map(({ key, digits, sign }) => {
       if (key === "status") return make("td", { role: "gridcell" }, statusMark(row.status));
       if (key === "formula") return make("td", { role: "gridcell", title: row.formula }, formula(row.formula));
+      if (key === "name") return make("td", { role: "gridcell", class: "name", title: row.name }, make("bdi", { text: row.short }));
       if (digits === undefined) return make("td", { role: "gridcell", title: row[key], text: row[key] || "–" });
       return make("td", { role: "gridcell", class: "number", text: sign ? signed(row[key] ?? null, digits) : fixed(row[key], digits) });
     });

@@ -81,6 +81,12 @@ function bondsOf(places, kinds) {
   });
 }
 
+/** Return whether there is no graphics card, as far as the browser tells. */
+function drawnInSoftware(context) {
+  const told = context.getExtension("WEBGL_debug_renderer_info");
+  return told !== null && /swiftshader|llvmpipe|software/i.test(context.getParameter(told.UNMASKED_RENDERER_WEBGL));
+}
+
 class Viewer {
   /** Draw in a box of the page; `elements` says what atoms look like. */
   constructor(label, elements) {
@@ -102,7 +108,11 @@ class Viewer {
   begin() {
     const probe = document.createElement("canvas");
     try {
-      this.view = (probe.getContext("webgl2") || probe.getContext("webgl")) && $3Dmol.createViewer(this.stage, { backgroundColor: theme.colour("stage"), antialias: true, upscale: false });
+      const context = probe.getContext("webgl2") || probe.getContext("webgl");
+      // Four points for each on the screen look better, and take four times as long without a graphics card.
+      const upscale = Boolean(context) && !drawnInSoftware(context);
+      const backgroundColor = theme.colour("stage");
+      this.view = context && $3Dmol.createViewer(this.stage, { backgroundColor, antialias: true, upscale });
     } catch (error) {
       this.view = null;
     }
@@ -159,7 +169,7 @@ class Viewer {
     })));
     for (const z of new Set(numbers)) {
       const { symbol, radius, colour, metal } = this.kinds.get(z);
-      const part = this.options.arrows ? 0.22 : metal ? 0.62 : 0.38; // small where arrows begin in it
+      const part = this.options.arrows ? 0.3 : metal ? 0.62 : 0.38; // small where arrows begin in it
       const ball = { radius: part * radius + 0.1, color: colour };
       view.setStyle({ elem: symbol }, { sphere: ball, stick: { radius: 0.1, color: colour } });
     }
@@ -194,7 +204,7 @@ class Viewer {
 
   drawCell(cell) {
     const color = theme.colour("edge");
-    const radius = 0.0018 * size(plus(plus(cell[0], cell[1]), cell[2])) + 0.01;
+    const radius = 0.0024 * size(plus(plus(cell[0], cell[1]), cell[2])) + 0.01;
     for (let k = 0; k < 3; k++) {
       const [a, b, c] = [cell[k], cell[(k + 1) % 3], cell[(k + 2) % 3]];
       if (!size(a)) continue;
@@ -210,9 +220,9 @@ class Viewer {
     const shown = arrows.map((arrow, k) => [size(arrow), k]).filter(([length]) => length > 0.01 * longest);
     shown.sort((one, other) => other[0] - one[0]);
     for (const [, k] of shown.slice(0, MOST_ARROWS)) {
-      const end = plus(places[k], arrows[k], 1.8 / longest);
+      const end = plus(places[k], arrows[k], 2.2 / longest);
       this.view.addArrow({
-        start: point(places[k]), end: point(end), radius: 0.07, radiusRatio: 2.2, mid: 0.72,
+        start: point(places[k]), end: point(end), radius: 0.11, radiusRatio: 2.1, mid: 0.75,
         color: theme.colour("force"),
       });
     }
