@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 from ase.build import molecule
@@ -27,8 +28,8 @@ def run(relax):
     ("source", "words"),
     [
         ("nothing.traj", "there is no such file"),
-        ("empty.extxyz", "the file is empty"),
-        ("text.extxyz", "cannot be read"),
+        ("empty.extxyz", "the file is empty|there is no structure in it"),
+        ("text.extxyz", "expected a number of atoms"),
         ("bare.xyz", "frame 0 has no energy"),
     ],
 )
@@ -36,7 +37,7 @@ def test_bad_inputs(run, tmp_path, command, source, words):
     before = sorted(os.listdir(tmp_path))
     code, out, err = run(command, source, "-o", "a.html" if command == "report" else "a.png")
     assert (code, out, len(err)) == (2, "", 1)
-    assert words in err[0]
+    assert re.search(words, err[0])
     assert source in err[0]
     assert sorted(os.listdir(tmp_path)) == before
 

@@ -83,6 +83,26 @@ def test_structures_are_drawn_before_and_after(relaxed, tmp_path):
             assert along == pytest.approx(sizes, rel=0.01)
 
 
+def test_the_mode_has_the_curvature_that_the_file_says(relax):
+    from ase.build import molecule
+    from ase.calculators.emt import EMT
+
+    write("in.extxyz", molecule("CH3CH2OH"))
+    relax("run", "in.extxyz", "-c", "emt", "--fmax", "0.001", "--check", "minimum", "-o", "out.extxyz")
+    atoms = read("out.extxyz")
+    mode, curvature, reach = atoms.arrays["relax_mode"], atoms.info["relax_curvature"], 0.005
+    assert np.linalg.norm(mode) == pytest.approx(1)
+    slopes = []
+    for way in (reach, -reach):
+        moved = atoms.copy()
+        moved.positions += way * mode
+        moved.calc = EMT()
+        slopes.append(-(moved.get_forces() * mode).sum())
+    assert (slopes[0] - slopes[1]) / (2 * reach) == pytest.approx(curvature, abs=0.05, rel=0.05)
+    relax("run", "out.extxyz", "-c", "emt", "-o", "again.extxyz")
+    assert "relax_mode" not in read("again.extxyz").arrays  # it is that of another place
+
+
 def test_starts_that_have_changed_are_left_out(relaxed, tmp_path):
     starts, _ = relaxed
     starts[1].positions[0, 0] += 0.5
