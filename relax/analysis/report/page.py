@@ -18,7 +18,10 @@ __all__ = ["page"]
 LIBRARIES = ("vendor/3Dmol-min.js", "vendor/uPlot.iife.min.js")
 LICENCES = ("vendor/3Dmol-LICENSE", "vendor/uPlot-LICENSE")
 STYLES = ("vendor/uPlot.min.css", "report.css")
-SCRIPTS = ("base.js", "viewer.js", "chart.js", "player.js", "path.js", "table.js", "many.js", "start.js")
+SCRIPTS = (
+    "base.js", "geometry.js", "viewer.js", "chart.js", "player.js", "path.js", "table.js", "detail.js",
+    "many.js",
+)  # fmt: skip
 
 
 def page(title: str, meta: Mapping[str, Any], parts: Mapping[str, str]) -> str:

@@ -55,7 +55,8 @@ function formula(text) {
 }
 
 /** Wait until the page is on the screen, so that nobody waits for drawings that take longer. */
-const painted = () => new Promise((done) => setTimeout(() => requestAnimationFrame(() => setTimeout(done)), 0));
+const painted = () =>
+  new Promise((done) => setTimeout(() => requestAnimationFrame(() => setTimeout(done)), 0));
 
 /** Return a section with a heading. */
 function card(title, ...children) {
@@ -68,7 +69,10 @@ const theme = {
     const chosen = document.documentElement.dataset.theme;
     return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   },
-  colour: (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim(),
+  colour: (name) =>
+    getComputedStyle(document.documentElement)
+      .getPropertyValue("--" + name)
+      .trim(),
   changed() {
     byId("theme").textContent = theme.dark ? "Light" : "Dark";
     for (const listener of theme.listeners) listener();
@@ -94,3 +98,26 @@ function tone(status) {
 function statusMark(status) {
   return make("span", { class: "status " + tone(status), text: status === "-" ? "no status" : status });
 }
+
+async function start() {
+  const meta = JSON.parse(byId("meta").textContent);
+  const main = byId("main");
+  byId("title").textContent = meta.title;
+  byId("notes").append(...meta.notes.map((note) => make("li", { text: note })));
+  byId("made").textContent = `relax ${meta.version} · structures drawn by 3Dmol.js, curves by uPlot`;
+  theme.begin();
+  try {
+    await (meta.kind === "path" ? showPath : showMany)(meta, main);
+  } catch (error) {
+    main.append(
+      make("p", { class: "card", role: "alert", text: `This page cannot be shown here: ${error.message}` }),
+    );
+    throw error;
+  } finally {
+    main.setAttribute("aria-busy", "false");
+    main.dataset.drawn = "";
+  }
+}
+
+// When all of the page is there.
+document.addEventListener("DOMContentLoaded", start);

@@ -11,16 +11,28 @@ class Player {
     this.moved = moved;
     this.at = 0;
     this.timer = null;
-    const button = (text, label, act) => make("button", { type: "button", "aria-label": label, text, onclick: act });
+    const button = (text, label, act) =>
+      make("button", { type: "button", "aria-label": label, text, onclick: act });
     this.slider = make("input", {
-      type: "range", id: "frame", min: "0", max: String(count - 1), step: "1", "aria-label": "Frame of the path",
+      type: "range",
+      id: "frame",
+      min: "0",
+      max: String(count - 1),
+      step: "1",
+      "aria-label": "Frame of the path",
       oninput: () => this.go(Number(this.slider.value)),
     });
     this.play = button("▶", "Play", () => this.toggle());
-    this.box = make("div", { class: "player" },
-      button("«", "First frame", () => this.go(0)), button("‹", "Frame before", () => this.go(this.at - 1)),
-      this.play, button("›", "Next frame", () => this.go(this.at + 1)),
-      button("»", "Last frame", () => this.go(count - 1)), this.slider);
+    this.box = make(
+      "div",
+      { class: "player" },
+      button("«", "First frame", () => this.go(0)),
+      button("‹", "Frame before", () => this.go(this.at - 1)),
+      this.play,
+      button("›", "Next frame", () => this.go(this.at + 1)),
+      button("»", "Last frame", () => this.go(count - 1)),
+      this.slider,
+    );
   }
 
   go(place) {

@@ -13,7 +13,13 @@ function readFilter(text, columns) {
     const column = limit && columns.find((each) => each.key === limit[1] && each.digits !== undefined);
     if (column) {
       const bound = Number(limit[3]);
-      const fits = { "<": (v) => v < bound, ">": (v) => v > bound, "<=": (v) => v <= bound, ">=": (v) => v >= bound, "=": (v) => v === bound }[limit[2]];
+      const fits = {
+        "<": (v) => v < bound,
+        ">": (v) => v > bound,
+        "<=": (v) => v <= bound,
+        ">=": (v) => v >= bound,
+        "=": (v) => v === bound,
+      }[limit[2]];
       tests.push((row) => row[column.key] !== null && fits(row[column.key]));
     } else {
       tests.push((row) => row.text.includes(word));
@@ -23,26 +29,51 @@ function readFilter(text, columns) {
 }
 
 class Table {
-  /** Columns have key, title, width (px) and, of numbers, digits; `chosen` is told of the row that is selected. */
+  /** Columns have key, title, width (px) and, of numbers, digits; `chosen` is told of a selected row. */
   constructor(columns, rows, chosen) {
     Object.assign(this, { columns, rows, chosen, shown: rows, sorted: null, falling: false, at: -1 });
-    this.heads = columns.map((column) => make("th", {
-      scope: "col", role: "columnheader", "aria-sort": "none", class: column.digits === undefined ? "" : "number",
-    }, make("button", { type: "button", text: column.title, onclick: () => this.sortBy(column.key) })));
+    this.heads = columns.map((column) =>
+      make(
+        "th",
+        {
+          scope: "col",
+          role: "columnheader",
+          "aria-sort": "none",
+          class: column.digits === undefined ? "" : "number",
+        },
+        make("button", { type: "button", text: column.title, onclick: () => this.sortBy(column.key) }),
+      ),
+    );
     this.body = make("tbody");
     const least = columns.reduce((sum, column) => sum + column.width, 0);
-    this.table = make("table", { role: "grid", class: "grid", "aria-label": "Structures" },
-      make("colgroup", {}, ...columns.map((column) => {
-        const col = make("col");
-        col.style.width = column.width + "px";
-        return col;
-      })),
-      make("thead", {}, make("tr", { role: "row", "aria-rowindex": "1" }, ...this.heads)), this.body);
+    this.table = make(
+      "table",
+      { role: "grid", class: "grid", "aria-label": "Structures" },
+      make(
+        "colgroup",
+        {},
+        ...columns.map((column) => {
+          const col = make("col");
+          col.style.width = column.width + "px";
+          return col;
+        }),
+      ),
+      make("thead", {}, make("tr", { role: "row", "aria-rowindex": "1" }, ...this.heads)),
+      this.body,
+    );
     this.table.style.minWidth = least + "px";
-    this.pane = make("div", {
-      class: "pane", tabindex: "0", role: "region", "aria-label": "Table of structures; arrow keys select a row",
-      onscroll: () => this.draw(), onkeydown: (event) => this.key(event),
-    }, this.table);
+    this.pane = make(
+      "div",
+      {
+        class: "pane",
+        tabindex: "0",
+        role: "region",
+        "aria-label": "Table of structures; arrow keys select a row",
+        onscroll: () => this.draw(),
+        onkeydown: (event) => this.key(event),
+      },
+      this.table,
+    );
     new ResizeObserver(() => this.draw()).observe(this.pane);
   }
 
@@ -58,8 +89,12 @@ class Table {
   sortBy(key) {
     this.falling = this.sorted === key ? !this.falling : false;
     this.sorted = key;
-    this.heads.forEach((head, k) => head.setAttribute("aria-sort",
-      this.columns[k].key !== key ? "none" : this.falling ? "descending" : "ascending"));
+    this.heads.forEach((head, k) =>
+      head.setAttribute(
+        "aria-sort",
+        this.columns[k].key !== key ? "none" : this.falling ? "descending" : "ascending",
+      ),
+    );
     const row = this.shown[this.at];
     this.order();
     this.at = this.shown.indexOf(row);
@@ -91,24 +126,47 @@ class Table {
       return row;
     };
     this.table.setAttribute("aria-rowcount", String(this.shown.length + 1));
-    this.body.replaceChildren(gap(first), ...this.shown.slice(first, last).map((row, k) => this.row(row, first + k)),
-      gap(this.shown.length - last));
+    this.body.replaceChildren(
+      gap(first),
+      ...this.shown.slice(first, last).map((row, k) => this.row(row, first + k)),
+      gap(this.shown.length - last),
+    );
     const focused = this.at >= first && this.at < last;
-    focused ? this.pane.setAttribute("aria-activedescendant", "row-" + this.at) : this.pane.removeAttribute("aria-activedescendant");
+    focused
+      ? this.pane.setAttribute("aria-activedescendant", "row-" + this.at)
+      : this.pane.removeAttribute("aria-activedescendant");
   }
 
   row(row, place) {
     const cells = this.columns.map(({ key, digits, sign }) => {
       if (key === "status") return make("td", { role: "gridcell" }, statusMark(row.status));
-      if (key === "formula") return make("td", { role: "gridcell", title: row.formula }, formula(row.formula));
-      if (key === "name") return make("td", { role: "gridcell", class: "name", title: row.name }, make("bdi", { text: row.short }));
-      if (digits === undefined) return make("td", { role: "gridcell", title: row[key], text: row[key] || "–" });
-      return make("td", { role: "gridcell", class: "number", text: sign ? signed(row[key] ?? null, digits) : fixed(row[key], digits) });
+      if (key === "formula")
+        return make("td", { role: "gridcell", title: row.formula }, formula(row.formula));
+      if (key === "name")
+        return make(
+          "td",
+          { role: "gridcell", class: "name", title: row.name },
+          make("bdi", { text: row.short }),
+        );
+      if (digits === undefined)
+        return make("td", { role: "gridcell", title: row[key], text: row[key] || "–" });
+      return make("td", {
+        role: "gridcell",
+        class: "number",
+        text: sign ? signed(row[key] ?? null, digits) : fixed(row[key], digits),
+      });
     });
-    return make("tr", {
-      id: "row-" + place, role: "row", "aria-rowindex": String(place + 2), "aria-selected": String(place === this.at),
-      onclick: () => this.select(place),
-    }, ...cells);
+    return make(
+      "tr",
+      {
+        id: "row-" + place,
+        role: "row",
+        "aria-rowindex": String(place + 2),
+        "aria-selected": String(place === this.at),
+        onclick: () => this.select(place),
+      },
+      ...cells,
+    );
   }
 
   select(place) {
@@ -126,7 +184,14 @@ class Table {
   key(event) {
     if (event.target !== this.pane) return;
     const page = Math.max(1, Math.floor(this.pane.clientHeight / ROW) - 2);
-    const moves = { ArrowDown: this.at + 1, ArrowUp: Math.max(0, this.at - 1), PageDown: this.at + page, PageUp: this.at - page, Home: 0, End: Infinity };
+    const moves = {
+      ArrowDown: this.at + 1,
+      ArrowUp: Math.max(0, this.at - 1),
+      PageDown: this.at + page,
+      PageUp: this.at - page,
+      Home: 0,
+      End: Infinity,
+    };
     if (!(event.key in moves)) return;
     event.preventDefault();
     this.select(moves[event.key]);

@@ -2,101 +2,39 @@
 
 // Structures in three dimensions, by 3Dmol.js.
 
-const BOND = 1.2; // distance of a bond over the sum of the covalent radii
-const EDGE = 0.3; // atoms that near (A) to a face of the cell are drawn on the opposite face too
 const CAMERA = 150; // where 3Dmol.js has its camera, and how far that opens, in degrees
 const OPENING = 20;
 const MOST_ARROWS = 1500;
 const MOST_LABELS = 300;
 
-/** Return vectors, three numbers each, from whole multiples of 1 / scale. */
-function vectors(integers, scale) {
-  const found = [];
-  for (let k = 0; k < integers.length; k += 3) {
-    found.push([integers[k] / scale, integers[k + 1] / scale, integers[k + 2] / scale]);
-  }
-  return found;
-}
-
-const plus = (a, b, times = 1) => [a[0] + times * b[0], a[1] + times * b[1], a[2] + times * b[2]];
-const point = (a) => ({ x: a[0], y: a[1], z: a[2] });
-const size = (a) => Math.hypot(a[0], a[1], a[2]);
-
-/** Return the rows of the inverse of a 3 x 3 matrix, transposed: the reciprocal vectors; null if it is flat. */
-function reciprocal(cell) {
-  const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
-  const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-  const volume = dot(cell[0], cross(cell[1], cell[2]));
-  if (Math.abs(volume) < 1e-6) return null;
-  return [0, 1, 2].map((k) => cross(cell[(k + 1) % 3], cell[(k + 2) % 3]).map((part) => part / volume));
-}
-
-/** Return the quaternion of a turn by so many degrees about an axis, after another turn. */
-function turn(angle, axis, after = [0, 0, 0, 1]) {
-  const half = (angle * Math.PI) / 360;
-  const [a, b, c, d] = [...axis.map((part) => part * Math.sin(half)), Math.cos(half)];
-  const [x, y, z, w] = after;
-  return [a * w + d * x + b * z - c * y, b * w + d * y + c * x - a * z, c * w + d * z + a * y - b * x, d * w - a * x - b * y - c * z];
-}
-
-/** Return [atom, shift] of the periodic images that complete the faces of the cell. */
-function faceImages(places, cell, pbc) {
-  const inverse = cell && reciprocal(cell);
-  if (!inverse || places.length > 2000) return [];
-  const found = [];
-  places.forEach((place, atom) => {
-    const ways = [0, 1, 2].map((k) => {
-      const along = place[0] * inverse[k][0] + place[1] * inverse[k][1] + place[2] * inverse[k][2];
-      const near = EDGE / size(cell[k]);
-      if (!pbc[k]) return [0];
-      if (Math.abs(along) < near) return [0, 1];
-      return Math.abs(along - 1) < near ? [0, -1] : [0];
-    });
-    for (const a of ways[0]) for (const b of ways[1]) for (const c of ways[2]) {
-      if (a || b || c) found.push([atom, [a, b, c]]);
-    }
-  });
-  return found;
-}
-
-/** Return the neighbours of each place that are bonded to it, found in boxes of the longest bond. */
-function bondsOf(places, kinds) {
-  const longest = 2 * BOND * Math.max(...kinds.map((kind) => kind.radius));
-  const boxes = new Map();
-  const box = (place) => place.map((x) => Math.floor(x / longest));
-  places.forEach((place, k) => {
-    const key = box(place).join();
-    boxes.has(key) ? boxes.get(key).push(k) : boxes.set(key, [k]);
-  });
-  return places.map((place, i) => {
-    const found = [];
-    const [x, y, z] = box(place);
-    for (let k = 0; k < 27; k++) {
-      for (const j of boxes.get([x + (k % 3) - 1, y + (((k / 3) | 0) % 3) - 1, z + ((k / 9) | 0) - 1].join()) || []) {
-        const reach = BOND * (kinds[i].radius + kinds[j].radius);
-        if (i !== j && !(kinds[i].metal && kinds[j].metal) && size(plus(places[j], place, -1)) < reach) found.push(j);
-      }
-    }
-    return found;
-  });
-}
-
 /** Return whether there is no graphics card, as far as the browser tells. */
 function drawnInSoftware(context) {
   const told = context.getExtension("WEBGL_debug_renderer_info");
-  return told !== null && /swiftshader|llvmpipe|software/i.test(context.getParameter(told.UNMASKED_RENDERER_WEBGL));
+  return (
+    told !== null && /swiftshader|llvmpipe|software/i.test(context.getParameter(told.UNMASKED_RENDERER_WEBGL))
+  );
 }
 
 class Viewer {
   /** Draw in a box of the page; `elements` says what atoms look like. */
   constructor(label, elements) {
     this.stage = make("div", { class: "stage" });
-    this.box = make("div", {
-      class: "viewer", tabindex: "0", role: "application",
-      "aria-label": label + ". Arrow keys turn it, plus and minus zoom, 0 resets the view.",
-    }, this.stage);
-    this.kinds = new Map(Object.entries(elements).map(([z, [symbol, radius, colour, metal]]) =>
-      [Number(z), { symbol, radius, metal, colour: parseInt(colour.slice(1), 16) }]));
+    this.box = make(
+      "div",
+      {
+        class: "viewer",
+        tabindex: "0",
+        role: "application",
+        "aria-label": label + ". Arrow keys turn it, plus and minus zoom, 0 resets the view.",
+      },
+      this.stage,
+    );
+    this.kinds = new Map(
+      Object.entries(elements).map(([z, [symbol, radius, colour, metal]]) => [
+        Number(z),
+        { symbol, radius, metal, colour: parseInt(colour.slice(1), 16) },
+      ]),
+    );
     this.options = { arrows: false, labels: false };
     this.note = make("p", { class: "note quiet", hidden: true });
     this.box.append(this.note);
@@ -117,7 +55,9 @@ class Viewer {
       this.view = null;
     }
     if (!this.view) {
-      this.box.replaceChildren(make("p", { class: "quiet", text: "No WebGL: structures cannot be drawn here." }));
+      this.box.replaceChildren(
+        make("p", { class: "quiet", text: "No WebGL: structures cannot be drawn here." }),
+      );
       return;
     }
     this.stage.querySelector("canvas").setAttribute("aria-hidden", "true");
@@ -163,10 +103,17 @@ class Viewer {
     const numbers = [...structure.z, ...this.images.map(([atom]) => structure.z[atom])];
     const kinds = numbers.map((z) => this.kinds.get(z));
     const bonds = bondsOf(all, kinds);
-    view.addModel().addAtoms(all.map((place, k) => ({
-      elem: kinds[k].symbol, ...point(place), color: kinds[k].colour,
-      bonds: bonds[k], bondOrder: bonds[k].map(() => 1), serial: k, index: k,
-    })));
+    view.addModel().addAtoms(
+      all.map((place, k) => ({
+        elem: kinds[k].symbol,
+        ...point(place),
+        color: kinds[k].colour,
+        bonds: bonds[k],
+        bondOrder: bonds[k].map(() => 1),
+        serial: k,
+        index: k,
+      })),
+    );
     for (const z of new Set(numbers)) {
       const { symbol, radius, colour, metal } = this.kinds.get(z);
       const part = this.options.arrows ? 0.3 : metal ? 0.62 : 0.38; // small where arrows begin in it
@@ -176,10 +123,22 @@ class Viewer {
     if (cell) this.drawCell(cell);
     if (this.options.arrows && structure.arrows) this.drawArrows(places, structure.arrows);
     if (this.options.labels && places.length <= MOST_LABELS) {
-      places.forEach((place, k) => view.addLabel(kinds[k].symbol + k, {
-        position: point(place), fontSize: 11, inFront: true, alignment: "center", fontColor: theme.colour("text"),
-        backgroundColor: theme.colour("stage"), backgroundOpacity: 0.65,
-      }, undefined, true));
+      places.forEach((place, k) =>
+        view.addLabel(
+          kinds[k].symbol + k,
+          {
+            position: point(place),
+            fontSize: 11,
+            inFront: true,
+            alignment: "center",
+            fontColor: theme.colour("text"),
+            backgroundColor: theme.colour("stage"),
+            backgroundOpacity: 0.65,
+          },
+          undefined,
+          true,
+        ),
+      );
     }
     view.render();
     if (reset) this.face();
@@ -189,17 +148,25 @@ class Viewer {
   face() {
     const { view, structure } = this;
     if (!view || !structure) return;
-    const turned = structure.cell ? turn(14, [1, 0, 0], turn(-20, [0, 1, 0], turn(-90, [1, 0, 0]))) : [0, 0, 0, 1];
+    const turned = structure.cell
+      ? turn(14, [1, 0, 0], turn(-20, [0, 1, 0], turn(-90, [1, 0, 0])))
+      : [0, 0, 0, 1];
     const [a, b, c] = structure.cell || [];
     const corners = a ? [[0, 0, 0], a, b, c, plus(a, b), plus(b, c), plus(c, a), plus(plus(a, b), c)] : [];
     const all = [...structure.places, ...corners];
-    const box = [0, 1, 2].map((k) => all.reduce(([low, high], x) => [Math.min(low, x[k]), Math.max(high, x[k])], [Infinity, -Infinity]));
+    const box = [0, 1, 2].map((k) =>
+      all.reduce(([low, high], x) => [Math.min(low, x[k]), Math.max(high, x[k])], [Infinity, -Infinity]),
+    );
     const middle = box.map(([low, high]) => (low + high) / 2);
     const narrow = Math.min(1, this.stage.clientWidth / Math.max(this.stage.clientHeight, 1)) || 1;
     const reach = Math.max(2.5, 1 + Math.max(...all.map((x) => size(plus(x, middle, -1)))));
     view.setSlab(-4 * reach - 50, 4 * reach + 50);
     // One step: each of rotate, zoomTo and zoom would draw the structure once more.
-    view.setView([...middle.map((x) => -x), CAMERA - reach / narrow / Math.tan((OPENING * Math.PI) / 360), ...turned]);
+    view.setView([
+      ...middle.map((x) => -x),
+      CAMERA - reach / narrow / Math.tan((OPENING * Math.PI) / 360),
+      ...turned,
+    ]);
   }
 
   drawCell(cell) {
@@ -209,7 +176,14 @@ class Viewer {
       const [a, b, c] = [cell[k], cell[(k + 1) % 3], cell[(k + 2) % 3]];
       if (!size(a)) continue;
       for (const begin of [[0, 0, 0], b, c, plus(b, c)]) {
-        this.view.addCylinder({ start: point(begin), end: point(plus(begin, a)), radius, color, fromCap: 1, toCap: 1 });
+        this.view.addCylinder({
+          start: point(begin),
+          end: point(plus(begin, a)),
+          radius,
+          color,
+          fromCap: 1,
+          toCap: 1,
+        });
       }
     }
   }
@@ -222,7 +196,11 @@ class Viewer {
     for (const [, k] of shown.slice(0, MOST_ARROWS)) {
       const end = plus(places[k], arrows[k], 2.2 / longest);
       this.view.addArrow({
-        start: point(places[k]), end: point(end), radius: 0.11, radiusRatio: 2.1, mid: 0.75,
+        start: point(places[k]),
+        end: point(end),
+        radius: 0.11,
+        radiusRatio: 2.1,
+        mid: 0.75,
         color: theme.colour("force"),
       });
     }
