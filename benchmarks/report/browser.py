@@ -32,8 +32,15 @@ LONGEST = 300.0
 """Seconds until a page that does not open is given up."""
 
 
-def started(size: tuple[int, int] = (1440, 900)) -> Any:
+def started(size: tuple[int, int] = (1440, 900), logged: bool = False) -> Any:
     """Return the browser, with a window of so many pixels; close it with ``quit``.
+
+    Parameters
+    ----------
+    size
+        Width and height of the window, px.
+    logged
+        Whether its console and its requests can be asked for, as the logs ``browser`` and ``performance``.
 
     Raises
     ------
@@ -52,6 +59,8 @@ def started(size: tuple[int, int] = (1440, 900)) -> Any:
     more = (f"--user-data-dir={tempfile.mkdtemp()}", f"--window-size={size[0]},{size[1]}")
     for option in (*OPTIONS, *more):
         options.add_argument(option)
+    if logged:
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(programs[1]))
     driver.set_page_load_timeout(LONGEST)
     driver.set_script_timeout(LONGEST)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.filters import FrechetCellFilter
 from ase.io import write
 from ase.optimize import BFGS
-from report_browser import browser
 from report_runs import hostile_results
+
+from benchmarks.report.browser import started
 
 
 @pytest.fixture(scope="session")
@@ -32,10 +35,13 @@ def hostile_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory):
-    """Return the browser of all tests that change nothing but the page."""
+def chromium():
+    """Return the browser of all tests, which tells its console and its requests."""
+    pytest.importorskip("selenium", reason="needs selenium")
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("needs chromium and chromedriver")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SE_OFFLINE", "true")
-        driver = browser(tmp_path_factory.mktemp("browser"))
+        driver = started((1400, 1000), logged=True)
     yield driver
     driver.quit()

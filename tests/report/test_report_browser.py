@@ -7,10 +7,10 @@ import re
 
 import pytest
 from ase.io import read, write
-from report_browser import opened
 from report_pages import Page
 from report_runs import HOSTILE, made_up
 
+from benchmarks.report.browser import opened as opened_page
 from relax.analysis.report.api import report
 
 pytestmark = pytest.mark.slow
@@ -32,6 +32,14 @@ def pages(tmp_path_factory, path_file, hostile_file):
         title = HOSTILE[0] if name == "hostile" else ""
         report(source, folder / f"{name}.html", title=title)
     return {name: folder / f"{name}.html" for name in found}
+
+
+def opened(driver, path):
+    """Open a page, and return the browser when all is drawn; what was logged before is forgotten."""
+    driver.get_log("browser")
+    driver.get_log("performance")
+    opened_page(driver, path)
+    return driver
 
 
 @pytest.fixture
