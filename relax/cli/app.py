@@ -19,6 +19,8 @@ from relax.cli.listing.show_command import show
 from relax.cli.running.run_command import run
 from relax.cli.terminal import BAD_INPUT, OK, warn
 from relax.cli.viewing.landscape_command import landscape
+from relax.cli.viewing.plot_command import plot
+from relax.cli.viewing.report_command import report
 from relax.core.errors import UsageError
 
 __all__ = ["app", "main"]
@@ -31,6 +33,8 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(show)
+app.command()(report)
+app.command()(plot)
 app.command()(compare)
 app.command()(landscape)
 app.command()(rules)

@@ -74,6 +74,7 @@ class Record:
             "relax_force_calls": result.force_calls,
             "relax_fmax": result.fmax,
             "relax_smax": result.smax,
+            "relax_energy_first": result.energy_first,
             "relax_volume_ratio": result.volume_ratio,
             "relax_spacegroup_first": result.spacegroup_first,
             "relax_spacegroup_last": result.spacegroup_last,

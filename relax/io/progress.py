@@ -93,7 +93,10 @@ def progress(unit: str = "structures") -> Iterator[Bar]:
 
 
 def tracked(
-    results: Iterable[T], total: int | None, active: Callable[[], int | None], unit: str = "structures"
+    results: Iterable[T],
+    total: int | None,
+    active: Callable[[], int | None] = lambda: None,
+    unit: str = "structures",
 ) -> Iterator[T]:
     """Yield ``results`` beside a progress bar.
 
@@ -104,7 +107,7 @@ def tracked(
     total
         How many there will be, where that is known.
     active
-        Returns how many are under way, or None where that says nothing.
+        Returns how many are under way, where several can be.
     unit
         What they are.
     """

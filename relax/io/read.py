@@ -8,7 +8,8 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
+from itertools import islice
 from pathlib import Path
 
 from ase import Atoms
@@ -19,7 +20,14 @@ from relax.core.errors import InvalidStructure, one_line
 from relax.io.extxyz import opened, split_frames, structures_of
 from relax.io.named_files import STANDARD_INPUT, pick, split_slice
 
-__all__ = ["count_structures", "file_format", "frames_wanted", "read_numbered", "read_structures"]
+__all__ = [
+    "count_structures",
+    "file_format",
+    "frames_wanted",
+    "read_numbered",
+    "read_some",
+    "read_structures",
+]
 
 CIF_SITES = ("_atom_site_fract_x", "_atom_site_cartn_x")
 """The column headers of the atom sites in a CIF; each structure has one of them."""
@@ -64,6 +72,42 @@ def read_numbered(name: str, kind: str | None = None) -> Iterator[tuple[int, Ato
         return
     wanted = None if index is None else frames_wanted(path, index, kind)
     yield from _read(path, kind, wanted)
+
+
+def read_some(path: str, numbers: Collection[int]) -> Iterator[tuple[int, Atoms]]:
+    """Yield those structures of a file whose numbers are in ``numbers``, each with its number.
+
+    Of an extended XYZ file the others are not parsed, which takes most of the time.
+
+    Parameters
+    ----------
+    path
+        The file.
+    numbers
+        The numbers, in any order; a set where there are many.
+
+    Raises
+    ------
+    InvalidStructure
+        As :func:`read_structures`.
+    """
+    last = max(numbers, default=-1)
+    try:
+        plain = os.path.isfile(path) and file_format(path) == "extxyz"
+    except UnknownFileTypeError:
+        plain = False  # _read says so
+    if not plain:
+        found = _read(path, None, range(last + 1)) if numbers else iter(())
+        yield from ((number, atoms) for number, atoms in found if number in numbers)
+        return
+    number = -1
+    try:
+        with opened(path, errors="backslashreplace") as file:
+            for number, lines in enumerate(islice(split_frames(file), last + 1)):
+                if number in numbers:
+                    yield from ((number, atoms) for atoms in structures_of(lines))
+    except Exception as error:
+        raise InvalidStructure(f"frame {max(number, 0)} cannot be read: {one_line(error)}") from error
 
 
 def frames_wanted(path: str, index: slice, kind: str | None = None) -> range:

@@ -25,7 +25,7 @@ from relax.core.errors import InvalidStructure, one_line
 __all__ = ["extxyz_text", "snapshot", "snapshot_text", "write_database", "write_structures"]
 
 STALE = (
-    *("energy", "free_energy", "forces", "stress", "magmoms"),
+    *("energy", "free_energy", "forces", "stress", "magmoms", "relax_mode"),
     *("spacegroup", "spacegroup_kinds", "unit_cell", "occupancy"),
 )
 """Names of what an input file says about the unrelaxed structure."""

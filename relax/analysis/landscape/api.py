@@ -117,7 +117,7 @@ def landscape(
     if progress:
         from relax.io.progress import tracked
 
-        made = tracked(made, len(places), lambda: None, "points")
+        made = tracked(made, len(places), unit="points")
     found = np.array([energy for energy, _ in made])
     reference = alignment.reference
     return Landscape(

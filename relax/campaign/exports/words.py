@@ -16,6 +16,9 @@ KEYS = (
 )  # fmt: skip
 """Columns of an outcome that the files of ``relax run`` have too."""
 
+BESIDE = ("energy_first", "curvature", "frequency")
+"""What else a line of a result says that they have."""
+
 
 class Words:
     """The ``info`` of structures, by the same names as in the files that ``relax run`` writes.
@@ -49,7 +52,7 @@ class Words:
         info |= {f"relax_{name}": columns[name] for name in KEYS}
         info["relax_reason"] = outcome.reason.replace("\\", "/")  # ASE writes none that can be read
         found = outcome.found or {}
-        info |= {f"relax_{name}": found[name] for name in ("curvature", "frequency") if found.get(name)}
+        info |= {f"relax_{name}": found[name] for name in BESIDE if found.get(name)}
         info |= {f"relax_{name}": value for name, value in more.items()}
         unknown = [k for k, v in info.items() if v in ("", None) or (isinstance(v, float) and math.isnan(v))]
         return {name: value for name, value in info.items() if name not in unknown}

@@ -9,6 +9,7 @@ from relax.cli.campaigning.export_command import duplicates, export, sbatch
 from relax.cli.campaigning.init_command import add, init
 from relax.cli.campaigning.run_command import run
 from relax.cli.campaigning.status_command import status
+from relax.cli.viewing.report_command import campaign_report
 
 __all__ = ["campaign"]
 
@@ -19,3 +20,4 @@ campaign = typer.Typer(
 )
 for command in (init, run, status, export, retry, add, merge, duplicates, sbatch):
     campaign.command()(command)
+campaign.command("report")(campaign_report)

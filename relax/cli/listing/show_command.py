@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from relax.cli.listing.show_options import ShowOptions
-from relax.cli.listing.show_totals import Totals
 from relax.cli.options.declaration import takes_options
 from relax.cli.terminal import BAD_INPUT, OK, print_json, warn
 from relax.core.errors import InvalidStructure
 
 if TYPE_CHECKING:
     from relax.io.overview.summary import Summary
+    from relax.io.overview.totals import Totals
 
 __all__ = ["show"]
 
@@ -34,6 +34,8 @@ def show(**values: Any) -> None:
 
     Exit code: 0, or 2 if something cannot be read.
     """
+    from relax.io.overview.totals import Totals
+
     options = ShowOptions(**values)
     options.validate()
     totals, faults = Totals(), Faults()

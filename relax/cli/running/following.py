@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from relax.core.errors import UsageError
 from relax.engine.batch.monitor import Monitor, Standing
 from relax.io.outputs.log import Log
-from relax.io.outputs.trajectories import Trajectories
+from relax.io.outputs.trajectories import CALLS, Trajectories
 
 if TYPE_CHECKING:
     from relax.cli.inputs import Record
@@ -86,7 +86,9 @@ class Following(Monitor):
                     number, record.source, at.steps, at.force_calls, at.energy, at.fmax, at.smax
                 )  # fmt: skip
             if self.trajectories:
-                self.trajectories.add(number, standing.atoms())
+                atoms = standing.atoms()
+                atoms.info[CALLS] = at.force_calls
+                self.trajectories.add(number, atoms)
         if len(self.active) == 1 and self.bar.visible:
             stress = f"  stress {at.smax:.3g} GPa" if record.with_cell else ""
             calls = f"step {at.steps}  calls {at.force_calls}"

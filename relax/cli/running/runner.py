@@ -200,6 +200,8 @@ class Runner:
             if result.status == "refused":
                 raise InvalidStructure(result.reason)
             record.atoms = snapshot(atoms, **record.output_info(self.options))
+            if result.mode is not None:
+                record.atoms.set_array("relax_mode", result.mode[: len(atoms)], float, (3,))
             if self.output:
                 self.output.add(record.place, record.atoms)
         except InvalidStructure as error:

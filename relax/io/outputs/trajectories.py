@@ -13,7 +13,10 @@ from relax.core.errors import UsageError
 from relax.io.named_files import is_among
 from relax.io.outputs.patterns import is_pattern, named
 
-__all__ = ["Trajectories"]
+__all__ = ["CALLS", "Trajectories"]
+
+CALLS = "relax_calls"
+"""What the frames call the force calls so far, in ``atoms.info``."""
 
 
 class Trajectories:

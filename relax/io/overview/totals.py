@@ -1,4 +1,4 @@
-"""The counts of ``relax show``."""
+"""Counts of the structures in files."""
 
 from __future__ import annotations
 
@@ -19,32 +19,34 @@ class Totals:
     ----------
     shown
         How many structures are shown.
+    statuses
+        How many there are of each status; empty where a file says none.
     """
 
     def __init__(self) -> None:
         self.shown = 0
-        self._statuses: Counter[str] = Counter()
+        self.statuses: Counter[str] = Counter()
         self._calls: Counter[int] = Counter()
 
     def add(self, summary: Summary) -> None:
         """Count a structure."""
-        self._statuses[summary.status] += 1
+        self.statuses[summary.status] += 1
         calls = summary.number("relax_force_calls")
         if math.isfinite(calls):
             self._calls[int(calls)] += 1
 
     def line(self) -> str:
         """Return the counts in one line."""
-        total = self._statuses.total()
-        ended = total - self._statuses[""]
+        total = self.statuses.total()
+        ended = total - self.statuses[""]
         parts = []
         if ended:
             others = [
                 f", {n} {status}"
-                for status, n in self._statuses.most_common()
+                for status, n in self.statuses.most_common()
                 if status not in ("", "converged")
             ]
-            parts.append(f"{self._statuses['converged']} of {ended} converged{''.join(others)}")
+            parts.append(f"{self.statuses['converged']} of {ended} converged{''.join(others)}")
         if total > ended or not total:
             parts.append(f"{total - ended} structure{'' if total - ended == 1 else 's'} without a status")
         if self._calls:

@@ -1,0 +1,1 @@
+"""One HTML file, or one picture, of a relaxation or of many."""

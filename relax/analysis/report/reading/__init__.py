@@ -1,0 +1,1 @@
+"""Paths and results, read one structure at a time."""
