@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/how-to/report.md: ``python docs/figures/report.py``, with Chromium and chromedriver.
+"""Draw the pictures of docs/how-to/report.md, with Chromium: ``python docs/figures/report.py``.
 
 One is of the path of an oxygen atom on platinum, the other of alloys that are relaxed with their cells.
 """

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from relax.core.process import QUIET
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -72,7 +74,9 @@ def _finite(value: Any) -> Any:
 
 
 def print_table(table: Callable[[int], RenderableType]) -> None:
-    """Print what ``table`` returns for the width of the terminal in columns."""
+    """Print what ``table`` returns for the width of the terminal in columns, unless the command is quiet."""
+    if QUIET.get():
+        return
     from rich.console import Console
 
     # A pipe has no width, and a table that is cut at 80 columns would lose its numbers.

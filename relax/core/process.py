@@ -1,13 +1,17 @@
-"""What holds for a whole process: the signals that end it, and where they may; its threads."""
+"""What holds for a whole process: signals that end it, and where they may; threads; whether it is quiet."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["ONE_THREAD", "Interrupts"]
+__all__ = ["ONE_THREAD", "QUIET", "Interrupts"]
+
+QUIET: ContextVar[bool] = ContextVar("QUIET", default=False)
+"""Whether neither tables nor progress are shown."""
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """Environment in which linear algebra uses one thread: more change paths, and cost more than they gain."""

@@ -11,6 +11,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from relax.core.process import QUIET
+
 __all__ = ["Bar", "progress", "tracked"]
 
 T = TypeVar("T")
@@ -87,7 +89,7 @@ def progress(unit: str = "structures") -> Iterator[Bar]:
         # Printed lines go above the bar on a terminal, and must still reach a file or a pipe.
         redirect_stdout=sys.stdout.isatty(),
         refresh_per_second=5,
-        disable=not sys.stderr.isatty() or console.is_dumb_terminal,
+        disable=QUIET.get() or not sys.stderr.isatty() or console.is_dumb_terminal,
     ) as bar:
         yield Bar(bar, unit)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relax.campaign.store.rounds import UNIT_COST
-from relax.cli.options.declaration import argument, option, positive
+from relax.cli.options.declaration import argument, option, positive, quiet_option
 from relax.cli.options.run_options import RelaxationOptions
 
 __all__ = ["CampaignOptions"]
@@ -31,6 +31,7 @@ class CampaignOptions(RelaxationOptions, FolderOption):
         check=positive,
         role="run",
     )
+    quiet: bool = quiet_option()
 
     def campaign_kwargs(self) -> dict[str, Any]:
         """Return the arguments of :meth:`relax.campaign.campaign.Campaign.create`, but for the structures."""

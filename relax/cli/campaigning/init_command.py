@@ -12,7 +12,7 @@ import typer
 from relax.cli.campaigning.campaign_options import CampaignOptions, FolderOption
 from relax.cli.inputs import count_inputs, input_files, named_structures
 from relax.cli.options.checks import check_format
-from relax.cli.options.declaration import check_values, takes_options
+from relax.cli.options.declaration import check_values, quiet_option, takes_options
 from relax.cli.options.inputs import InputOptions
 from relax.cli.terminal import BAD_INPUT, OK, warn
 from relax.core.errors import InvalidStructure, UsageError
@@ -27,6 +27,8 @@ __all__ = ["add", "init"]
 @dataclass(frozen=True, kw_only=True)
 class AddOptions(InputOptions, FolderOption):
     """The options of ``relax campaign add``."""
+
+    quiet: bool = quiet_option()
 
 
 @takes_options(CampaignOptions, config="campaign")

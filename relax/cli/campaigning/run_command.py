@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from relax.cli.campaigning.campaign_options import FolderOption
-from relax.cli.options.declaration import check_values, option, positive, takes_options
+from relax.cli.options.declaration import check_values, option, positive, quiet_option, takes_options
 from relax.cli.terminal import OK, UNCONVERGED, messages_shown, print_table, warn
 from relax.core.errors import UsageError
 
@@ -89,6 +89,7 @@ class CampaignRunOptions(FolderOption):
         metavar="TIME",
     )
     verbose: int = option(0, "Print messages on standard error.", *("--verbose", "-v"), count=True)
+    quiet: bool = quiet_option()
 
     @cached_property
     def part(self) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relax.cli.options.calculator import CalculatorOptions
 from relax.cli.options.checks import check_calculator, check_format, check_outputs
-from relax.cli.options.declaration import check_values, not_negative, one_of, option, positive
+from relax.cli.options.declaration import check_values, not_negative, one_of, option, positive, quiet_option
 from relax.cli.options.inputs import InputOptions
 from relax.core.errors import UsageError
 
@@ -94,6 +94,7 @@ class WriteOptions:
     table: str | None = option(
         None, "Write the tables as Markdown to this file.", metavar="FILE.md", role="files"
     )
+    quiet: bool = quiet_option()
 
 
 @dataclass(frozen=True, kw_only=True)

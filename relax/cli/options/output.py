@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from relax.cli.options.declaration import option, positive
+from relax.cli.options.declaration import option, positive, quiet_option
 
 __all__ = ["BatchOptions", "OutputOptions"]
 
@@ -75,6 +75,7 @@ class OutputOptions:
         count=True,
         role="files",
     )
+    quiet: bool = quiet_option()
 
     def output_files(self) -> Iterator[tuple[str, str]]:
         """Yield the flag and the path of each file or folder that is written, as far as its name is known."""

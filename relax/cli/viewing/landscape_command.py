@@ -56,8 +56,7 @@ def landscape(**values: Any) -> None:
             warn("stopped before the grid was complete; nothing is written")
             raise typer.Exit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None
         _write(found, options)
-    if not options.quiet:
-        print_table(lambda width: _table(found))
+    print_table(lambda width: _table(found))
 
 
 def _loaded(options: LandscapeOptions) -> Landscape:
@@ -90,7 +89,7 @@ def _made(options: LandscapeOptions) -> Landscape:
         points=options.points,
         margin=options.margin,
         reach=options.reach,
-        progress=not options.quiet,
+        progress=True,
         words=options.calculator,
     )
 

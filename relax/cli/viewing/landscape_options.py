@@ -9,7 +9,7 @@ from pathlib import Path
 
 from relax.cli.options.calculator import CalculatorOptions, calculator_names
 from relax.cli.options.checks import check_calculator, check_format, check_outputs
-from relax.cli.options.declaration import check_values, not_negative, one_of, option, positive
+from relax.cli.options.declaration import check_values, not_negative, one_of, option, positive, quiet_option
 from relax.cli.options.inputs import InputOptions
 from relax.core.errors import UsageError
 
@@ -81,7 +81,7 @@ class PictureOptions:
         metavar="ENERGY",
         check=positive,
     )
-    quiet: bool = option(False, "Print no table, and show no progress.", *("--quiet", "-q"))
+    quiet: bool = quiet_option()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from relax.cli.options.declaration import argument, option, takes_options
+from relax.cli.options.declaration import argument, option, quiet_option, takes_options
 from relax.core.errors import UsageError
 
 __all__ = ["plot"]
@@ -22,6 +22,7 @@ class PlotOptions:
         "curves.png", "The picture: .png, .svg or .pdf.", *("--output", "-o"), metavar="FILE.png"
     )
     force: bool = option(False, "Replace --output if it exists.", "--force")
+    quiet: bool = quiet_option()
 
 
 @takes_options(PlotOptions)
@@ -45,4 +46,5 @@ def plot(**values: Any) -> None:
         raise UsageError(f"--output {options.output} exists; add --force to replace it, or give another name")
     runs = [curves_of(file, tracked(frames(file), length(file), unit="frames")) for file in options.files]
     draw(runs, options.output, options.force)
-    print(f"{options.output}: {', '.join(f'{run.name} ({len(run.calls)} frames)' for run in runs)}")
+    if not options.quiet:
+        print(f"{options.output}: {', '.join(f'{run.name} ({len(run.calls)} frames)' for run in runs)}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relax.cli.campaigning.campaign_options import FolderOption
-from relax.cli.options.declaration import argument, check_values, option, takes_options
+from relax.cli.options.declaration import argument, check_values, option, quiet_option, takes_options
 from relax.cli.terminal import warn
 from relax.core.errors import UsageError
 
@@ -33,6 +33,7 @@ class PageOptions:
         metavar="N",
         check=at_least_two,
     )
+    quiet: bool = quiet_option()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +89,7 @@ def _write(options: PageOptions, source: Any) -> None:
     written = write_report(
         source, options.output, force=options.force, limit=options.limit, title=options.title, progress=True
     )
-    print(f"{options.output}: {written.words}; {written.size / 1e6:.2f} MB")
+    if not options.quiet:
+        print(f"{options.output}: {written.words}; {written.size / 1e6:.2f} MB")
     for note in written.notes:
         warn(note)

@@ -12,6 +12,7 @@ from relax.cli.options.declaration.option import (
     one_of,
     option,
     positive,
+    quiet_option,
 )
 from relax.cli.options.declaration.signature import takes_options
 
@@ -27,5 +28,6 @@ __all__ = [
     "one_of",
     "option",
     "positive",
+    "quiet_option",
     "takes_options",
 ]

@@ -26,6 +26,7 @@ __all__ = [
     "one_of",
     "option",
     "positive",
+    "quiet_option",
 ]
 
 Check = Callable[[str, Any], None]
@@ -90,6 +91,12 @@ def option(
     long = next((flag for flag in flags if flag.startswith("--")), "")
     key = long.partition("/")[0].removeprefix("--")
     return field(default=default, metadata={"option": Option(parameter, key, check, needs, role)})
+
+
+def quiet_option() -> Any:
+    """Declare the option with which a command shows neither tables nor progress."""
+    words = "Print no table, and show no progress: only messages, and what --json asks for."
+    return option(False, words, *("--quiet", "-q"), role="files")
 
 
 def completes(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:

@@ -15,6 +15,7 @@ from relax.cli.options.declaration.config_text import config_text
 from relax.cli.options.declaration.option import check_values, declarations, key_of
 from relax.cli.terminal import warn
 from relax.core.errors import UsageError
+from relax.core.process import QUIET
 
 __all__ = ["takes_options"]
 
@@ -50,7 +51,7 @@ def takes_options(
     """
 
     def with_signature(command: Callable[..., None]) -> Callable[..., None]:
-        types = get_type_hints(options)
+        command, types = _quietable(command), get_type_hints(options)
         required: Any = Parameter.empty if config is None else []  # --print-config needs no input files
         parameters = [
             Parameter(
@@ -73,6 +74,20 @@ def takes_options(
         return command
 
     return with_signature
+
+
+def _quietable(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that shows neither tables nor progress where it has the option ``quiet``."""
+
+    def maybe_quiet(**values: Any) -> None:
+        before = QUIET.set(bool(values.get("quiet")))
+        try:
+            command(**values)
+        finally:
+            QUIET.reset(before)
+
+    maybe_quiet.__doc__, maybe_quiet.__name__ = command.__doc__, command.__name__
+    return maybe_quiet
 
 
 def _configurable(command: Callable[..., None], options: type[Any], table: str) -> Callable[..., None]:
