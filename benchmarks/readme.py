@@ -180,6 +180,15 @@ def expensive_dft() -> str:
     return "\n".join(whole_relaxations(results))
 
 
+def expensive() -> str:
+    """Return the calls with a cheap prior for each part, beside the best of other rules."""
+    from benchmarks.expensive.parts import PARTS
+    from benchmarks.expensive.tables import overview
+
+    files = [RESULTS / f"expensive_{part}.json" for part in PARTS if part != "dft-example"]
+    return "\n".join(overview([json.loads(file.read_text()) for file in files if file.exists()]))
+
+
 def metals() -> str:
     """Return force calls, seconds and memory on large crystals."""
     from benchmarks.metals.tables import COLUMNS, WORDS, tables
@@ -373,6 +382,7 @@ TABLES |= {
     "choice": choice,
     "molecules_xtb": partial(molecules, "molecules_xtb"),
     "metals": metals,
+    "expensive": expensive,
     "expensive_dft": expensive_dft,
     "alloy": partial(alloy, "paper"),
     "alloy_grains": partial(alloy, "grains"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmarks.expensive.parts import PARTS
 from relax.analysis.comparison.files.results_file import Json
 from relax.analysis.comparison.tables import failure_counts, failure_list, markdown, versions_text
 
-__all__ = ["as_markdown", "whole_relaxations"]
+__all__ = ["as_markdown", "overview", "whole_relaxations"]
 
 NOTES = (
     "Force calls of the calculator that counts, until no force is above fmax; a run that failed counts "
@@ -48,6 +50,40 @@ def as_markdown(results: Json) -> str:
     lines += failure_list(failure_counts(rows))
     lines += [f"`{results['command']}`", "", f"{versions_text(results)}."]
     return "\n".join(lines) + "\n"
+
+
+def overview(parts: Sequence[Json]) -> list[str]:
+    """Return the lines of a table of methods with a prior in several parts, and the best of other rules."""
+    cells = []
+    for results in parts:
+        rows = results["rows"]
+        begun = [row for row in rows if row["optimizer"].startswith("pre:")]
+        begun = [row for row in begun if row["optimizer"] != "pre:kriging"]
+        best = min(begun, key=lambda row: row["mean"], default=None)
+        direct = next((row for row in rows if row["optimizer"] == "direct:default"), None)
+        title = PARTS[results["part"]].title
+        for row in rows:
+            kind, _, name = row["optimizer"].partition(":")
+            if kind != "prior":
+                continue
+            cells.append(
+                [
+                    f"{len(results['structures']) // results['draws']} {title}",
+                    f"`{PARTS[results['part']].calculator.rpartition(':')[2]}`",
+                    f"`{name}`",
+                    f"{row['mean']:.2f}",
+                    f"{row['max']:g}",
+                    str(row["failed"]),
+                    f"`{best['optimizer']}`" if best else "",
+                    f"{best['mean']:.2f}" if best else "",
+                    f"{row['mean'] / best['mean']:.2f}" if best else "",
+                    f"{direct['mean']:.2f}" if direct else "",
+                ]
+            )
+    columns = ("structures", "calculator", "prior", "calls", "most", "failed", "another after the cheap one",
+               "its calls", "of its", "default, direct: calls")  # fmt: skip
+    words = ("structures", "calculator", "prior", "another after the cheap one")
+    return markdown(columns, cells, words)
 
 
 def whole_relaxations(results: Json) -> list[str]:
