@@ -52,8 +52,15 @@ def test_verdicts_on_clusters_follow_the_results(tmp_path):
 
 def test_verdicts_on_the_alloy_follow_the_boxes(tmp_path):
     assert cells(tmp_path, "alloy")["alloy_energy"].verdict.startswith("not measured yet")
-    for energy, verdict in ((-10.0, "reproduced"), (-8.0, "not:")):
-        rows = alloy({"frankenstein": energy, "lammps:fire": -9.0, "default": -20.0})
+    component = "frankenstein:granularity=component"
+    for form, energy, boxes, verdict in (
+        ("frankenstein", -10.0, 3, "reproduced"),
+        (component, -10.0, 3, "reproduced"),
+        (component, -10.0, 2, "partly"),
+        ("frankenstein", -8.0, 3, "not:"),
+    ):
+        one = alloy({form: energy, "lammps:fire": -9.0, "default": -20.0})
+        rows = [row | {"seed": seed} for seed in range(boxes) for row in one]
         (tmp_path / "alloy.json").write_text(json.dumps({"rows": rows}))
         found = cells(tmp_path, "alloy")["alloy_energy"]
         assert found.verdict.startswith(verdict)
