@@ -154,5 +154,5 @@ def test_the_figure_of_the_docs_is_there():
     assert made == {(name, made) for name, case in CASES.items() for made in case.optimizers}
     assert FIGURE.with_suffix(".png").exists()
     assert FIGURE.with_suffix(".svg").exists()
-    page = FIGURE.parents[1] / "metric.md"
+    page = FIGURE.parents[1] / "explanation" / "metric.md"
     assert f"figures/{FIGURE.name}.png" in page.read_text()
