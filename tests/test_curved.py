@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
-from ase.build import bulk, molecule
+from ase.build import add_adsorbate, bulk, fcc111, molecule
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms, FixCartesian, FixedPlane, FixInternals
 from ase.filters import FrechetCellFilter
@@ -31,6 +31,7 @@ from relax import CellFreedom, InternalLBFGSRelax, LBFGSRelax, relax_many
 from relax.core import state as states
 from relax.core.rule import Point
 from relax.core.segments import Segments
+from relax.preconditioner.matrices import parts
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.rules import InternalLBFGS, PairLBFGS
 
@@ -427,6 +428,56 @@ def test_structures_without_coordinates_are_as_in_a_batch_of_their_own():
     for a, b in zip(whole.transport(x, v[:, None]), (x, v[:, None]), strict=True):
         np.testing.assert_array_equal(a[rows], b[rows])
     np.testing.assert_array_equal(whole.solve(v)[rows], alone.solve(v[rows]))
+
+
+# --------------------------------------------------------------------------------------------------
+# Large structures
+
+
+def adsorbed(fixed=False):
+    """Return methanol above the upper ones of 432 atoms of copper."""
+    atoms = fcc111("Cu", (12, 12, 3), vacuum=6.0)
+    add_adsorbate(atoms, molecule("CH3OH"), 2.0, position=(12.0, 9.0))
+    atoms.pbc = True
+    if fixed:
+        atoms.set_constraint(FixAtoms(indices=range(288)))
+    return rattled(atoms)
+
+
+@pytest.mark.parametrize(("scale", "fixed"), [(None, False), (None, True), (3.0, False)])
+def test_of_large_structures_only_rows_near_coordinates_move_along_curves(monkeypatch, scale, fixed):
+    """With the other rows held, steps and gradients differ little from those with all of them."""
+    atoms, found = adsorbed(fixed), []
+    dx = 0.1 * some_rows(len(atoms) + (0 if scale is None else 3), 3, len(atoms))
+    dx[len(atoms) :] *= 0.1
+    if fixed:
+        dx[:288] = 0.0
+    for largest in (10**6, 100):
+        monkeypatch.setattr(parts, "LARGE", largest)
+        metric = model(atoms, scale)
+        ((_, seen),) = transported(metric, (metric.x + dx, dx))
+        found.append((len(metric.near.rows), metric.retract(dx) - dx, seen - dx))
+    (every, *whole), (some, *near) = found
+    assert every == len(dx)
+    assert 6 < some < 0.5 * every
+    for a, b in zip(whole, near, strict=True):
+        assert np.linalg.norm(a) > 1e-3
+        assert np.linalg.norm(b - a) < 0.3 * np.linalg.norm(a)
+
+
+def test_large_structures_are_the_same_in_a_batch(monkeypatch):
+    monkeypatch.setattr(parts, "LARGE", 100)
+    bodies = [body(adsorbed()), body(rattled(molecule("CH3CH2OH"))), body(bulk("Cu", cubic=True) * (6, 6, 6))]
+    batch, rows = ModelHessian(bodies, MODEL), [one.rows for one in bodies]
+    dx = 0.1 * some_rows(sum(rows), 4)
+    places = (batch.x, dx), (batch.x + dx, -dx)
+    cuts = np.cumsum(rows)[:-1]
+    together = np.split(batch.retract(dx), cuts), *(np.split(g, cuts) for _, g in transported(batch, *places))
+    for s, one in enumerate(bodies):
+        alone, own = ModelHessian([one], MODEL), [[np.split(a, cuts)[s] for a in pair] for pair in places]
+        expected = alone.retract(np.split(dx, cuts)[s]), *(g for _, g in transported(alone, *own))
+        for found, wanted in zip(together, expected, strict=True):
+            np.testing.assert_array_equal(found[s], wanted)
 
 
 # --------------------------------------------------------------------------------------------------

@@ -15,12 +15,13 @@ from helpers import cluster, rotation
 from scipy.sparse import csr_array, diags_array
 
 from relax.geometry.constraints import constraint_projectors
-from relax.preconditioner import model_hessian as hessian
 from relax.preconditioner.internal_stiffness import InternalStiffness
+from relax.preconditioner.matrices import parts
+from relax.preconditioner.matrices.factorised import Cholesky, band_work, factorised
+from relax.preconditioner.matrices.sparse import Sparse
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness
-from relax.preconditioner.sparse import Cholesky, Sparse, band_work, factorised
 
 MODEL = InternalStiffness()
 KINDS = ("stretches", "bends", "linear", "torsions")
@@ -378,9 +379,9 @@ def test_large_matrices_are_as_small_ones(name, monkeypatch):
     v = some_rows(small.seg.rows, atoms=small.networks[0].atoms)
     expected = {what: getattr(small, what)(v) for what in ("apply", "solve")}
     curve, size = small.retract(0.05 * v), small.size
-    monkeypatch.setattr(hessian, "DENSE", 0)
+    monkeypatch.setattr(parts, "DENSE", 0)
     large = case(name, strain=0.01)
-    assert isinstance(large.parts[0][1], Sparse)
+    assert isinstance(large.parts[0].matrix, Sparse)
     np.testing.assert_allclose(large.apply(v), expected["apply"], atol=1e-10)
     np.testing.assert_allclose(large.size, size, rtol=1e-12)
     assert np.linalg.norm(large.apply(large.solve(v)) - v) < 1.001e-3 * np.linalg.norm(v)
@@ -417,7 +418,7 @@ def metal():
 
 @pytest.mark.parametrize("most", [360, 0])
 def test_a_batch_is_its_structures(most, monkeypatch):
-    monkeypatch.setattr(hessian, "DENSE", most)
+    monkeypatch.setattr(parts, "DENSE", most)
     every = [metal(), *(body(CASES[name][0](), CASES[name][1]) for name in MIXED), metal()]
     whole = ModelHessian(every, MODEL)
     v = 0.05 * some_rows(whole.seg.rows)

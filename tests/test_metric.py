@@ -27,14 +27,14 @@ from relax.engine.api import relax_many
 from relax.geometry.cell import CellFreedom
 from relax.geometry.constraints import constraint_projectors
 from relax.optimizers.named import OPTIMIZERS, FIRERelax, InternalLBFGSRelax, LBFGSRelax, PairLBFGSRelax
-from relax.preconditioner import model_hessian as hessian
 from relax.preconditioner.base import Identity
-from relax.preconditioner.dense import Dense
 from relax.preconditioner.internal_stiffness import InternalStiffness
+from relax.preconditioner.matrices import parts
+from relax.preconditioner.matrices.dense import Dense
+from relax.preconditioner.matrices.sparse import Sparse
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import spring_network
 from relax.preconditioner.pair_stiffness import PairStiffness
-from relax.preconditioner.sparse import Sparse
 from relax.preconditioner.springs import KeptPairs, springs
 from relax.rules import FIRE, LBFGS, RULES, SGD, InternalLBFGS, Momentum, PairLBFGS
 from relax.rules.wrappers import InMetric, MaxStep, for_atoms
@@ -353,7 +353,7 @@ def test_the_choice_of_images_is_irrelevant(name):
 @pytest.fixture
 def sparse(monkeypatch):
     """Take no matrix for a small one, and solve to the last digits."""
-    monkeypatch.setattr(hessian, "DENSE", 0)
+    monkeypatch.setattr(parts, "DENSE", 0)
     monkeypatch.setattr(Sparse, "TOLERANCE", 1e-13)
     monkeypatch.setattr(Sparse, "VECTORS", 100)
 
@@ -361,7 +361,7 @@ def sparse(monkeypatch):
 @pytest.mark.parametrize("name", CASES)
 def test_solve_and_root_invert(name):
     metric, v = metric_of(name), some_rows(bodies([name])[0].rows)
-    assert isinstance(metric.parts[0][1], Dense)
+    assert isinstance(metric.parts[0].matrix, Dense)
     np.testing.assert_allclose(metric.solve(metric.apply(v)), v, atol=1e-10)
     np.testing.assert_allclose(metric.root(metric.root(metric.apply(v))), v, atol=1e-10)
 
@@ -370,7 +370,7 @@ def test_solve_and_root_invert(name):
 def test_large_matrices_are_as_small_ones(name, sparse):
     (one,) = bodies([name])
     metric, v = ModelHessian([one], STIFF), some_rows(one.rows)
-    assert isinstance(metric.parts[0][1], Sparse)
+    assert isinstance(metric.parts[0].matrix, Sparse)
     small = Dense(metric.straight)
     np.testing.assert_allclose(metric.size, np.full((one.rows, 1), small.size[0]), rtol=1e-12)
     for what in ("apply", "solve", "root"):
@@ -391,7 +391,7 @@ def large():
 
 
 def test_a_large_matrix_is_never_written_out(large):
-    part = large.parts[0][1]
+    part = large.parts[0].matrix
     assert isinstance(part, Sparse)
     assert issparse(part.between)
     rows = 2048 + 3
@@ -426,7 +426,7 @@ def test_a_force_on_one_atom_of_a_large_structure_moves_the_others(large):
 @pytest.mark.parametrize("most", [360, 40, 0])
 @pytest.mark.parametrize("what", ["apply", "solve", "root"])
 def test_a_batch_is_its_structures_to_the_last_bit(what, most, monkeypatch):
-    monkeypatch.setattr(hessian, "DENSE", most)
+    monkeypatch.setattr(parts, "DENSE", most)
     every = [*bodies(), *bodies(["salt and cell", "molecule"])]
     seg = Segments([one.rows for one in every])
     v = some_rows(seg.rows)
@@ -634,7 +634,7 @@ def test_a_large_structure_ends_where_l_bfgs_ends():
         return emt(atoms)
 
     atoms, other = build(), build()
-    assert 3 * len(atoms) > hessian.DENSE
+    assert 3 * len(atoms) > parts.DENSE
     opt, plain = PairLBFGSRelax(atoms, logfile=None), LBFGSRelax(other, logfile=None)
     assert opt.run(fmax=0.02, steps=60)
     assert plain.run(fmax=0.02, steps=60)
@@ -952,5 +952,5 @@ def test_a_batch_has_the_metric_it_is_given():
     ("rule", "settings"), [("pair-lbfgs", {}), ("internal-lbfgs", {}), ("fire", {"metric": True})]
 )
 def test_a_batch_with_large_structures(rule, settings, monkeypatch):
-    monkeypatch.setattr(hessian, "DENSE", 30)
+    monkeypatch.setattr(parts, "DENSE", 30)
     compare(rule, settings, 5)

@@ -50,7 +50,10 @@ def vectors(
     positions: np.ndarray, i: np.ndarray, j: np.ndarray, shifts: np.ndarray, cell: np.ndarray
 ) -> np.ndarray:
     """Return the vectors (E, 3) in A from atoms ``i`` to the images ``shifts`` of atoms ``j``."""
-    return np.asarray(positions[j] - positions[i] + images(shifts, cell[None]))
+    found = positions[j] - positions[i]
+    outside = np.flatnonzero(shifts.any(axis=1))
+    found[outside] += images(shifts[outside], cell[None])
+    return np.asarray(found)
 
 
 def images(shifts: np.ndarray, cells: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from relax.preconditioner.dense import Dense
+from relax.preconditioner.matrices.dense import Dense
 from relax.preconditioner.model_hessian import ModelHessian
 
 __all__ = ["LAST", "KnownHessian", "Local"]
@@ -177,7 +177,8 @@ class Local:
             return cls(np.zeros((0, 3 * rows)), np.zeros(0), straight)
         own = model.internals.owner == s
         here = x is model.x
-        derivatives = model.curved.b if here else model.internals.derivatives(x[None])
+        whole = len(model.near.rows) == model.seg.rows
+        derivatives = model.curved.b if here and whole else model.internals.derivatives(x[None])
         b = derivatives.matrix[np.flatnonzero(own)][:, 3 * start : 3 * (start + rows)].toarray()
         return cls(b, model.internals.stiffness[own], straight)
 

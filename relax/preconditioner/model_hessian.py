@@ -10,22 +10,19 @@ import numpy as np
 
 from relax.core.segments import Segments
 from relax.preconditioner.base import Modelled, StraightPaths
-from relax.preconditioner.dense import Dense
 from relax.preconditioner.internal.bonds import Bonds, bonds_of
 from relax.preconditioner.internal.coordinates import Internals
 from relax.preconditioner.internal.curved import Curved
 from relax.preconditioner.internal.features import ModelFeatures
 from relax.preconditioner.internal.terms import terms_of
 from relax.preconditioner.internal_stiffness import InternalStiffness
+from relax.preconditioner.matrices.dense import Dense
+from relax.preconditioner.matrices.parts import Near, Part, near_rows, parts_of
 from relax.preconditioner.network import SpringNetwork, Straight
 from relax.preconditioner.pair_stiffness import PairStiffness
-from relax.preconditioner.sparse import Sparse
 from relax.preconditioner.springs import Springs
 
 __all__ = ["Frozen", "ModelHessian"]
-
-DENSE = 360
-"""Largest number of coordinates of a structure for which a dense matrix is used."""
 
 
 class ModelHessian(Modelled):
@@ -120,37 +117,35 @@ class ModelHessian(Modelled):
         return found
 
     @cached_property
-    def parts(self) -> list[tuple[np.ndarray, Any]]:
-        """The structures of each size together: where their rows are (S, R), and their matrices."""
-        seg, sizes = self.seg, np.array(self.seg.lengths)
-        bent = None if self.curved is None else self.curved.hessian
-        made: list[tuple[np.ndarray, Any]] = []
-        for rows in np.unique(sizes[3 * sizes <= DENSE]):
-            same = np.flatnonzero(sizes == rows).tolist()
-            blocks = None if bent is None else [block(bent, seg.starts[s], rows).toarray() for s in same]
-            where = seg.starts[same][:, None] + np.arange(rows)
-            made.append((where, Dense([self.straight[s] for s in same], blocks)))
-        for s in np.flatnonzero(3 * sizes > DENSE).tolist():
-            own = None if bent is None else block(bent, seg.starts[s], sizes[s])
-            own = own if own is not None and own.nnz else None  # as it is alone
-            made.append((seg.starts[s] + np.arange(sizes[s])[None], Sparse(self.straight[s], own)))
-        return made
+    def near(self) -> Near:
+        """The rows that curved steps and transport move."""
+        assert self.internals is not None
+        return near_rows(self.internals.near, self.seg)
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """The structures of each size together, with their matrices."""
+        if self.curved is None:
+            return parts_of(self.straight, self.seg)
+        return parts_of(self.straight, self.seg, self.curved.hessian, self.near)
 
     @cached_property
     def curved(self) -> Curved | None:
-        """Transport and retraction; None where steps are straight."""
+        """Transport and retraction of the rows ``near``; None where steps are straight."""
         if self.internals is None:
             return None
+        rows, seg = self.near
+        internals = self.internals if len(rows) == self.seg.rows else self.internals.among(rows)
         return Curved(
-            self.internals, self.x, self.seg, self._many("linear"), self._many("precondition"), self._exact
+            internals, self.x[rows], seg, self._many("linear"), self._many("precondition"), self._exact
         )
 
     @cached_property
     def size(self) -> np.ndarray:
         """Mean of the diagonal of H of each structure, on all rows of the structure (R, 1)."""
         size = np.empty((self.seg.rows, 1))
-        for where, part in self.parts:
-            size[where] = part.size[:, None, None]
+        for part in self.parts:
+            size[part.rows] = part.matrix.size[:, None, None]
         return size
 
     def apply(self, rows: np.ndarray) -> np.ndarray:
@@ -169,16 +164,27 @@ class ModelHessian(Modelled):
         """Return places and their gradients (R, K, 3) as they are seen from here, see ``Metric``."""
         if self.curved is None:
             return x, g
-        steps, seen = self.curved.transport(np.swapaxes(x, 0, 1), np.swapaxes(g, 0, 1))
-        curved = self._curved_rows[:, None]
-        return np.where(curved, np.swapaxes(steps, 0, 1), x), np.where(curved, np.swapaxes(seen, 0, 1), g)
+        places = (np.swapaxes(rows[self.near.rows], 0, 1) for rows in (x, g))
+        steps, seen = self.curved.transport(*places)
+        return self._put(x, np.swapaxes(steps, 0, 1)), self._put(g, np.swapaxes(seen, 0, 1))
 
     def retract(self, dx: np.ndarray) -> np.ndarray:
         """Return the displacement (R, 3), A, along the curved path that begins as the step ``dx`` (R, 3)."""
         if self.curved is None:
             return dx
         assert isinstance(self.stiffness, InternalStiffness)
-        return np.where(self._curved_rows, self.curved.retract(dx, self.stiffness.rounds), dx)
+        return self._put(dx, self.curved.retract(dx[self.near.rows], self.stiffness.rounds))
+
+    def _put(self, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """Return ``rows`` (R, ...) with those of ``near`` from ``found`` (N, ...).
+
+        Structures without internal coordinates stay as they are alone.
+        """
+        assert self.internals is not None
+        out, near = rows.copy(), self.near
+        curved = np.isin(near.seg.owner, self.internals.owner)
+        out[near.rows[curved]] = found[curved]
+        return out
 
     has_features = True
 
@@ -186,36 +192,32 @@ class ModelHessian(Modelled):
         """Return features of structure ``s``, see ``Metric``; None where its matrix is sparse."""
         alone = len(self.networks) == 1
         model = self if alone else ModelHessian([self.networks[s]], self.stiffness)
-        return ModelFeatures(model, scale) if isinstance(model.parts[0][1], Dense) else None
+        return ModelFeatures(model, scale) if isinstance(model.parts[0].matrix, Dense) else None
 
     def _exact(self) -> np.ndarray:
         """Return for which structures (S,) the method ``precondition`` of the parts is the inverse of H."""
-        exact = np.zeros(len(self.seg.lengths), bool)
-        for where, part in self.parts:
-            exact[self.seg.owner[where[:, 0]]] = part.exact
+        exact = np.ones(len(self.seg.lengths), bool)
+        for part in self.parts:
+            if part.region is not None:
+                exact[self.seg.owner[part.rows[:, 0]]] = part.region.exact
         return exact
-
-    @cached_property
-    def _curved_rows(self) -> np.ndarray:
-        """Which rows (R, 1) are of structures with internal coordinates: the others are as they are alone."""
-        assert self.internals is not None
-        return np.isin(self.seg.owner, self.internals.owner)[:, None]
 
     def _each(self, rows: np.ndarray, fn: Callable[[Any, np.ndarray], np.ndarray]) -> np.ndarray:
         out = np.empty_like(rows)
-        for where, part in self.parts:
-            out[where] = fn(part, rows[where])
+        for part in self.parts:
+            out[part.rows] = fn(part.matrix, rows[part.rows])
         return out
 
     def _many(self, name: str) -> Callable[[np.ndarray], np.ndarray]:
-        """Return the method ``name`` of the parts, for rows at K places (K, R, 3)."""
+        """Return the method ``name`` of the regions of the parts, for rows at K places (K, N, 3)."""
 
         def times(rows: np.ndarray) -> np.ndarray:
             if len(self.seg.lengths) == 1:
-                return np.asarray(getattr(self.parts[0][1], name)(rows[:, None])[:, 0])
-            out = np.empty_like(rows)
-            for where, part in self.parts:
-                out[:, where] = getattr(part, name)(rows[:, where])
+                return np.asarray(getattr(self.parts[0].region, name)(rows[:, None])[:, 0])
+            out = np.zeros_like(rows)
+            for part in self.parts:
+                if part.region is not None:
+                    out[:, part.near] = getattr(part.region, name)(rows[:, part.near])
             return out
 
         return times
@@ -237,9 +239,3 @@ class Frozen(StraightPaths):
             hessian.solve,
             hessian.root,
         )
-
-
-def block(matrix: Any, start: int, rows: int) -> Any:
-    """Return the block of ``rows`` rows from ``start`` on the diagonal of a sparse matrix (3R, 3R)."""
-    own = slice(3 * start, 3 * (start + rows))
-    return matrix[own, own]

@@ -88,7 +88,7 @@ def bonds_of(networks: Sequence[SpringNetwork], seg: Segments, stiffness: Intern
         inverse = np.linalg.inv(np.stack([network.deformed for network in networks]))
         own = (inverse[owner] @ vectors[:, :, None])[:, :, 0]
     offsets, strength = own - (x[second] - x[first]), np.minimum(strength, STRONGEST) * covalent
-    strength *= 1 - shielding(first, second, shifts, strength, seg.rows)
+    strength *= 1 - shielding(first, second, shifts, strength, (bends > 0) | (twists > 0))
     kept = along > 0
     first, second, vectors, offsets = first[kept], second[kept], vectors[kept], offsets[kept]
     return Bonds(

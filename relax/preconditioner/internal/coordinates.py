@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 
 from relax.core.segments import Segments
@@ -58,6 +60,23 @@ class Internals:
 
     def __len__(self) -> int:
         return len(self.stiffness)
+
+    @property
+    def near(self) -> np.ndarray:
+        """The rows that the coordinates depend on, sorted (N,)."""
+        strained = self.strain_rows.ravel() if self.strained else np.zeros(0, int)
+        return np.unique(np.concatenate([self.first, self.second, strained]))
+
+    def among(self, rows: np.ndarray) -> Internals:
+        """Return the same coordinates as functions of ``rows`` (N,) alone, all of :attr:`near` among them."""
+        found, place = copy(self), np.full(self.rows, -1)
+        place[rows] = np.arange(len(rows))
+        found.first, found.second, found.rows = place[self.first], place[self.second], len(rows)
+        found.projectors = None if self.projectors is None else self.projectors[rows]
+        if self.strained:
+            found.tensor_of_row, found.strain_rows = self.tensor_of_row[rows], place[self.strain_rows]
+        found._lay_out()
+        return found
 
     def _lay_out(self) -> None:
         """Find on which bonds each coordinate depends, and on which rows each bond."""

@@ -15,7 +15,7 @@ __all__ = ["Curved"]
 
 Operator = Callable[[np.ndarray], np.ndarray]
 
-ACCURACY, PRODUCTS = 1e-3, 60
+ACCURACY, PRODUCTS = 1e-2, 60
 """Conjugate gradients stop at this residual, relative to the right-hand side, or after so many products."""
 
 FEWER = 0.75
@@ -73,9 +73,11 @@ class Curved:
         q, there = internals.at(x)
         # Torsions that have turned far are followed from place to place.
         turned = np.cumsum(internals.change(q, np.concatenate([self.q, q[:-1]])), axis=0)
-        z = self._solve(there, g)
-        seen = here.back(w * there.times(z)) + self.linear(z)
-        return self._solve_here(here.back(w * turned) + self.linear(x - self.x)), seen
+        force = w * there.times(self._solve(there, g))
+        moved = x - self.x
+        along = here.times(moved)
+        bent, whole = here.back(w * (turned - along)), here.back(w * along) + self.linear(moved)
+        return moved + self._solve_here(bent, whole), g + here.back(force) - there.back(force)
 
     def retract(self, dx: np.ndarray, rounds: int) -> np.ndarray:
         """Return the displacement (R, 3) that changes the coordinates as ``dx`` does to first order.
@@ -122,22 +124,27 @@ class Curved:
         """Return values of the structures (K, S) on their rows (K, R, 1)."""
         return (values if values.shape[1] == 1 else values[:, self.seg.owner])[:, :, None]
 
-    def _solve_here(self, rows: np.ndarray) -> np.ndarray:
-        """Return the inverse of H here times ``rows`` (K, R, 3)."""
+    def _solve_here(self, rows: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        """Return the inverse of H here times ``rows`` (K, R, 3), which are parts of ``whole`` (K, R, 3).
+
+        The errors are relative to the whole.
+        """
         found, exact = self.precondition(rows), self.exact()
         if exact.all():
             return found
-        return np.where(exact[self.seg.owner][:, None], found, self._solve(self.b, rows))
+        return np.where(exact[self.seg.owner][:, None], found, self._solve(self.b, rows, whole))
 
-    def _solve(self, b: Derivatives, rows: np.ndarray) -> np.ndarray:
+    def _solve(self, b: Derivatives, rows: np.ndarray, whole: np.ndarray | None = None) -> np.ndarray:
         """Return the inverse of H where the derivatives are ``b`` times ``rows`` (K, R, 3).
 
-        By conjugate gradients, for each structure and place on its own.
+        By conjugate gradients, for each structure and place on its own.  If ``rows`` are parts of ``whole``
+        (K, R, 3), errors are relative to the whole.
         """
         w, residual, x = self.internals.stiffness, rows, np.zeros_like(rows)
         z = self.precondition(residual)
         p, rz = z, self._dots(residual, z)
-        enough, places = ACCURACY**2 * rz, np.arange(len(rows))
+        size = rz if whole is None else np.maximum(rz, self._dots(whole, self.precondition(whole)))
+        enough, places = ACCURACY**2 * size, np.arange(len(rows))
         for _ in range(PRODUCTS):
             going = rz > enough
             unsolved = np.flatnonzero(going.any(axis=1))

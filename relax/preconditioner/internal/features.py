@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from relax.preconditioner.base import Places
-from relax.preconditioner.dense import Dense
+from relax.preconditioner.matrices.dense import Dense
 
 if TYPE_CHECKING:
     from relax.preconditioner.model_hessian import ModelHessian
@@ -32,7 +32,7 @@ class ModelFeatures:
 
     def __init__(self, model: ModelHessian, scale: float) -> None:
         self.x, self.internals = model.x, model.internals
-        part = model.parts[0][1]
+        part = model.parts[0].matrix
         assert isinstance(part, Dense)
         self.root = np.linalg.cholesky(scale * part.straight[0])  # L (n, n)
         self.hessian = scale * part.h[0]

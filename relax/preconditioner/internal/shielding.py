@@ -16,7 +16,11 @@ BASE = 64
 
 
 def shielding(
-    first: np.ndarray, second: np.ndarray, shifts: np.ndarray, strength: np.ndarray, rows: int
+    first: np.ndarray,
+    second: np.ndarray,
+    shifts: np.ndarray,
+    strength: np.ndarray,
+    wanted: np.ndarray,
 ) -> np.ndarray:
     """Return how much of each pair (P,) is due to a third atom, from 0 to 1.
 
@@ -29,12 +33,13 @@ def shielding(
         The rows of the atoms (P,), and the integer shifts (P, 3) of the images of the second ones.
     strength
         Strengths of the pairs (P,).
-    rows
-        Number of rows.
+    wanted
+        Of which rows (R,) pairs are wanted; the others are left at 0.
     """
-    shield = np.zeros(len(first))
-    weak = np.flatnonzero((strength < STRONG) & (strength > 0))
-    strong = np.flatnonzero(strength >= STRONG)
+    shield, rows, ends = np.zeros(len(first)), len(wanted), np.zeros(len(wanted), bool)
+    weak = np.flatnonzero((strength < STRONG) & (strength > 0) & (wanted[first] | wanted[second]))
+    ends[first[weak]] = ends[second[weak]] = True
+    strong = np.flatnonzero((strength >= STRONG) & (ends[first] | ends[second]))
     if not len(weak) or not len(strong):
         return shield
     centre = np.concatenate([first[strong], second[strong]])

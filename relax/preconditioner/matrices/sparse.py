@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from relax.preconditioner.internal.enumeration import ranges
+from relax.preconditioner.matrices.region import Region, diagonal_blocks
 from relax.preconditioner.network import Straight, strain_blocks
 
 __all__ = ["Sparse"]
-
-FACTORED = 2e8
-"""Most multiplications that the sparse factorisation of a matrix with internal coordinates may take, as a
-band.  Beyond, iterations take less time."""
-
-DENSE, WIDE = 2000, 9.0
-"""Largest matrix that is factorised as a dense one, and the cube of its size over the multiplications as a
-band up to which this takes less time than as a sparse one."""
 
 
 class Sparse:
@@ -29,6 +22,13 @@ class Sparse:
         The part that is the same at every place.
     bent
         The part of internal coordinates, a sparse matrix (3R, 3R), if there is any.
+    near
+        The rows (N,) that internal coordinates depend on, of which ``bent`` (3N, 3N) is then; None for all.
+
+    Attributes
+    ----------
+    region
+        What curved steps and transport need, on the rows ``near``; None without internal coordinates.
     """
 
     TOLERANCE, ROUNDS = 1e-3, 400
@@ -38,13 +38,13 @@ class Sparse:
     VECTORS = 40
     """Dimension of the Krylov space in which roots are computed."""
 
-    def __init__(self, straight: Straight, bent: Any = None) -> None:
+    def __init__(self, straight: Straight, bent: Any = None, near: np.ndarray | None = None) -> None:
         from scipy.sparse import bsr_array
 
         network, springs, stiff = straight.network, straight.springs, straight.blocks()
         n = network.atoms
         i, j, own = springs.first, springs.second, np.arange(n)
-        self.atoms, self.projectors, self.bent = n, network.projectors, bent
+        self.atoms, self.projectors = n, network.projectors
         self.floor = np.repeat(straight.floor, 3)
         apart = stiff * (i != j)[:, None, None]  # an atom and its own images move together
         diagonal = np.empty((n, 3, 3))
@@ -66,54 +66,42 @@ class Sparse:
             diagonal = self.projectors @ diagonal @ self.projectors.swapaxes(1, 2)
         diagonal = diagonal + straight.floor[:n, None, None] * np.eye(3)
         self.strain_diagonal = self.cost.diagonal() + self.floor[3 * n :]
+        self.region, self.bent = None, bent
         if bent is not None:
-            diagonal = diagonal + diagonal_blocks(bent, n)
-            self.strain_diagonal = self.strain_diagonal + bent.diagonal()[3 * n :]
+            if near is not None:
+                self.bent = spread(bent, components(near), 3 * network.rows)
+            self.region = Region(self._assembled(near), bent)
+            diagonal = diagonal + diagonal_blocks(self.bent, n)
+            self.strain_diagonal = self.strain_diagonal + self.bent.diagonal()[3 * n :]
+        self.factor = self.region.factor if self.region is not None and near is None else None
         blocks = np.linalg.inv(diagonal), np.arange(n), np.arange(n + 1)
         self.diagonal_inverse = bsr_array(blocks, shape=(3 * n, 3 * n))
         trace = np.trace(diagonal.sum(axis=0)) + self.strain_diagonal.sum()
         self.size = np.array([trace / (3 * network.rows)])
 
-        self.factor: Any = None
-        if bent is not None:
-            self.whole = (self.assembled + bent).tocsr()
-            self.factor = factorised(self.whole, band_work(self.whole[: 3 * n, : 3 * n]))
-
-    @property
-    def exact(self) -> bool:
-        """Whether ``precondition`` is the inverse."""
-        return self.factor is not None
-
-    @cached_property
-    def assembled(self) -> Any:
-        """Return the straight part as one sparse matrix (3R, 3R)."""
+    def _assembled(self, near: np.ndarray | None) -> Any:
+        """Return the straight part on the rows ``near`` (N,), or on all, as one sparse matrix (3N, 3N)."""
         from scipy.sparse import block_array, bsr_array, csr_array, diags_array
 
-        between, net = self.between, self.net
-        if self.projectors is not None:
-            n = self.atoms
-            held = bsr_array((self.projectors, np.arange(n), np.arange(n + 1)), shape=(3 * n, 3 * n))
+        between, net, floor, projectors = self.between, self.net, self.floor, self.projectors
+        if near is not None:
+            atoms = near[near < self.atoms]
+            between, net, floor = blocks_among(between, atoms), net[components(atoms)], floor[components(near)]
+            projectors = None if projectors is None else projectors[atoms]
+        if projectors is not None:
+            n = len(projectors)
+            held = bsr_array((projectors, np.arange(n), np.arange(n + 1)), shape=(3 * n, 3 * n))
             between, net = held @ between @ held.T, held @ net
         if net.shape[1]:
             between = block_array([[between, csr_array(net)], [csr_array(net.T), csr_array(self.cost)]])
-        return (between + diags_array(self.floor)).tocsr()
+        return (between + diags_array(floor)).tocsr()
 
     def apply(self, rows: np.ndarray) -> np.ndarray:
         """Return H times ``rows`` (1, R, 3)."""
         return self._times(rows.ravel()).reshape(rows.shape)
 
     def _times(self, v: np.ndarray) -> np.ndarray:
-        return self._straight(v) if self.bent is None else self.whole @ v
-
-    def linear(self, rows: np.ndarray) -> np.ndarray:
-        """Return the straight part of H times ``rows`` (K, 1, R, 3)."""
-        found = self.assembled @ rows.reshape(len(rows), -1).T
-        return np.ascontiguousarray(found.T).reshape(rows.shape)
-
-    def precondition(self, rows: np.ndarray) -> np.ndarray:
-        """Return the inverse of H, or of its block diagonal, times ``rows`` (K, 1, R, 3)."""
-        solve = self._solve_diagonal if self.factor is None else self.factor.solve
-        return np.ascontiguousarray(solve(rows.reshape(len(rows), -1).T).T).reshape(rows.shape)
+        return self._straight(v) if self.bent is None else self._straight(v) + self.bent @ v
 
     def _straight(self, v: np.ndarray) -> np.ndarray:
         split = 3 * self.atoms
@@ -127,10 +115,9 @@ class Sparse:
         return np.asarray(moved + self.floor * v)
 
     def _solve_diagonal(self, v: np.ndarray) -> np.ndarray:
-        """Return the inverse of the block diagonal of H times ``v`` (3R,) or (3R, K)."""
+        """Return the inverse of the block diagonal of H times ``v`` (3R,)."""
         split = 3 * self.atoms
-        strain = (v[split:].T / self.strain_diagonal).T
-        return np.concatenate([self.diagonal_inverse @ v[:split], strain])
+        return np.concatenate([self.diagonal_inverse @ v[:split], v[split:] / self.strain_diagonal])
 
     def solve(self, rows: np.ndarray) -> np.ndarray:
         """Return the inverse of H times ``rows`` (1, R, 3)."""
@@ -176,57 +163,27 @@ class Sparse:
         return np.reshape(first @ np.array(basis[:size]), rows.shape)
 
 
-def factorised(matrix: Any, work: float) -> Any:
-    """Return an object with the method ``solve``, None if iterations take less time.
-
-    Parameters
-    ----------
-    matrix
-        A sparse matrix (n, n), symmetric and positive definite.
-    work
-        Multiplications of a factorisation as a band.
-    """
-    from scipy.sparse.linalg import splu
-
-    if matrix.shape[0] <= DENSE and matrix.shape[0] ** 3 <= WIDE * work:
-        return Cholesky(matrix.toarray())
-    if work > FACTORED:
-        return None
-    return splu(matrix.T, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+def components(rows: np.ndarray) -> np.ndarray:
+    """Return where the components of ``rows`` (N,) are in a matrix (3N,)."""
+    return (3 * rows[:, None] + np.arange(3)).ravel()
 
 
-class Cholesky:
-    """The Cholesky factorisation of a dense symmetric positive definite ``matrix`` (n, n)."""
+def spread(matrix: Any, places: np.ndarray, size: int) -> Any:
+    """Return a sparse matrix (size, size) with the entries of ``matrix`` (n, n) at ``places`` (n,)."""
+    from scipy.sparse import csr_array
 
-    def __init__(self, matrix: np.ndarray) -> None:
-        from scipy.linalg import cho_factor
-
-        self.factor = cho_factor(matrix.T, overwrite_a=True, check_finite=False)
-
-    def solve(self, columns: np.ndarray) -> np.ndarray:
-        """Return the inverse of the matrix times ``columns`` (n,) or (n, K)."""
-        from scipy.linalg import cho_solve
-
-        return np.asarray(cho_solve(self.factor, columns, check_finite=False))
-
-
-def band_work(matrix: Any) -> float:
-    """Return the multiplications of a Cholesky factorisation of a sparse matrix that is ordered as a band."""
-    from scipy.sparse.csgraph import reverse_cuthill_mckee
-
-    order = reverse_cuthill_mckee(matrix, symmetric_mode=True)
-    place = np.empty(len(order), int)
-    place[order] = np.arange(len(order))
     entries = matrix.tocoo()
-    width = float(np.abs(place[entries.row] - place[entries.col]).max(initial=0))
-    return len(order) * width * width
+    return csr_array((entries.data, (places[entries.row], places[entries.col])), shape=(size, size))
 
 
-def diagonal_blocks(matrix: Any, atoms: int) -> np.ndarray:
-    """Return the blocks (N, 3, 3) on the diagonal of a sparse matrix."""
-    blocks = matrix.tobsr((3, 3)) if matrix.shape[0] % 3 == 0 else matrix
-    rows = np.repeat(np.arange(len(blocks.indptr) - 1), np.diff(blocks.indptr))
-    own = np.flatnonzero((blocks.indices == rows) & (rows < atoms))
-    out = np.zeros((atoms, 3, 3))
-    out[rows[own]] = blocks.data[own]
-    return out
+def blocks_among(matrix: Any, rows: np.ndarray) -> Any:
+    """Return a matrix of 3x3 blocks with those of ``matrix`` that are in ``rows`` and in the same columns."""
+    from scipy.sparse import bsr_array
+
+    n, place = len(rows), np.full(len(matrix.indptr) - 1, -1)
+    place[rows] = np.arange(n)
+    entries, row = ranges(matrix.indptr[rows], np.diff(matrix.indptr)[rows])
+    column = place[matrix.indices[entries]]
+    kept = column >= 0
+    starts = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=n))])
+    return bsr_array((matrix.data[entries[kept]], column[kept], starts), shape=(3 * n, 3 * n))

@@ -1,0 +1,1 @@
+"""The matrices of model Hessians: dense ones, sparse ones and their factorisations."""
