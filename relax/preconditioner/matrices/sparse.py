@@ -86,7 +86,8 @@ class Sparse:
         between, net, floor, projectors = self.between, self.net, self.floor, self.projectors
         if near is not None:
             atoms = near[near < self.atoms]
-            between, net, floor = blocks_among(between, atoms), net[components(atoms)], floor[components(near)]
+            between, net = blocks_among(between, atoms), net[components(atoms)]
+            floor = floor[components(near)]
             projectors = None if projectors is None else projectors[atoms]
         if projectors is not None:
             n = len(projectors)
