@@ -15,11 +15,13 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from itertools import product
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from benchmarks.alloy.boxes import Box
+from benchmarks.alloy.figure import draw
 from benchmarks.alloy.library import load_library
 from benchmarks.alloy.methods import chosen
 from benchmarks.alloy.results import SCHEMA, header, row_of
@@ -57,6 +59,9 @@ def main(
     out: JsonFile = None,
     table: TableFile = None,
     render: RenderFile = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Write a figure of the boxes, by their grains, to this .png and .svg.")
+    ] = None,
     jobs: Jobs = 1,
     resume: Resume = True,
 ) -> None:
@@ -75,6 +80,8 @@ def main(
             missing = file.missing((box, name) for name in names for box in boxes)
             results = measure([Task(box, name, fmax, cap) for box, name in missing], file, jobs)
         show(page(results), table, width=200)
+        if figure is not None:
+            draw(results, figure)
 
 
 def measure(tasks: list[Task], file: ResultsFile, jobs: int) -> Json:

@@ -29,8 +29,7 @@ WORDS = ("optimizer",)
 
 def beside_paper(results: Row) -> str:
     """Return means of each optimizer on the boxes of the size with the most runs, beside the paper's."""
-    sizes = [box[0] for box, rows in boxes(results).items() for _ in rows]
-    found = of_size(results, max(dict.fromkeys(sizes), key=sizes.count))
+    found = of_size(results, main_size(results))
     ran = [row for rows in found.values() for row in rows]
     names = sorted({row["optimizer"] for row in ran}, key=lambda name: (mean_above(found, name), name))
     return "\n".join(markdown(COLUMNS, [cells(found, name) for name in names], WORDS))
@@ -90,6 +89,12 @@ def boxes(results: Row) -> Boxes:
 def counted(boxes: int) -> str:
     """Return a number of boxes in words."""
     return f"{boxes} box" if boxes == 1 else f"{boxes} boxes"
+
+
+def main_size(results: Row) -> int:
+    """Return the size of the boxes with the most runs."""
+    sizes = [box[0] for box, rows in boxes(results).items() for _ in rows]
+    return max(dict.fromkeys(sizes), key=sizes.count)
 
 
 def of_size(results: Row, size: int) -> Boxes:

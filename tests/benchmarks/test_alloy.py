@@ -15,13 +15,14 @@ from benchmarks import readme
 from benchmarks.alloy import __main__ as alloy
 from benchmarks.alloy import library, minimizers, results
 from benchmarks.alloy.boxes import CLOSEST, ELEMENTS, LATTICE, Box, polycrystal
+from benchmarks.alloy.figure import points
 from benchmarks.alloy.library import AlloyCalculator
 from benchmarks.alloy.methods import LAMMPS, OPTIMIZERS, chosen, settings
 from benchmarks.alloy.microstructure import examine
 from benchmarks.alloy.minimizers import minimize
 from benchmarks.alloy.results import SCHEMA, complete, header, row_of
 from benchmarks.alloy.runs import End, Task, run
-from benchmarks.alloy.summary import beside_paper, by_grains, verdict
+from benchmarks.alloy.summary import beside_paper, by_grains, main_size, verdict
 from benchmarks.alloy.tables import as_markdown, failures
 from relax.core.errors import CalculatorError, UnsupportedStructure
 
@@ -315,6 +316,23 @@ def test_the_tables_of_the_page(monkeypatch, tmp_path):
     assert "`lammps:fire`" in readme.TABLES["alloy"]()
     assert "grains" in readme.TABLES["alloy_grains"]()
     assert readme.TABLES["alloy_verdict"]().startswith("- ")
+
+
+def test_the_figure_has_the_boxes_by_their_grains(tmp_path):
+    first = {"core": end(-1000.0, 300), "lammps:fire": end(-999.9, 500), "default": end(-999.8, 5000, "cap")}
+    second = {"core": end(-1000.0, 100), "lammps:fire": end(-1000.1, 700)}
+    found = table([first, second])
+    ((diameter, boxes),) = points(found, "core", main_size(found)).items()
+    assert diameter == pytest.approx((6 * LATTICE**3 * 1000 / 4 / 4 / np.pi) ** (1 / 3) / 10)  # of 4 grains
+    assert np.allclose(sorted(boxes), [(0.0, 300), (0.1, 100)])
+    assert not points(found, "default", main_size(found))
+    (tmp_path / "alloy.json").write_text(json.dumps(found))
+    done = command("--render", tmp_path / "alloy.json", "--figure", tmp_path / "by_grains")
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "by_grains.svg").read_text()
+    assert all(word in text for word in ("force calls", "meV/atom", "core", "lammps:fire"))
+    assert "default" not in text
+    assert (tmp_path / "by_grains.png").stat().st_size > 10_000
 
 
 def test_the_published_figures_are_those_that_were_handed_down():
