@@ -16,7 +16,7 @@ from relax.core.segments import Array
 
 State = dict[str, Any]
 
-__all__ = ["State", "concat", "copy", "from_plain", "map_leaves", "take", "to_plain", "where"]
+__all__ = ["State", "concat", "copy", "found", "from_plain", "map_leaves", "take", "to_plain", "where"]
 
 
 def map_leaves(fn: Callable[..., Any], *states: State) -> State:
@@ -26,6 +26,15 @@ def map_leaves(fn: Callable[..., Any], *states: State) -> State:
         for key in states[0]
         for leaves in [[s[key] for s in states]]
     }
+
+
+def found(state: Mapping[str, Any], name: str) -> Array | None:
+    """Return the leaf of this name, in ``state`` or in a state within it; None where there is none."""
+    if name in state:
+        leaf: Array = state[name]
+        return leaf
+    inner = (found(child, name) for child in state.values() if isinstance(child, Mapping))
+    return next((leaf for leaf in inner if leaf is not None), None)
 
 
 def take(state: State, rows: Array) -> State:

@@ -129,6 +129,26 @@ def test_force_calls_are_those_that_the_run_counts(relax, tmp_path):
     assert not page.meta["notes"]
 
 
+@pytest.mark.parametrize(("rule", "limited"), [("pair-lbfgs", True), ("frankenstein", False)])
+def test_steps_are_within_the_trust_radius(relax, tmp_path, rule, limited):
+    atoms = bulk("Cu", cubic=True, a=3.8) * (2, 1, 1)
+    atoms.rattle(0.2, seed=1)
+    write("start.extxyz", atoms)
+    code, out, _ = relax("run", "start.extxyz", "-c", "emt", "--rule", rule, "--trajectory", "cu.traj")
+    assert code == 0, out
+    report("cu.traj", "cu.html")
+    page = Page(tmp_path / "cu.html")
+    step, radius = (
+        [row[page.meta["columns"].index(name)] for row in page.part("points")] for name in ("step", "radius")
+    )
+    assert radius[0] is None
+    assert all((value is not None) == limited for value in radius[1:])
+    if limited:
+        within = np.array(step[1:]) / np.array(radius[1:])
+        assert within.max() == pytest.approx(1.0, abs=1e-3)  # some step is cut
+        assert within.min() < 0.5
+
+
 def test_the_steps_of_a_relaxed_structure_are_a_path(relax, tmp_path):
     write("start.extxyz", bulk("Cu", cubic=True, a=3.8))
     relax("run", "start.extxyz", "-c", "emt", "-o", "relaxed.extxyz")

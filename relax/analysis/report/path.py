@@ -75,7 +75,7 @@ def path_page(frames: Iterable[Frame], by: str) -> tuple[Json, dict[str, str], l
         "z": first.atoms.numbers.tolist(),
         "scale": STEP,
         "forceScale": FORCES,
-        "columns": ["frame", "calls", "energy", "fmax", "smax", "step"],
+        "columns": ["frame", "calls", "energy", "fmax", "smax", "step", "radius"],
         "notes": notes,
     }
     return meta, {"frames": packed(kept.items), "points": packed(points.items)}, notes
@@ -89,7 +89,7 @@ def _drawn(frame: Frame) -> Json:
 
 
 def _point(frame: Frame) -> list[float | None]:
-    numbers = (frame.energy, 6), (frame.fmax, 6), (frame.smax, 5), (frame.step, 5)
+    numbers = (frame.energy, 6), (frame.fmax, 6), (frame.smax, 5), (frame.step, 5), (frame.radius, 5)
     return [frame.number, frame.calls, *(rounded(value, digits) for value, digits in numbers)]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from relax.core.errors import UsageError
 from relax.engine.batch.monitor import Monitor, Standing
 from relax.io.outputs.log import Log
-from relax.io.outputs.trajectories import CALLS, Trajectories
+from relax.io.outputs.trajectories import CALLS, RADIUS, Trajectories
 
 if TYPE_CHECKING:
     from relax.cli.inputs import Record
@@ -88,6 +89,8 @@ class Following(Monitor):
             if self.trajectories:
                 atoms = standing.atoms()
                 atoms.info[CALLS] = at.force_calls
+                if not math.isnan(at.radius):
+                    atoms.info[RADIUS] = at.radius
                 self.trajectories.add(number, atoms)
         if len(self.active) == 1 and self.bar.visible:
             stress = f"  stress {at.smax:.3g} GPa" if record.with_cell else ""

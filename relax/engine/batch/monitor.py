@@ -11,6 +11,8 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from relax.core import state as states
+
 if TYPE_CHECKING:
     from relax.engine.entries import Entry
     from relax.engine.relaxation import Relaxation
@@ -44,6 +46,13 @@ class Standing:
     smax: float
     relaxation: Relaxation[Entry]
     place: int
+
+    @property
+    def radius(self) -> float:
+        """The trust radius of the last step, A; NaN before the first, and with a rule that has none."""
+        state, rows = self.relaxation.state, self.relaxation.coordinates.seg.slice(self.place)
+        radii = states.found(state, "radius") if state is not None and self.steps else None
+        return float("nan") if radii is None else float(radii[rows.start, 0])
 
     def atoms(self) -> Atoms:
         """Return a copy of the structure, with energy, forces and stress if there are any."""

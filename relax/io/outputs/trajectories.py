@@ -13,10 +13,13 @@ from relax.core.errors import UsageError
 from relax.io.named_files import is_among
 from relax.io.outputs.patterns import is_pattern, named
 
-__all__ = ["CALLS", "Trajectories"]
+__all__ = ["CALLS", "RADIUS", "Trajectories"]
 
 CALLS = "relax_calls"
 """What the frames call the force calls so far, in ``atoms.info``."""
+
+RADIUS = "relax_trust_radius"
+"""What the frames call the trust radius (A) of the step that led there, of rules that have one."""
 
 
 class Trajectories:

@@ -57,10 +57,12 @@ function decades([low, high]) {
   );
 }
 
-/** Draw a curve against force calls; `picked` is told of the point that is clicked. */
-function curve(host, { label, x, y, log, xLabel, picked, marked, height = 170 }) {
-  const shown = log ? y.map((value) => (value > 0 ? value : null)) : y;
-  const limits = log ? powers(shown) : null;
+/** Draw a curve against force calls, and its limit dashed; `picked` is told of the point that is clicked. */
+function curve(host, { label, x, y, limit = null, log, xLabel, picked, marked, height = 170 }) {
+  const series = (limit ? [y, limit] : [y]).map((values) =>
+    log ? values.map((value) => (value > 0 ? value : null)) : values,
+  );
+  const limits = log ? powers(series.flat()) : null;
   const plot = drawChart(
     host,
     height,
@@ -98,6 +100,9 @@ function curve(host, { label, x, y, log, xLabel, picked, marked, height = 170 })
             stroke: () => theme.colour("accent"),
           },
         },
+        ...(limit
+          ? [{ stroke: () => theme.colour("quiet"), width: 1.2, dash: [5, 4], points: { show: false } }]
+          : []),
       ],
       hooks: {
         draw: [
@@ -109,6 +114,7 @@ function curve(host, { label, x, y, log, xLabel, picked, marked, height = 170 })
             context.save();
             context.strokeStyle = theme.colour("force");
             context.lineWidth = 1.5 * devicePixelRatio;
+            context.setLineDash([]);
             context.beginPath();
             context.moveTo(left, self.bbox.top);
             context.lineTo(left, self.bbox.top + self.bbox.height);
@@ -118,7 +124,7 @@ function curve(host, { label, x, y, log, xLabel, picked, marked, height = 170 })
         ],
       },
     },
-    [x, shown],
+    [x, ...series],
   );
   plot.over.addEventListener("click", () => plot.cursor.idx !== null && picked(plot.cursor.idx));
   return plot;

@@ -155,8 +155,12 @@ async function showPath(meta, main) {
     ["Energy above the lowest, eV", energy.map((value) => value - lowest), true],
     ["Longest force on an atom, eV/Å", fmax, true],
   ];
-  const step = column("step");
-  if (step.some((value) => value !== null)) specs.push(["Largest step of an atom, Å", step, true]);
+  const [step, radius] = ["step", "radius"].map(column);
+  const limited = radius.some((value) => value !== null);
+  if (step.some((value) => value !== null)) {
+    const title = "Largest step of an atom, Å";
+    specs.push([limited ? `${title}; dashed: the trust radius` : title, step, true, limited ? radius : null]);
+  }
   const smax = column("smax");
   if (smax.some((value) => value !== null) && meta.strained) {
     specs.push(["Largest component of the stress, GPa", smax, true]);
@@ -176,13 +180,14 @@ async function showPath(meta, main) {
     player.go(best);
   };
   const height = specs.length > 3 ? 108 : 142;
-  specs.forEach(([label, y, log], k) => {
+  specs.forEach(([label, y, log, limit], k) => {
     const last = k === specs.length - 1;
     plots.push(
       curve(hosts[k].lastChild, {
         label,
         x: calls,
         y,
+        limit,
         log,
         picked,
         marked: () => current,

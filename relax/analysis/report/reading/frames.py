@@ -15,7 +15,7 @@ from ase.units import GPa
 from relax.analysis.report.drawn import Unwrapped
 from relax.core.errors import InvalidStructure, UsageError
 from relax.io.named_files import missing, split_slice
-from relax.io.outputs.trajectories import CALLS
+from relax.io.outputs.trajectories import CALLS, RADIUS
 from relax.io.overview.files import summaries
 from relax.io.overview.summary import Summary
 from relax.io.read import count_structures, file_format, read_numbered
@@ -45,6 +45,8 @@ class Frame:
         Largest component of the stress, GPa; NaN where there is none.
     step
         How far an atom has gone since the frame before, at most, A; NaN for the first.
+    radius
+        Trust radius of the step that led here, A; NaN where the file does not say.
     """
 
     number: int
@@ -56,6 +58,7 @@ class Frame:
     fmax: float
     smax: float
     step: float
+    radius: float
 
 
 def frames(name: str) -> Iterator[Frame]:
@@ -99,9 +102,8 @@ def _checked(found: Iterable[tuple[int, Atoms]]) -> Iterator[Frame]:
         stress = results.get("stress")
         smax = math.nan if stress is None else float(np.abs(stress).max() / GPa)
         fmax = float(forces.max(initial=0.0))
-        yield Frame(
-            number, atoms, positions, calls, counted, float(results["energy"]), fmax, smax, float(way)
-        )
+        energy, radius = float(results["energy"]), float(atoms.info.get(RADIUS, np.nan))
+        yield Frame(number, atoms, positions, calls, counted, energy, fmax, smax, float(way), radius)
         before = positions
 
 
