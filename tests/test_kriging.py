@@ -118,6 +118,14 @@ def test_gradients_of_a_quadratic_function_are_learned():
     np.testing.assert_allclose(process(between).gradient, a @ between.ravel(), rtol=0.05, atol=0.05)
 
 
+def test_a_cheap_surface_is_left_out_after_two_doubts_and_counts_again():
+    rule, after = Kriging(), {"doubts": np.zeros((4, 1))}
+    shares = (0.4, 0.9, 0.4, 0.3, 0.7, 0.85, 0.4, 0.6)
+    left_out = [rule._doubted(after, slice(1, 4), share) for share in shares]
+    assert left_out == [False, False, False, True, True, False, False, False]
+    assert after["doubts"][0, 0] == 0.0  # another structure
+
+
 @pytest.mark.parametrize(("cheap", "share"), [("right", 1.0), ("tenfold", 0.1), ("noise", 0.0)])
 def test_the_share_of_a_cheap_surface_is_what_it_says_of_the_gradients(cheap, share):
     features = Linear(9, 9)

@@ -10,7 +10,7 @@ import numpy as np
 
 from relax.core.parameters import param
 from relax.core.rule import Point, Surface
-from relax.core.segments import Array
+from relax.core.segments import Array, array_namespace
 from relax.core.state import State
 from relax.preconditioner.base import Features
 from relax.rules.kriging.corrected import Corrected
@@ -60,7 +60,13 @@ class Kriging(InternalLBFGS):
     """Factor of the trust radii beside the whole of a cheap surface, too."""
 
     LEAST: ClassVar[float] = 0.5
-    """Share of a cheap surface below which it is left out from then on."""
+    """Share of a cheap surface below which it is left out."""
+
+    AGAIN: ClassVar[float] = 0.8
+    """Share from which it counts again."""
+
+    DOUBTS: ClassVar[int] = 2
+    """At how many force calls on end the share must be too small."""
 
     CONTRADICTS: ClassVar[float] = 5.0
     """Contradiction above which gradients from before the run are left out from then on."""
@@ -81,7 +87,8 @@ class Kriging(InternalLBFGS):
     def init(self, x: Array) -> State:
         state = super().init(x)
         flag = x[:, :1] * 0.0
-        return state | {"ps": state["xs"], "lost": flag, "share": flag + 1.0, "before": flag}
+        of_surfaces = {"ps": state["xs"], "lost": flag, "share": flag + 1.0, "doubts": flag}
+        return state | of_surfaces | {"before": flag, "scale": state["gamma"]}
 
     def room(self, rows: int) -> int:
         """Return how many gradients the model of a structure of so many rows knows; 0 without a model."""
@@ -134,7 +141,9 @@ class Kriging(InternalLBFGS):
     def _step(
         self, state: State, base: Point, after: State, pairs: State, known: int
     ) -> tuple[Array, Array, Array, State]:
-        more = self._of_surfaces(state, base, after)
+        # Some pairs are of soft directions only: the mean with what was before is a better scale of a model.
+        mean = array_namespace(base.x).sqrt(state["scale"] * after["gamma"])
+        more = self._of_surfaces(state, base, after) | {"scale": mean}
         after = after | more
         steps = {s: self._step_of(base, after, s) for s in range(len(base.seg.lengths))}
         made = {s: step for s, step in steps.items() if step is not None}
@@ -155,7 +164,7 @@ class Kriging(InternalLBFGS):
         mine, metric = base.seg.slice(s), base.metric
         if not self.room(mine.stop - mine.start) or metric is None or not metric.has_features:
             return None
-        features = metric.features(s, 1 / float(after["gamma"][mine.start, 0]))
+        features = metric.features(s, 1 / float(after["scale"][mine.start, 0]))
         if features is None:
             return None
         surface = self._surface(base, after, s)
@@ -169,14 +178,22 @@ class Kriging(InternalLBFGS):
         model: Callable[[np.ndarray], Value] = process
         rounds = ROUNDS
         if surface is not None:
-            after["share"][mine] = process.share
-            if process.share < self.LEAST:
-                after["lost"][mine] = 1.0
+            if self._doubted(after, mine, process.share):
+                process.believe(0.0)
             else:
                 model, rounds = Corrected(surface, process), ROUNDS_BESIDE
+            after["share"][mine] = process.share
         radius = float(after["radius"][mine.start, 0])
         step, change = minimum_within(model, base.x[mine], features.hessian, radius, rounds)
         return (step, change) if change < 0 else None
+
+    def _doubted(self, after: State, mine: slice, share: float) -> bool:
+        """Return whether the cheap surface is left out now that this share is the likeliest one."""
+        doubts = float(after["doubts"][mine.start, 0])
+        left_out = doubts >= self.DOUBTS
+        doubts = doubts + 1 if share < (self.AGAIN if left_out else self.LEAST) else 0.0
+        after["doubts"][mine] = min(doubts, self.DOUBTS)
+        return doubts >= self.DOUBTS
 
     def _surface(self, point: Point, state: State, s: int) -> Surface | None:
         """Return the cheap surface of structure ``s``; None without one that works."""
@@ -203,7 +220,9 @@ class Kriging(InternalLBFGS):
     def _of_surfaces(self, state: State, base: Point, after: State) -> State:
         """Return the gradients of cheap surfaces, zero where one fails; which have, for good; and shares."""
         if not base.surfaces:
-            return {name: state[name] for name in ("lost", "share")}
+            return {name: state[name] for name in ("lost", "share", "doubts")}
         failed = ~np.isfinite(base.seg.sum(after["ps"][:, 0])).all(axis=1, keepdims=True)
         ps = np.where(np.isfinite(after["ps"]), after["ps"], 0.0)
-        return {"ps": ps, "lost": np.where(failed, 1.0, state["lost"]), "share": state["share"].copy()}
+        return {"ps": ps, "lost": np.where(failed, 1.0, state["lost"])} | {
+            name: state[name].copy() for name in ("share", "doubts")
+        }

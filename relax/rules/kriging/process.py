@@ -43,7 +43,7 @@ class Process:
 
     The share is the most probable one, for an amplitude of the process that is the most probable as well;
     before anything is known it is 1 with a standard deviation of :data:`DOUBT`.  Where the cheap gradients
-    say nothing of those that count, it goes to zero.
+    say nothing of those that count, it goes to zero.  :meth:`believe` puts another in its place.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Process:
     Attributes
     ----------
     share
-        The share of the cheap surface; 0 without one.
+        The share of the cheap surface that counts; 0 without one.
     contradiction
         How improbable the other gradients are after those that come before: the mean square of their
         deviation from what is expected, in standard deviations, over that of the gradients before them.
@@ -115,15 +115,22 @@ class Process:
         if p is not None:
             known.append(p.reshape(count, n) - (prior - distrust) * own)
         rows = np.array(known).reshape(len(known), count * n)
-        factor = factorized(covariance.reshape(count * n, count * n), noise)
-        halves = solve_triangular(factor, rows.T, trans="T").T
-        self.share = 0.0 if p is None else likeliest_share(halves[:, : RECENT * n])
-        self.prior = self.share * distrust + (1 - self.share) * prior
-        half = halves[0] - self.share * halves[-1]
+        self._priors, self._j = (prior, distrust), j
+        self._factor = factorized(covariance.reshape(count * n, count * n), noise)
+        self._halves = solve_triangular(self._factor, rows.T, trans="T").T
+        self.believe(0.0 if p is None else likeliest_share(self._halves[:, : RECENT * n]))
+        half = self._halves[0] - self.share * self._halves[-1]
         own, older = np.split(half, [(count if newer is None else newer) * n])
         self.contradiction = mean_square(older) / mean_square(own) if older.size else 0.0
-        alpha = solve_triangular(factor, half)
-        self.beta = np.einsum("kfn,kn->kf", j, alpha.reshape(count, n))
+
+    def believe(self, share: float) -> None:
+        """Let this share of the cheap surface count, in place of the likeliest one."""
+        from scipy.linalg import solve_triangular
+
+        prior, distrust = self._priors
+        self.share, self.prior = share, share * distrust + (1 - share) * prior
+        alpha = solve_triangular(self._factor, self._halves[0] - share * self._halves[-1])
+        self.beta = np.einsum("kfn,kn->kf", self._j, alpha.reshape(len(self._j), -1))
 
     def __call__(self, x: np.ndarray) -> Value:
         """Return the surface at the rows ``x`` (R, 3), A."""
