@@ -13,7 +13,7 @@ from matplotlib.patches import FancyBboxPatch
 COLORS = {
     "cli": "#e8e8e8", "optimizers": "#f6dfc3", "engine": "#dbe9f6", "calculators": "#dcefd9",
     "rules": "#f7d9de", "preconditioner": "#ead9f0", "geometry": "#fdf3c8", "io": "#d8eeee",
-    "core": "#efefef",
+    "core": "#efefef", "campaign": "#e3ecc8", "analysis": "#e4e1f4",
 }  # fmt: skip
 WHITE, EDGE = "#ffffff", "#444444"
 
@@ -51,17 +51,22 @@ def draw() -> plt.Figure:
     axes.axis("off")
 
     fronts = (
-        (0.2, "relax run FILE", ("reads options and files,", "prints tables"), "cli", "cli/"),
-        (3.7, "relax.relax(atoms)", ("one structure, one call",), "optimizers", "optimizers/api.py"),
-        (7.2, "XRelax(atoms).run()", ("an ASE optimizer",), "optimizers", "optimizers/base.py"),
-        (10.7, "relax_many(atoms)", ("many structures",), "engine", "engine/api.py"),
+        ("relax run FILE", ("reads options and files,", "prints tables"), "cli", "cli/"),
+        (
+            "relax campaign DIR",
+            ("many workers, and", "resumed after a fault"),
+            "campaign",
+            "campaign/",
+        ),
+        ("relax.relax(atoms)", ("one structure, one call",), "optimizers", "optimizers/api.py"),
+        ("XRelax(atoms).run()", ("an ASE optimizer",), "optimizers", "optimizers/base.py"),
+        ("relax_many(atoms)", ("many structures",), "engine", "engine/api.py"),
+        ("relax compare FILE", ("minimizers compared,", "landscapes, reports"), "analysis", "analysis/"),
     )
-    for x, title, lines, room, where in fronts:
-        box(axes, x, 7.75, 3.1, 1.2, title, (*lines, where), COLORS[room])
-    arrow(axes, (5.25, 7.75), (5.25, 6.95))
-    arrow(axes, (8.75, 7.75), (8.75, 6.95))
-    arrow(axes, (12.25, 7.75), (12.25, 6.95))
-    arrow(axes, (1.75, 7.75), (1.75, 6.95))
+    for n, (title, lines, room, where) in enumerate(fronts):
+        x = 0.2 + 2.3 * n
+        box(axes, x, 7.75, 2.1, 1.2, title, (*lines, where), COLORS[room], size=8.6)
+        arrow(axes, (x + 1.05, 7.75), (x + 1.05, 6.95))
 
     box(axes, 0.2, 3.35, 13.6, 3.6, "", (), COLORS["engine"])
     axes.text(
