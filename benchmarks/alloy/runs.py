@@ -8,6 +8,7 @@ does not depend on other processes.
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +72,9 @@ def run(task: Task) -> tuple[Task, End]:
     """Relax a polycrystal, and return the task and how it ended."""
     start = polycrystal(task.box)
     calculator = AlloyCalculator()
-    made = relaxed(start, calculator, task)
-    state, fault = made.examine(final_state, FinalState())
+    with closing(calculator.lammps):  # many runs of one process would fill its memory
+        made = relaxed(start, calculator, task)
+        state, fault = made.examine(final_state, FinalState())
     found = examine(made.atoms) if np.isfinite(state.row) else None
     end = End(
         *classify(state, fault, made.reported, task.fmax),
