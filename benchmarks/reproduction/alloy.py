@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import mean
 from typing import Any
 
 from benchmarks.reproduction.verdicts import Claim, Found, Results
@@ -36,12 +37,7 @@ def least(quantity: str, unit: str) -> Callable[[Results, Claim], Found]:
             return Found(
                 "", "not measured yet: no box has a run of Frankenstein and one of LAMMPS that converged"
             )
-        parts = [
-            f"{atoms:,} atoms, {grains} grains: "
-            + ", ".join(f"`{name}` {value - base:.4g}" for name, value in sorted(rows.items()))
-            for (atoms, grains, _), rows in sorted(boxes.items())
-            for base in [min(rows.values()) if quantity == "energy" else 0.0]
-        ]
+        parts = means(boxes, above_lowest=quantity == "energy")
         counts = {form: won_and_tried(form, boxes) for form in FORMS}
         said = [f"{FORMS[form]} in {won} of {tried} boxes" for form, (won, tried) in counts.items() if tried]
         whole = any(won == tried >= ENOUGH for won, tried in counts.values())
@@ -51,6 +47,23 @@ def least(quantity: str, unit: str) -> Callable[[Results, Claim], Found]:
         )
 
     return judge
+
+
+def means(boxes: Boxes, above_lowest: bool) -> list[str]:
+    """Return the means over the seeds in words, for each size and number of grains."""
+    found: dict[tuple[int, int], list[dict[str, float]]] = {}
+    for (atoms, grains, _), rows in sorted(boxes.items()):
+        base = min(rows.values()) if above_lowest else 0.0
+        values = {name: value - base for name, value in rows.items()}
+        found.setdefault((atoms, grains), []).append(values)
+    parts = []
+    for (atoms, grains), each in found.items():
+        names = sorted({name for values in each for name in values})
+        own = {name: [values[name] for values in each if name in values] for name in names}
+        words = ", ".join(f"`{name}` {mean(values):.4g}" for name, values in own.items())
+        number = f", mean of {len(each)} boxes" if len(each) > 1 else ""
+        parts.append(f"{atoms:,} atoms, {grains} grains{number}: {words}")
+    return parts
 
 
 def won_and_tried(form: str, boxes: Boxes) -> tuple[int, int]:

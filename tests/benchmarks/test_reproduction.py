@@ -65,6 +65,7 @@ def test_verdicts_on_the_alloy_follow_the_boxes(tmp_path):
         found = cells(tmp_path, "alloy")["alloy_energy"]
         assert found.verdict.startswith(verdict)
         assert "default" not in found.here
+        assert f"mean of {boxes} boxes: " in found.here
 
 
 def test_verdicts_on_paths_follow_the_runs(tmp_path):
