@@ -25,7 +25,7 @@ from relax.analysis.comparison.minimizers import peers
 from relax.analysis.comparison.minimizers.construction import make_optimizer
 from relax.analysis.comparison.minimizers.names import System
 from relax.analysis.comparison.runs import processes
-from relax.analysis.comparison.runs.call_counter import forces_below
+from relax.analysis.comparison.runs.call_counter import ForcesBelow
 from relax.analysis.comparison.runs.run import FinalState, RunEnd, overlap, relax_counted
 
 BOND = 1.3
@@ -125,7 +125,7 @@ def run_made(
     first_call: bool = True,
 ) -> End:
     """Do as :func:`run` with the optimizer that ``make`` returns for atoms."""
-    stop = forces_below(fmax) if first_call else None
+    stop = ForcesBelow(fmax) if first_call else None
     made = relax_counted(make, start, calculator, fmax, cap, stop=stop)
     bonds, _ = made.examine(lambda atoms: change(atoms, geometry), "")
     state, fault = made.examine(lambda atoms: final_state(atoms, bonds, bonds_decide), FinalState())

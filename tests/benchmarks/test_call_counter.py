@@ -10,10 +10,11 @@ from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.optimize import FIRE
 
+from relax import FIRERelax
 from relax.analysis.comparison.minimizers.construction import make_optimizer
 from relax.analysis.comparison.minimizers.names import System
-from relax.analysis.comparison.runs.call_counter import CallCounter, StopReached, forces_below
-from relax.analysis.comparison.runs.run import relax_counted
+from relax.analysis.comparison.runs.call_counter import CallCounter, ForcesBelow, StopReached
+from relax.analysis.comparison.runs.run import STRICTER, own_fmax, relax_counted
 
 FMAX = 0.05
 
@@ -31,7 +32,7 @@ def largest(atoms: Atoms) -> float:
 @pytest.mark.parametrize("name", ["pair-lbfgs", "lbfgs", "ase:BFGS", "ase:BFGSLineSearch", "ase:FIRE"])
 def test_a_run_ends_at_the_first_call_that_fulfils_the_stop(name):
     seen = []
-    below = forces_below(FMAX)
+    below = ForcesBelow(FMAX)
 
     def stop(atoms, results):
         seen.append(bool(np.linalg.norm(results["forces"], axis=1).max() <= FMAX))
@@ -53,10 +54,19 @@ def test_the_calculator_decides_though_an_optimizer_has_a_looser_criterion():
 
     runs = [
         relax_counted(lambda atoms: Eager(atoms, logfile=None), start(), EMT(), FMAX, 100, stop=stop)
-        for stop in (None, forces_below(FMAX))
+        for stop in (None, ForcesBelow(FMAX))
     ]
     alone, stopped = (run.examine(largest, np.inf)[0] for run in runs)
     assert stopped <= FMAX < alone <= 3 * FMAX
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "stop", "part"),
+    [(FIRERelax, ForcesBelow(FMAX), 1.0), (FIRE, ForcesBelow(FMAX), STRICTER), (FIRE, None, 1.0),
+     (FIRERelax, lambda atoms, results: False, STRICTER)],
+)  # fmt: skip
+def test_who_has_the_same_criterion_is_told_it(optimizer, stop, part):
+    assert own_fmax(optimizer(start(), logfile=None), FMAX, stop) == part * FMAX
 
 
 def test_an_optimizer_that_catches_the_stop_makes_no_more_calls():
@@ -76,10 +86,10 @@ def test_an_optimizer_that_catches_the_stop_makes_no_more_calls():
 
 def test_a_stop_of_forces_considers_constraints_and_needs_forces():
     atoms, forces = start(), np.array([[0, 0, 1.0], [0, 0, 0.04]])
-    assert not forces_below(FMAX)(atoms, {"forces": forces})
-    assert not forces_below(FMAX)(atoms, {"energy": 0.0})
+    assert not ForcesBelow(FMAX)(atoms, {"forces": forces})
+    assert not ForcesBelow(FMAX)(atoms, {"energy": 0.0})
     atoms.set_constraint(FixAtoms([0]))
-    assert forces_below(FMAX)(atoms, {"forces": forces})
+    assert ForcesBelow(FMAX)(atoms, {"forces": forces})
     assert forces[0, 2] == 1.0
 
 

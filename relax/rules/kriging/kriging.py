@@ -10,7 +10,7 @@ import numpy as np
 
 from relax.core.parameters import param
 from relax.core.rule import Point, Surface
-from relax.core.segments import Array, array_namespace
+from relax.core.segments import Array
 from relax.core.state import State
 from relax.preconditioner.base import Features
 from relax.rules.kriging.corrected import Corrected
@@ -88,7 +88,7 @@ class Kriging(InternalLBFGS):
         state = super().init(x)
         flag = x[:, :1] * 0.0
         of_surfaces = {"ps": state["xs"], "lost": flag, "share": flag + 1.0, "doubts": flag}
-        return state | of_surfaces | {"before": flag, "scale": state["gamma"]}
+        return state | of_surfaces | {"before": flag}
 
     def room(self, rows: int) -> int:
         """Return how many gradients the model of a structure of so many rows knows; 0 without a model."""
@@ -141,9 +141,7 @@ class Kriging(InternalLBFGS):
     def _step(
         self, state: State, base: Point, after: State, pairs: State, known: int
     ) -> tuple[Array, Array, Array, State]:
-        # Some pairs are of soft directions only: the mean with what was before is a better scale of a model.
-        mean = array_namespace(base.x).sqrt(state["scale"] * after["gamma"])
-        more = self._of_surfaces(state, base, after) | {"scale": mean}
+        more = self._of_surfaces(state, base, after)
         after = after | more
         steps = {s: self._step_of(base, after, s) for s in range(len(base.seg.lengths))}
         made = {s: step for s, step in steps.items() if step is not None}
@@ -164,7 +162,7 @@ class Kriging(InternalLBFGS):
         mine, metric = base.seg.slice(s), base.metric
         if not self.room(mine.stop - mine.start) or metric is None or not metric.has_features:
             return None
-        features = metric.features(s, 1 / float(after["scale"][mine.start, 0]))
+        features = metric.features(s, 1 / float(after["gamma"][mine.start, 0]))
         if features is None:
             return None
         surface = self._surface(base, after, s)

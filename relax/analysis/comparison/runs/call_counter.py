@@ -11,6 +11,7 @@ import io
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,18 +36,19 @@ Stop = Callable[[Atoms, dict[str, Any]], bool]
 """Whether a run ends at a force call, from the structure and the calculator's results."""
 
 
-def forces_below(fmax: float) -> Stop:
-    """Return the test that no force on an atom, constraints considered, is above ``fmax`` (eV/A)."""
+@dataclass(frozen=True)
+class ForcesBelow:
+    """The test that no force on an atom, constraints considered, is above ``fmax`` (eV/A)."""
 
-    def stop(atoms: Atoms, results: dict[str, Any]) -> bool:
+    fmax: float
+
+    def __call__(self, atoms: Atoms, results: dict[str, Any]) -> bool:
         if "forces" not in results:
             return False
         forces = np.array(results["forces"])
         for constraint in atoms.constraints:
             constraint.adjust_forces(atoms, forces)
-        return bool(np.linalg.norm(forces, axis=1).max() <= fmax)
-
-    return stop
+        return bool(np.linalg.norm(forces, axis=1).max() <= self.fmax)
 
 
 class CallCounter(Calculator):

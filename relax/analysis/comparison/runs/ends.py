@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from relax.analysis.comparison.runs.call_counter import Stop, forces_below
+from relax.analysis.comparison.runs.call_counter import ForcesBelow, Stop
 from relax.analysis.comparison.runs.run import FinalState, Run, overlap, relax_counted
 from relax.engine.batch.of_ase.cell_filter import cell_filter
 
@@ -52,7 +52,7 @@ def rows_below(fmax: float, start: Atoms, cell: bool) -> Stop:
         The structure at the start of the run.
     """
     if not cell:
-        return forces_below(fmax)
+        return ForcesBelow(fmax)
 
     def stop(atoms: Atoms, results: dict[str, Any]) -> bool:
         if "forces" not in results or "stress" not in results:

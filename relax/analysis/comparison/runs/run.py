@@ -25,7 +25,14 @@ from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
 from relax.analysis.comparison.minimizers.several_draws import SeveralDraws
-from relax.analysis.comparison.runs.call_counter import CallCounter, CapReached, Stop, StopReached, silenced
+from relax.analysis.comparison.runs.call_counter import (
+    CallCounter,
+    CapReached,
+    ForcesBelow,
+    Stop,
+    StopReached,
+    silenced,
+)
 from relax.core.errors import RelaxationStopped
 from relax.optimizers.base import RuleOptimizer
 
@@ -137,8 +144,8 @@ def relax_counted(
     Parameters
     ----------
     fmax
-        Largest row of the gradient at which the optimizer stops, eV/A; with a ``stop`` it goes on, since
-        some have criteria of their own for the cell.
+        Largest row of the gradient at which the optimizer stops, eV/A; with a ``stop`` most go on, see
+        :func:`own_fmax`.
     cap
         Largest number of force calls.
     clock
@@ -154,7 +161,7 @@ def relax_counted(
         try:
             optimizer = make(atoms)
             # A step back to the last geometry costs no force call, so that steps need a limit as well.
-            optimizer.run(fmax=fmax if stop is None else STRICTER * fmax, steps=cap)
+            optimizer.run(fmax=own_fmax(optimizer, fmax, stop), steps=cap)
             if isinstance(optimizer, RuleOptimizer | SeveralDraws):
                 reported = optimizer.result.status, optimizer.result.reason
         except Exception as raised:
@@ -169,6 +176,16 @@ def relax_counted(
             fault, reported = None, ("", "")
     counter.release()
     return Run(atoms, calls, seconds, outside, fault, reported)
+
+
+def own_fmax(optimizer: Any, fmax: float, stop: Stop | None) -> float:
+    """Return the largest row (eV/A) at which an optimizer stops where ``stop`` ends the run at ``fmax``.
+
+    It is stricter, since some have criteria of their own for the cell.  Ours have the same criterion where
+    only atoms move, and it tells them which forces are errors (``without_drift``).
+    """
+    same = isinstance(optimizer, RuleOptimizer) and isinstance(stop, ForcesBelow)
+    return fmax if stop is None or same else STRICTER * fmax
 
 
 def classify(
