@@ -22,7 +22,7 @@ __all__ = ["CheapPotential", "CheapSurface"]
 
 LOG = logging.getLogger(__name__)
 
-STEPS, TIGHTER = 500, 0.5
+STEPS, TIGHTER = 500, 0.1
 """Most steps to the minimum of the cheap surface, and ``fmax`` there, relative to that of the run."""
 
 
