@@ -7,6 +7,7 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.alloy.summary import above_lowest, boxes, diameter, main_size
+from benchmarks.common.figures import drawing
 from relax.analysis.comparison.files.results_file import Json
 from relax.analysis.comparison.tables import Row
 
@@ -37,14 +38,8 @@ def points(results: Row, name: str, size: int) -> Points:
 
 def draw(results: Row, path: Path) -> None:
     """Write a figure of the boxes of the size with the most runs to ``path``, as .png and as .svg."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     size = main_size(results)
-    # The files must not depend on when or where they are made.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "relax", "font.size": 10}):
+    with drawing(path) as plt:
         figure, axes = plt.subplots(1, 2, figsize=(8.2, 4.4), layout="constrained")
         handles = []
         for shift, name in enumerate(STYLES):
@@ -63,9 +58,6 @@ def draw(results: Row, path: Path) -> None:
             axis.grid(axis="y", color="0.9", linewidth=0.8)
             axis.set_axisbelow(True)
         figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, handlelength=3.4)
-        figure.savefig(path.with_suffix(".png"), dpi=160)
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-        plt.close(figure)
 
 
 def curves(axes: Any, found: Points, name: str, shift: float) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common.figures import drawing
 from relax.analysis.comparison.files.results_file import Json
 
 # The colours of Okabe and Ito, for the colour-blind; dashes and markers also distinguish the curves.
@@ -60,15 +61,10 @@ def curves(results: Json, system: str) -> list[Curve]:
 
 def draw(results: Json, path: Path) -> None:
     """Write a figure to ``path``, as .png and as .svg whatever its suffix."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     systems = results["systems"]
-    # The files must not depend on when or where they are made.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "relax", "font.size": 10}):
+    with drawing(path) as plt:
         figure, axes = plt.subplots(
             2, len(systems), figsize=(3.6 * len(systems) + 0.4, 6.2), sharex="col", squeeze=False,
             layout=ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.06, wspace=0.02),
@@ -83,9 +79,6 @@ def draw(results: Json, path: Path) -> None:
         axes[1][0].set_ylabel("largest force, eV/Å")
         named = [handles[name] for name in reversed(STYLES) if name in handles]
         figure.legend(handles=named, loc="outside lower center", ncols=6, frameon=False, handlelength=3.4)
-        figure.savefig(path.with_suffix(".png"), dpi=160)
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-        plt.close(figure)
 
 
 def panels(column: Any, spec: Json, curve: Curve) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common.figures import drawing
 from benchmarks.profile.sets import Set
 from relax.analysis.comparison.files.results_file import Json
 from relax.analysis.comparison.minimizers.names import DEFAULT, FIRE, PRECON
@@ -73,15 +74,10 @@ def panel_of(words: str, sets: Sequence[Set], names: Sequence[str]) -> Panel:
 
 def draw(found: Sequence[Panel], path: Path) -> None:
     """Write a figure of some panels to ``path``, as .png and as .svg whatever its suffix."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     factors = np.geomspace(1, LARGEST, 400)
-    # The files must not depend on when or where they are made.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "relax", "font.size": 10}):
+    with drawing(path) as plt:
         figure, axes = plt.subplots(
             ncols=len(found),
             figsize=(max(3.9 * len(found), 7.0), 4.5),
@@ -106,6 +102,3 @@ def draw(found: Sequence[Panel], path: Path) -> None:
         figure.legend(
             handles=named, loc="outside upper center", ncols=columns, frameon=False, handlelength=3.0
         )
-        figure.savefig(path.with_suffix(".png"), dpi=160)
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-        plt.close(figure)
