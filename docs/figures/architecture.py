@@ -52,12 +52,7 @@ def draw() -> plt.Figure:
 
     fronts = (
         ("relax run FILE", ("reads options and files,", "prints tables"), "cli", "cli/"),
-        (
-            "relax campaign DIR",
-            ("many workers, and", "resumed after a fault"),
-            "campaign",
-            "campaign/",
-        ),
+        ("relax campaign DIR", ("many workers, and", "resumed after a fault"), "campaign", "campaign/"),
         ("relax.relax(atoms)", ("one structure, one call",), "optimizers", "optimizers/api.py"),
         ("XRelax(atoms).run()", ("an ASE optimizer",), "optimizers", "optimizers/base.py"),
         ("relax_many(atoms)", ("many structures",), "engine", "engine/api.py"),

@@ -24,9 +24,8 @@ class Region:
     """
 
     def __init__(self, straight: Any, bent: Any) -> None:
-        self.straight, self.bent = straight, bent
-        whole = (straight + bent).tocsr()
-        self.factor = factorised(whole, band_work(whole))
+        self.straight, self.whole = straight, (straight + bent).tocsr()
+        self.factor = factorised(self.whole, band_work(self.whole))
 
     @property
     def exact(self) -> bool:
@@ -38,9 +37,9 @@ class Region:
         """The inverse of the blocks on the diagonal of H, a sparse matrix (3R, 3R)."""
         from scipy.sparse import bsr_array
 
-        rows = self.straight.shape[0] // 3
-        inverse = np.linalg.inv(diagonal_blocks(self.straight + self.bent, rows))
-        return bsr_array((inverse, np.arange(rows), np.arange(rows + 1)), shape=self.straight.shape)
+        rows = self.whole.shape[0] // 3
+        inverse = np.linalg.inv(diagonal_blocks(self.whole, rows))
+        return bsr_array((inverse, np.arange(rows), np.arange(rows + 1)), shape=self.whole.shape)
 
     def linear(self, rows: np.ndarray) -> np.ndarray:
         """Return the straight part of H times ``rows`` (K, 1, R, 3)."""
