@@ -21,7 +21,7 @@ from relax.core.process import ONE_THREAD
 
 Task = TypeVar("Task")
 
-SAMPLE = 0.2
+SAMPLE = 0.05
 """Seconds between two looks at the memory of the driver."""
 
 TENTHS = 10
