@@ -4,7 +4,7 @@
     An optimizer of :mod:`relax.analysis.comparison.minimizers.names`, from the structure as it is.
 ``pre:NAME``
     The same from the minimum of the cheap calculator: the default rule goes there, until no force (of a cell
-    that relaxes, row of the gradient) is above half of ``fmax``.
+    that relaxes, row of the gradient) is above a tenth of ``fmax``, as ``KrigingRelax`` does it.
 ``prior:CHEAP``
     ``KrigingRelax`` with a cheap calculator as prior, from the structure as it is.
 """
@@ -21,13 +21,10 @@ from relax import relax
 from relax.analysis.comparison.minimizers.construction import check_optimizer, make_optimizer
 from relax.analysis.comparison.runs.call_counter import silenced
 from relax.calculators.registry import check_name, load
+from relax.engine.batch.cheap_surface import STEPS, TIGHTER
 from relax.optimizers.named import OPTIMIZERS
 
 __all__ = ["begun", "check", "optimizer", "peers_of"]
-
-STEPS = 500
-"""Most steps on the cheap surface."""
-
 
 def check(method: str, part: Part) -> None:
     """Raise ValueError where there is no such method, or it cannot relax what relaxes in a part."""
@@ -45,7 +42,7 @@ def begun(method: str, structure: Atoms, part: Part) -> Atoms:
     atoms: Atoms = structure.copy()
     if method.startswith("pre:"):
         with silenced():
-            relax(atoms, load(part.cheap), fmax=0.5 * part.fmax, steps=STEPS, cell=part.cell)
+            relax(atoms, load(part.cheap), fmax=TIGHTER * part.fmax, steps=STEPS, cell=part.cell)
         atoms.calc = None
     return atoms
 

@@ -18,7 +18,7 @@ from relax.engine.coordinates import BatchCoordinates
 from relax.geometry.sanity import changed_bonds
 from relax.rules import DEFAULT_RULE, RULES, for_atoms
 
-__all__ = ["CheapPotential", "CheapSurface"]
+__all__ = ["STEPS", "TIGHTER", "CheapPotential", "CheapSurface"]
 
 LOG = logging.getLogger(__name__)
 
