@@ -74,18 +74,35 @@ def example() -> dict[str, Atoms]:
 
 
 def crystals() -> dict[str, Atoms]:
-    """Return rattled crystals of few atoms for density-functional theory, with cells that are too large."""
-    stishovite = crystal(
-        ["Si", "O"], [(0, 0, 0), (0.306, 0.306, 0)], spacegroup=136, cellpar=[4.24, 4.24, 2.72, 90, 90, 90]
-    )
+    """Return rattled crystals of few atoms for density-functional theory, with cells that are too large.
+
+    In the first four all atoms have their places by symmetry; in the others they do not.
+    """
     found = {
         "Si": bulk("Si", "diamond", a=5.55) * (2, 1, 1),
         "SiC": bulk("SiC", "wurtzite", a=3.15, c=5.16),
         "BN": bulk("BN", "wurtzite", a=2.6, c=4.3),
         "SiGe": bulk("SiGe", "zincblende", a=5.7),
-        "SiO2": Atoms(stishovite),
+        "SiO2": rutile("Si", 4.24, 2.72),
+        "GeO2": rutile("Ge", 4.45, 2.92),
+        "Si3Ge": ordered("SiSiSiGe", 5.6),
+        "SiGeC2": ordered("SiCGeC", 4.6),
+        "BNC2": ordered("BNCC", 3.67),
     }
     return _rattled(found, CRYSTAL_SEED)
+
+
+def rutile(metal: str, a: float, c: float) -> Atoms:
+    """Return an oxide with the structure of rutile; ``a`` and ``c`` in A."""
+    places, cellpar = [(0, 0, 0), (0.306, 0.306, 0)], [a, a, c, 90, 90, 90]
+    return Atoms(crystal([metal, "O"], places, spacegroup=136, cellpar=cellpar))
+
+
+def ordered(elements: str, a: float) -> Atoms:
+    """Return four elements on the places of diamond, in two of its cells; ``a`` in A."""
+    atoms = bulk("Si", "diamond", a=a) * (2, 1, 1)
+    atoms.set_chemical_symbols(elements)
+    return atoms
 
 
 def _made(seed: int, largest: int, elements: tuple[str, ...] = ()) -> list[Atoms]:
