@@ -118,6 +118,17 @@ def test_gradients_of_a_quadratic_function_are_learned():
     np.testing.assert_allclose(process(between).gradient, a @ between.ravel(), rtol=0.05, atol=0.05)
 
 
+def test_rough_gradients_count_less_but_for_the_newest():
+    x, g = some_gradients(9, 3)
+    features, there = Linear(9, 12), np.full((3, 3), 0.1)
+    newest = Process(features, 0.6, x[:1], g[:1], 3.0, 1e-3)
+    kept = [Process(features, 0.6, x, g, 3.0, 1e-3, rough=rough) for rough in (1e-9, 0.03, 1e9)]
+    apart = [np.abs(process(x[1]).gradient - g[1].ravel()).max() for process in kept]
+    assert apart[0] < apart[1] < apart[2]
+    np.testing.assert_allclose(kept[2](there).gradient, newest(there).gradient, rtol=1e-4, atol=1e-5)
+    assert np.abs(kept[1](x[0]).gradient - g[0].ravel()).max() < 1e-2
+
+
 def test_a_cheap_surface_is_left_out_after_two_doubts_and_counts_again():
     rule, after = Kriging(), {"doubts": np.zeros((4, 1))}
     shares = (0.4, 0.9, 0.4, 0.3, 0.7, 0.85, 0.4, 0.6)

@@ -14,14 +14,11 @@ from relax.core.segments import Array
 from relax.core.state import State
 from relax.preconditioner.base import Features
 from relax.rules.kriging.corrected import Corrected
-from relax.rules.kriging.minimum import ROUNDS, minimum_within
+from relax.rules.kriging.minimum import ALONE, BESIDE, minimum_within
 from relax.rules.kriging.process import Process, Value
 from relax.rules.metric.internal_lbfgs import InternalLBFGS
 
 __all__ = ["Kriging"]
-
-ROUNDS_BESIDE = 60
-"""Most steps of Newton's method beside a cheap surface, whose Hessian is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +80,7 @@ class Kriging(InternalLBFGS):
     shrink: float = param(0.4, "(0, 1)", "", "new radius after a poor step, relative to its length")
 
     distrust: float = param(0.03, "[0, inf)", "", "as prior, beside the whole of a cheap surface")
+    rough: float = param(0.03, "[0, inf)", "", "noise of older gradients relative to each, beside the same")
 
     def init(self, x: Array) -> State:
         state = super().init(x)
@@ -174,15 +172,15 @@ class Kriging(InternalLBFGS):
         except np.linalg.LinAlgError:
             return None
         model: Callable[[np.ndarray], Value] = process
-        rounds = ROUNDS
+        effort = ALONE
         if surface is not None:
             if self._doubted(after, mine, process.share):
                 process.believe(0.0)
             else:
-                model, rounds = Corrected(surface, process), ROUNDS_BESIDE
+                model, effort = Corrected(surface, process), BESIDE
             after["share"][mine] = process.share
         radius = float(after["radius"][mine.start, 0])
-        step, change = minimum_within(model, base.x[mine], features.hessian, radius, rounds)
+        step, change = minimum_within(model, base.x[mine], features.hessian, radius, effort)
         return (step, change) if change < 0 else None
 
     def _doubted(self, after: State, mine: slice, share: float) -> bool:
@@ -210,10 +208,12 @@ class Kriging(InternalLBFGS):
         own = int(after["t"][mine.start, 0])
         count = min(own + int(after["before"][mine.start, 0]), self.room(mine.stop - mine.start))
         x, g, p = (after[name][mine, :count].swapaxes(0, 1) for name in ("xs", "gs", "ps"))
-        cheap = p if beside else None
-        return Process(
-            features, self.prior, x, g, self.length, self.noise, cheap, self.distrust, min(own, count)
-        )
+        alone = (features, self.prior, x, g, self.length, self.noise)
+        own = min(own, count)
+        if not beside:
+            return Process(*alone, newer=own)
+        rough = self.rough * float(after["share"][mine.start, 0])
+        return Process(*alone, p, self.distrust, newer=own, rough=rough)
 
     def _of_surfaces(self, state: State, base: Point, after: State) -> State:
         """Return the gradients of cheap surfaces, zero where one fails; which have, for good; and shares."""

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from relax.rules.kriging.process import Value
 
-__all__ = ["ROUNDS", "minimum_within"]
+__all__ = ["ALONE", "BESIDE", "Effort", "minimum_within"]
 
-ROUNDS, TRIALS = 20, 30
-"""Most steps of Newton's method, unless it is told otherwise, and most penalties that are tried in one."""
+
+class Effort(NamedTuple):
+    """How long the minimum is looked for.
+
+    Attributes
+    ----------
+    rounds
+        Most steps of Newton's method.
+    enough
+        It ends when two steps on end gain less than this part of what was gained.
+    """
+
+    rounds: int
+    enough: float
+
+
+ALONE, BESIDE = Effort(20, 1e-2), Effort(60, 1e-3)
+"""For a process alone, and for one beside a cheap surface, whose Hessian is not known: in a soft valley its
+steps gain little each."""
+
+TRIALS = 30
+"""Most penalties that are tried in one step."""
 
 LOOSE = 0.05
 """How much shorter than the radius a displacement may be that the radius limits, relative to it."""
 
-ENOUGH, FLAT = 1e-2, 1e-3
-"""It ends when two steps on end gain less than this part of what was gained, or no gradient is above this
-(eV/A)."""
+FLAT = 1e-3
+"""It ends when no gradient is above this (eV/A)."""
 
 DAMPED = (0.25, 4.0, 1e4)
 """Multiple of the metric that is added after a step uphill, the factor by which it changes, and its limit."""
@@ -32,7 +52,7 @@ def minimum_within(
     x: np.ndarray,
     metric: np.ndarray,
     radius: float,
-    rounds: int = ROUNDS,
+    effort: Effort = ALONE,
 ) -> tuple[np.ndarray, float]:
     """Return the way to the minimum of a model near a place, and the change of energy.
 
@@ -49,8 +69,8 @@ def minimum_within(
         Positive definite matrix (3R, 3R), eV/A^2, by which displacements are limited.
     radius
         Length of the longest row, A.
-    rounds
-        Most steps of Newton's method.
+    effort
+        How long it is looked for.
 
     Returns
     -------
@@ -60,7 +80,7 @@ def minimum_within(
     begin = here = model(x)
     z, damp, small = np.zeros(x.size), 0.0, 0
     least, factor, limit = DAMPED
-    for _ in range(rounds):
+    for _ in range(effort.rounds):
         inside = longest(z) < (1 - LOOSE) * radius
         if inside and longest(here.gradient) < FLAT:
             break
@@ -78,7 +98,7 @@ def minimum_within(
         elif gain > AS_PROMISED * promised:
             damp = damp / factor if damp > least else 0.0
         z, here = there, new
-        small = small + 1 if gain <= ENOUGH * (begin.value - here.value) else 0
+        small = small + 1 if gain <= effort.enough * (begin.value - here.value) else 0
         if small == 2 or (small and damp == 0.0):
             break
     return z.reshape(x.shape), here.value - begin.value

@@ -61,9 +61,11 @@ class Process:
         Gradients of a cheap surface at the same places (K, R, 3), eV/A.
     distrust
         How much of the model Hessian is in the prior beside the whole of the cheap surface.
-
     newer
         How many of the gradients come before others that may be of another surface; all if None.
+    rough
+        More noise of all gradients but the first, relative to the root mean square of each: what a cheap
+        surface misses where forces are large is not what it misses near a minimum.
 
     Attributes
     ----------
@@ -94,6 +96,7 @@ class Process:
         p: np.ndarray | None = None,
         distrust: float = 0.0,
         newer: int | None = None,
+        rough: float = 0.0,
     ) -> None:
         from scipy.linalg import solve_triangular
 
@@ -116,7 +119,11 @@ class Process:
             known.append(p.reshape(count, n) - (prior - distrust) * own)
         rows = np.array(known).reshape(len(known), count * n)
         self._priors, self._j = (prior, distrust), j
-        self._factor = factorized(covariance.reshape(count * n, count * n), noise)
+        sizes = np.sqrt((g.reshape(count, n) ** 2).mean(axis=1))
+        sizes[0] = 0.0
+        self._factor = factorized(
+            covariance.reshape(count * n, count * n), noise, np.repeat(rough * sizes, n)
+        )
         self._halves = solve_triangular(self._factor, rows.T, trans="T").T
         self.believe(0.0 if p is None else likeliest_share(self._halves[:, : RECENT * n]))
         half = self._halves[0] - self.share * self._halves[-1]
@@ -176,14 +183,17 @@ def likeliest_share(halves: np.ndarray) -> float:
     return float(min(max(share, 0.0), HIGHEST))
 
 
-def factorized(covariance: np.ndarray, noise: float) -> np.ndarray:
-    """Return U of the covariance with its noise, U^T U, of which the lower triangle counts."""
+def factorized(covariance: np.ndarray, noise: float, own: np.ndarray) -> np.ndarray:
+    """Return U of the covariance (n, n) with its noise, U^T U, of which the lower triangle counts.
+
+    The noise is the same for all, relative to their deviation, and ``own`` (n,), eV/A.
+    """
     from scipy.linalg import cholesky
 
     size, diagonal = np.trace(covariance) / len(covariance), np.arange(len(covariance))
     while True:
         noisy = covariance.copy()
-        noisy[diagonal, diagonal] += noise * noise * size
+        noisy[diagonal, diagonal] += noise * noise * size + own * own
         try:
             return np.asarray(cholesky(noisy.T, overwrite_a=True))
         except np.linalg.LinAlgError:
