@@ -21,10 +21,11 @@ from relax import relax
 from relax.analysis.comparison.minimizers.construction import check_optimizer, make_optimizer
 from relax.analysis.comparison.runs.call_counter import silenced
 from relax.calculators.registry import check_name, load
-from relax.engine.batch.cheap_surface import STEPS, TIGHTER
+from relax.engine.batch.cheap_surface import STAGES
 from relax.optimizers.named import OPTIMIZERS
 
 __all__ = ["begun", "check", "optimizer", "peers_of"]
+
 
 def check(method: str, part: Part) -> None:
     """Raise ValueError where there is no such method, or it cannot relax what relaxes in a part."""
@@ -42,7 +43,8 @@ def begun(method: str, structure: Atoms, part: Part) -> Atoms:
     atoms: Atoms = structure.copy()
     if method.startswith("pre:"):
         with silenced():
-            relax(atoms, load(part.cheap), fmax=TIGHTER * part.fmax, steps=STEPS, cell=part.cell)
+            for tighter, steps in STAGES:
+                relax(atoms, load(part.cheap), fmax=tighter * part.fmax, steps=steps, cell=part.cell)
         atoms.calc = None
     return atoms
 

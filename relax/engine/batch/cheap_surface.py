@@ -18,12 +18,13 @@ from relax.engine.coordinates import BatchCoordinates
 from relax.geometry.sanity import changed_bonds
 from relax.rules import DEFAULT_RULE, RULES, for_atoms
 
-__all__ = ["STEPS", "TIGHTER", "CheapPotential", "CheapSurface"]
+__all__ = ["STAGES", "CheapPotential", "CheapSurface"]
 
 LOG = logging.getLogger(__name__)
 
-STEPS, TIGHTER = 500, 0.1
-"""Most steps to the minimum of the cheap surface, and ``fmax`` there, relative to that of the run."""
+STAGES = (0.5, 500), (0.1, 50)
+"""How the cheap surface is relaxed, one after the other: ``fmax``, relative to that of the run, and most
+steps.  A start nearer to its minimum saves calls, but forces in single precision may not get there."""
 
 
 @dataclass
@@ -54,7 +55,7 @@ class CheapPotential:
         fmax
             Longest force that counts as converged in the run itself, eV/A.
         """
-        end, calls, why = self._relaxed(start, TIGHTER * fmax)
+        end, calls, why = self._relaxed(start, fmax)
         if why:
             LOG.warning("the prior is left out: %s", why)
             return
@@ -82,11 +83,14 @@ class CheapPotential:
         rule = for_atoms(RULES[DEFAULT_RULE]())
         symmetry = "free" if start.group is None else "keep"
         intake = Intake(RULES[DEFAULT_RULE](), start.freedom or False, 0.0, symmetry, self.symprec)
-        criteria = Criteria(fmax, STEPS)
-        (done,) = BatchRun(self.potential, rule, criteria, Policy(), intake, math.inf).run([start.atoms])
-        result = done.result
-        fine = result.status in ("converged", "max_steps")
-        return done.atoms, result.force_calls, "" if fine else f"{result.status}: {result.reason}"
+        atoms, calls = start.atoms, 0
+        for part, steps in STAGES:
+            criteria = Criteria(part * fmax, steps)
+            (done,) = BatchRun(self.potential, rule, criteria, Policy(), intake, math.inf).run([atoms])
+            atoms, result, calls = done.atoms, done.result, calls + done.result.force_calls
+            if result.status not in ("converged", "max_steps"):
+                return atoms, calls, f"{result.status}: {result.reason}"
+        return atoms, calls, ""
 
 
 class CheapSurface:
