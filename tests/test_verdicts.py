@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, molecule
+from ase.build import add_adsorbate, bulk, fcc111, molecule
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 from toys import Bonds, Toy, ball, copper
@@ -409,3 +409,13 @@ def test_bonds_change_where_they_break_or_form():
     relaxed.rattle(0.1, seed=1)
     relaxed.set_cell(1.05 * relaxed.cell, scale_atoms=True)
     assert changed_bonds(crystal, relaxed) == []
+
+
+def test_neighbours_of_metals_are_not_bonds():
+    slab = fcc111("Cu", (2, 2, 2), vacuum=8.0)
+    add_adsorbate(slab, molecule("CO"), 1.8, "ontop")
+    apart = slab.copy()
+    apart.positions[-2:, 2] += 3.0
+    assert changed_bonds(slab, apart) == []
+    apart.positions[-1, 2] += 3.0
+    assert changed_bonds(slab, apart) == [(8, 9)]

@@ -10,10 +10,13 @@ from ase.geometry import get_distances
 from relax.core.result import Status
 from relax.geometry.neighbors import distances
 
-__all__ = ["Integrity", "Shape", "change", "changed_bonds"]
+__all__ = ["NONMETALS", "Integrity", "Shape", "change", "changed_bonds"]
 
 BOND, APART = 1.15, 1.5
 """Distances of atoms with a bond and of those without, over the sum of their covalent radii."""
+
+NONMETALS = frozenset((1, 2, *range(5, 11), *range(14, 19), *range(32, 37), *range(51, 55), 85, 86))
+"""Atomic numbers, with semiconductors."""
 
 
 def periodic_vectors(cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:
@@ -212,9 +215,10 @@ def change(first: Atoms, last: Atoms, known: Shape | None = None) -> tuple[float
 def changed_bonds(first: Atoms, last: Atoms) -> list[tuple[int, int]]:
     """Return the pairs of atoms that have a bond in one structure, and are far apart in the other.
 
-    A bond is shorter than :data:`BOND` times the sum of the covalent radii, far is more than :data:`APART`
+    Only pairs without a metal count: neighbours in a metal are not bonds, and change as it relaxes.  A bond is shorter than :data:`BOND` times the sum of the covalent radii, far is more than :data:`APART`
     times that: a vibration, or a crystal that relaxes, changes none.
     """
     shapes = Shape.of(first), Shape.of(last)
     bonds, near = ([shape.pairs_within(limit) for shape in shapes] for limit in (BOND, APART))
-    return sorted((bonds[0] - near[1]) | (bonds[1] - near[0]))
+    changed = (bonds[0] - near[1]) | (bonds[1] - near[0])
+    return sorted(pair for pair in changed if NONMETALS.issuperset(first.numbers[list(pair)].tolist()))

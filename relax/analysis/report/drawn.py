@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from relax.geometry.neighbors import complete_cell
+from relax.geometry.sanity import NONMETALS
 
 __all__ = ["STEP", "Unwrapped", "elements", "integers", "shown"]
 
@@ -17,8 +18,6 @@ STEP = 100
 
 LARGEST = 10_000.0
 """Longest vector (A, or eV/A) that is drawn."""
-
-NONMETALS = frozenset((1, 2, *range(5, 11), *range(14, 19), *range(32, 37), *range(51, 55), 85, 86))
 
 
 def elements(numbers: Iterable[int]) -> dict[str, list[Any]]:
