@@ -417,5 +417,5 @@ def test_neighbours_of_metals_are_not_bonds():
     apart = slab.copy()
     apart.positions[-2:, 2] += 3.0
     assert changed_bonds(slab, apart) == []
-    apart.positions[-1, 2] += 3.0
+    apart.positions[8, 2] += 3.0  # the oxygen, which is above
     assert changed_bonds(slab, apart) == [(8, 9)]

@@ -215,8 +215,9 @@ def change(first: Atoms, last: Atoms, known: Shape | None = None) -> tuple[float
 def changed_bonds(first: Atoms, last: Atoms) -> list[tuple[int, int]]:
     """Return the pairs of atoms that have a bond in one structure, and are far apart in the other.
 
-    Only pairs without a metal count: neighbours in a metal are not bonds, and change as it relaxes.  A bond is shorter than :data:`BOND` times the sum of the covalent radii, far is more than :data:`APART`
-    times that: a vibration, or a crystal that relaxes, changes none.
+    Only pairs without a metal count: neighbours in a metal are not bonds, and change as it relaxes.  A bond
+    is shorter than :data:`BOND` times the sum of the covalent radii, far is more than :data:`APART` times
+    that: a vibration, or a crystal that relaxes, changes none.
     """
     shapes = Shape.of(first), Shape.of(last)
     bonds, near = ([shape.pairs_within(limit) for shape in shapes] for limit in (BOND, APART))
