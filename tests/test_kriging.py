@@ -268,6 +268,24 @@ def test_bonds_that_only_the_prior_breaks_do_not_break(caplog):
     assert ours.get_distance(0, 1) < 1.3
 
 
+def test_a_rough_cheap_surface_is_not_followed_for_long():
+    calls, first = [], []
+
+    class Rough(EMT):
+        def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)):
+            super().calculate(atoms, properties, system_changes)
+            self.results["forces"] = self.results["forces"] + 2e-3 * np.cos(1e7 * atoms.positions)
+            calls.append(1)
+
+    class Dear(EMT):
+        def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)):
+            first.append(len(calls))
+            super().calculate(atoms, properties, system_changes)
+
+    assert relax(cluster(), Dear(), prior=Rough(), fmax=0.01).force_calls <= 2
+    assert 50 < first[0] < 100
+
+
 def test_a_place_that_is_asked_for_again_takes_no_call_of_the_prior():
     start = prepare(0, crystal(), cell_freedom(True, 0.0), Kriging(), False, 0.1)
     surface = CheapSurface.of(as_potential(EMT()), start, 0)
