@@ -3,8 +3,8 @@
 ``direct:NAME``
     An optimizer of :mod:`relax.analysis.comparison.minimizers.names`, from the structure as it is.
 ``pre:NAME``
-    The same from the minimum of the cheap calculator: the default rule goes there, until no force (of a cell
-    that relaxes, row of the gradient) is above a tenth of ``fmax``, as ``KrigingRelax`` does it.
+    The same from the minimum of the cheap calculator: the default rule goes there as far as ``KrigingRelax``
+    does, in the stages of :data:`relax.engine.batch.cheap_surface.STAGES`.
 ``prior:CHEAP``
     ``KrigingRelax`` with a cheap calculator as prior, from the structure as it is.
 """
