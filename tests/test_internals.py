@@ -20,7 +20,7 @@ from relax.preconditioner.matrices import parts
 from relax.preconditioner.matrices.factorised import Cholesky, band_work, factorised
 from relax.preconditioner.matrices.sparse import Sparse
 from relax.preconditioner.model_hessian import ModelHessian
-from relax.preconditioner.network import spring_network
+from relax.preconditioner.network import SpringNetwork
 from relax.preconditioner.pair_stiffness import PairStiffness
 
 MODEL = InternalStiffness()
@@ -110,7 +110,7 @@ def rows_of(atoms, scale=None, strain=0.0, seed=0):
 def body(atoms, scale=None, stiffness=MODEL, x=None, strain=0.0):
     kept = constraint_projectors(atoms, scale is not None)[1] if atoms.constraints else None
     x = rows_of(atoms, scale, strain) if x is None else x
-    return spring_network(atoms.numbers, x, atoms.cell.array, atoms.pbc, stiffness, scale, kept)
+    return SpringNetwork(atoms.numbers, x, atoms.cell.array, atoms.pbc, stiffness, scale, kept)
 
 
 def model(atoms, scale=None, stiffness=MODEL, **kwargs):

@@ -65,7 +65,9 @@ def test_pairs_are_those_of_ase(name):
 
 def test_small_moves_take_no_search(monkeypatch):
     searches = []
-    monkeypatch.setattr(module, "pairs", lambda *given, own=module.pairs: searches.append(1) or own(*given))
+    monkeypatch.setattr(
+        module, "pairs", lambda *given, own=module.pairs, **more: searches.append(1) or own(*given, **more)
+    )
     atoms = bulk("Cu", cubic=True)
     pairs, stiffness = kept(atoms), RULES["pair-lbfgs"]().stiffness
     springs(atoms.positions, atoms.cell.array, pairs, stiffness)

@@ -20,7 +20,7 @@ from relax.optimizers.named import OPTIMIZERS
 from relax.preconditioner.base import Places
 from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.model_hessian import ModelHessian
-from relax.preconditioner.network import spring_network
+from relax.preconditioner.network import SpringNetwork
 from relax.rules import Kriging
 from relax.rules.kriging.minimum import longest, minimum_within
 from relax.rules.kriging.process import Process, Value
@@ -28,7 +28,7 @@ from relax.rules.kriging.process import Process, Value
 
 def model_of(atoms: Atoms, scale: float | None = None) -> ModelHessian:
     x = atoms.positions if scale is None else np.concatenate([atoms.positions, np.zeros((3, 3))])
-    network = spring_network(atoms.numbers, x, atoms.cell.array, atoms.pbc, InternalStiffness(), scale, None)
+    network = SpringNetwork(atoms.numbers, x, atoms.cell.array, atoms.pbc, InternalStiffness(), scale, None)
     return ModelHessian([network], InternalStiffness())
 
 

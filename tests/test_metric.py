@@ -27,13 +27,13 @@ from relax.engine.api import relax_many
 from relax.geometry.cell import CellFreedom
 from relax.geometry.constraints import constraint_projectors
 from relax.optimizers.named import OPTIMIZERS, FIRERelax, InternalLBFGSRelax, LBFGSRelax, PairLBFGSRelax
-from relax.preconditioner.base import Identity
+from relax.preconditioner.base import Frozen, Identity
 from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.matrices import parts
 from relax.preconditioner.matrices.dense import Dense
 from relax.preconditioner.matrices.sparse import Sparse
 from relax.preconditioner.model_hessian import ModelHessian
-from relax.preconditioner.network import spring_network
+from relax.preconditioner.network import SpringNetwork
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.preconditioner.springs import KeptPairs, springs
 from relax.rules import FIRE, LBFGS, RULES, SGD, InternalLBFGS, Momentum, PairLBFGS
@@ -106,7 +106,7 @@ FREE = [name for name in CASES if not name.startswith("held")]
 def body(atoms, scale=None, stiffness=STIFF):
     kept = constraint_projectors(atoms, scale is not None)[1] if atoms.constraints else None
     x = np.concatenate([atoms.positions, np.zeros((0 if scale is None else 3, 3))])
-    return spring_network(atoms.numbers, x, atoms.cell.array, atoms.pbc, stiffness, scale, kept)
+    return SpringNetwork(atoms.numbers, x, atoms.cell.array, atoms.pbc, stiffness, scale, kept)
 
 
 def bodies(names=tuple(CASES)):
@@ -403,7 +403,7 @@ def test_a_large_matrix_is_never_written_out(large):
 def test_a_large_matrix_is_solved_to_a_tolerance(large):
     v = some_rows(2048 + 3)
     left = large.apply(large.solve(v)) - v
-    assert np.linalg.norm(left) < 1.001e-3 * np.linalg.norm(v)
+    assert np.linalg.norm(left) < 1.001e-2 * np.linalg.norm(v)
     again = large.root(large.root(large.apply(v)))
     assert np.linalg.norm(again - v) < 1e-2 * np.linalg.norm(v)
 
@@ -809,7 +809,7 @@ class Bowl:
     def point(self, x):
         g = self.metric.apply(x)
         e = np.full((self.rows, 1), 0.5 * (x * g).sum())
-        return Point(x, g, e, self.seg, self.metric)
+        return Point(x, g, e, self.seg, Frozen(self.metric))
 
     def path(self, rule, x, steps, part=1.0):
         """Return where ``rule`` goes from ``x``, and its states; only a ``part`` of each step is made."""

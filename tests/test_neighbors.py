@@ -47,6 +47,17 @@ def test_pairs_are_those_of_ase(pbc, seed):
         np.testing.assert_array_equal(listed(atoms, reach), from_ase(atoms, reach))
 
 
+@pytest.mark.parametrize("pbc", EVERY_PBC, ids=str)
+@pytest.mark.parametrize("n", [1, 6, 80])
+def test_pairs_in_one_direction_are_half_of_all(pbc, n):
+    atoms = random_box(4, n=n, pbc=pbc)
+    rows = np.column_stack(pairs(atoms.positions, atoms.cell.array, atoms.pbc, 5.0, once=True))
+    every = listed(atoms, 5.0)
+    assert 2 * len(rows) == len(every)
+    later = [i < j or (i == j and shift > [0, 0, 0]) for i, j, *shift in every.tolist()]
+    np.testing.assert_array_equal(rows, every[np.array(later, bool)])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_pairs_in_very_skewed_cells(seed):
     atoms = random_box(seed, n=3, tilt=0.3)

@@ -13,7 +13,7 @@ from ase.visualize.plot import plot_atoms
 
 from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.model_hessian import ModelHessian
-from relax.preconditioner.network import spring_network
+from relax.preconditioner.network import SpringNetwork
 
 ethane = molecule("C2H6")
 carbon, hydrogens = 0, [i for i in range(2, 8) if ethane.get_distance(0, i) < 1.3]
@@ -24,7 +24,7 @@ axis /= np.linalg.norm(axis)
 # The metric is what the rule sees of the model: it gives the displacement that belongs to a step.
 
 stiffness = InternalStiffness()
-body = spring_network(ethane.numbers, ethane.positions, ethane.cell.array, ethane.pbc, stiffness, None, None)
+body = SpringNetwork(ethane.numbers, ethane.positions, ethane.cell.array, ethane.pbc, stiffness, None, None)
 metric = ModelHessian([body], stiffness)
 
 tangent = np.zeros_like(ethane.positions)

@@ -22,6 +22,7 @@ from relax.geometry.symmetric_images import SymmetricImages
 from relax.geometry.symmetry import SpaceGroup
 from relax.preconditioner.base import Metric
 from relax.preconditioner.known_hessian import KnownHessian
+from relax.preconditioner.model_hessian import Latest
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.preconditioner.springs import KeptPairs
 from relax.rules import Kriging
@@ -91,6 +92,7 @@ class Start:
     surface: Prior | None = None
     known: SeenFrom[Known] | None = None
     pairs: KeptPairs = field(init=False)
+    latest: Latest = field(init=False, default_factory=Latest)
 
     def __post_init__(self) -> None:
         self.pairs = KeptPairs(covalent_radii[self.atoms.numbers], self.atoms.pbc.copy())

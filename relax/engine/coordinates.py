@@ -29,7 +29,7 @@ from relax.geometry.symmetric_images import SymmetricImages
 from relax.preconditioner.known_hessian import LAST
 from relax.preconditioner.known_metric import KnownMetric
 from relax.preconditioner.model_hessian import ModelHessian
-from relax.preconditioner.network import spring_network
+from relax.preconditioner.network import SpringNetwork
 from relax.preconditioner.pair_stiffness import PairStiffness
 
 __all__ = ["BatchCoordinates"]
@@ -109,16 +109,17 @@ class BatchCoordinates(BatchRows):
 
         Hessians that are known count where the gradient ``g`` (R, 3), eV/A, of all structures is given.
         """
-        fixed, x = self.constants, self.x
+        fixed, x = self.constants, self.x.copy()
         networks = []
         for s in range(len(self)) if which is None else which:
             mine, rows = self.slice(s), self.seg.slice(s)
             scale = float(fixed.scale[s, 0, 0]) if fixed.relaxes[s] else None
-            left = fixed.step_projector[mine] if self.projects else None
-            numbers, cell, pbc = fixed.numbers[mine], self.place.reference[s], fixed.pbc[s]
+            left = fixed.step_projector[mine].copy() if self.projects else None
+            numbers, cell, pbc = fixed.numbers[mine], self.place.reference[s].copy(), fixed.pbc[s]
             kept = self.starts[s].pairs if self.starts else None  # states of torch-sim have none
-            networks.append(spring_network(numbers, x[rows], cell, pbc, stiffness, scale, left, kept))
-        model = ModelHessian(networks, stiffness)
+            networks.append(SpringNetwork(numbers, x[rows], cell, pbc, stiffness, scale, left, kept))
+        latest = self.starts[0].latest if len(self.starts) == len(self) == 1 else None
+        model = ModelHessian(networks, stiffness, latest)
         if g is None or all(start.hessian is None for start in self.starts):
             return model
         return self._known(model, g)

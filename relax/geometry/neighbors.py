@@ -50,8 +50,8 @@ def vectors(
     positions: np.ndarray, i: np.ndarray, j: np.ndarray, shifts: np.ndarray, cell: np.ndarray
 ) -> np.ndarray:
     """Return the vectors (E, 3) in A from atoms ``i`` to the images ``shifts`` of atoms ``j``."""
-    found = positions[j] - positions[i]
-    outside = np.flatnonzero(shifts.any(axis=1))
+    found = positions.take(j, axis=0) - positions.take(i, axis=0)
+    outside = np.flatnonzero(shifts[:, 0] | shifts[:, 1] | shifts[:, 2])
     found[outside] += images(shifts[outside], cell[None])
     return np.asarray(found)
 
@@ -69,7 +69,7 @@ def squares(d: np.ndarray) -> np.ndarray:
 
 
 def pairs(
-    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, reach: float
+    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, reach: float, once: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return all pairs of atoms closer than ``reach``, each in both directions.
 
@@ -83,6 +83,9 @@ def pairs(
         (3,) which directions are periodic.
     reach
         Cutoff, A.
+    once
+        Return each pair in one direction only: to the later atom, or from an atom to that of its images of
+        which the first shift that is not zero is positive.
 
     Returns
     -------
@@ -101,10 +104,16 @@ def pairs(
         return np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3), int)
     if len(positions) <= FEW and not pbc.any():
         i, j, _ = _among_few(positions, reach)
+        if once:
+            i, j = i[i < j], j[i < j]
         return i, j, np.zeros((len(i), 3), int)
-    found, shifts, wraps = _search(positions, periodic, pbc, reach * (1 + 1e-6), "PS")
+    found, shifts, wraps = _search(positions, periodic, pbc, reach * (1 + 1e-6), "PS", not once)
     i, j = found.astype(np.int64).T
     shifts = (shifts + wraps.take(i, axis=0) - wraps.take(j, axis=0)).astype(np.int64)
+    if once:
+        back = (i > j) | ((i == j) & ~_is_positive(shifts))
+        i, j = np.where(back, j, i), np.where(back, i, j)
+        shifts[back] *= -1
     near = np.flatnonzero(squares(vectors(positions, i, j, shifts, periodic)) < reach * reach)
     i, j, shifts = i.take(near), j.take(near), shifts.take(near, axis=0)
     code, codes = shift_codes(shifts)
@@ -150,9 +159,17 @@ def _check_input(
 
 
 def _search(
-    positions: np.ndarray, periodic: np.ndarray, pbc: np.ndarray, reach: float, quantities: str
+    positions: np.ndarray,
+    periodic: np.ndarray,
+    pbc: np.ndarray,
+    reach: float,
+    quantities: str,
+    full: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return two ``quantities`` from vesin, and the cells (N, 3) by which each atom was wrapped before."""
+    """Return two ``quantities`` from vesin, and the cells (N, 3) by which each atom was wrapped before.
+
+    Pairs are listed in both directions if ``full``, else in one of them.
+    """
     box = complete_cell(periodic, pbc)
     if np.linalg.det(box) == 0.0:
         raise ValueError("the cell is flat")
@@ -168,7 +185,7 @@ def _search(
         closed = _close_gaps(fractional[:, k], 2 * reach)
         length = closed.max() + reach
         fractional[:, k], box[k] = closed / length, box[k] * length
-    search = _neighbor_list_class()(cutoff=reach, full_list=True, sorted=False, n_threads=1)
+    search = _neighbor_list_class()(cutoff=reach, full_list=full, sorted=False, n_threads=1)
     return (*search.compute(fractional @ box, box, pbc, quantities), wraps)
 
 
@@ -204,6 +221,12 @@ def shift_codes(shifts: np.ndarray) -> tuple[np.ndarray, float]:
     s = shifts - low
     with np.errstate(over="ignore"):
         return np.asarray((s[:, 0] * n + s[:, 1]) * m + s[:, 2]), float(np.prod(spans.astype(float)))
+
+
+def _is_positive(shifts: np.ndarray) -> np.ndarray:
+    """Return for which of the integer ``shifts`` (E, 3) the first nonzero component is positive."""
+    x, y, z = shifts.T
+    return np.asarray((x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0)))))
 
 
 def _close_gaps(x: np.ndarray, gap: float) -> np.ndarray:

@@ -22,8 +22,9 @@ from relax.geometry.cell import GPA
 from relax.geometry.constraints import constraint_projectors
 from relax.geometry.displacement import Displacements
 from relax.geometry.sanity import Integrity, Shape
-from relax.preconditioner.model_hessian import Frozen, ModelHessian
-from relax.preconditioner.network import spring_network
+from relax.preconditioner.base import Frozen
+from relax.preconditioner.model_hessian import ModelHessian
+from relax.preconditioner.network import SpringNetwork
 from relax.preconditioner.pair_stiffness import PairStiffness
 
 __all__ = ["AseRows", "ImageSanity", "check_images", "first_of", "images_of"]
@@ -235,7 +236,7 @@ class AseRows:
         atoms, projectors = target.atoms, constraint_projectors(target.atoms, True)
         left = None if projectors is None or not atoms.constraints else projectors[1]
         x = np.concatenate([atoms.positions, np.zeros((3, 3))])
-        network = spring_network(atoms.numbers, x, atoms.cell.array, atoms.pbc, stiffness, scale, left)
+        network = SpringNetwork(atoms.numbers, x, atoms.cell.array, atoms.pbc, stiffness, scale, left)
         return Frozen(ModelHessian([network], stiffness))
 
     def free_rows(self, s: int) -> FreeRows:

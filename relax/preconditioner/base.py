@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, Self
 
 from relax.core.segments import Array
 
-__all__ = ["Featureless", "Features", "Identity", "Metric", "Modelled", "Places", "StraightPaths"]
+__all__ = ["Featureless", "Features", "Frozen", "Identity", "Metric", "Modelled", "Places", "StraightPaths"]
 
 
 class Places(NamedTuple):
@@ -47,12 +47,30 @@ class Metric(Protocol):
         """Return the metric of the same structures at the rows ``x`` (R, 3), A."""
         ...
 
+    def reused(self, kept: Array, x: Array) -> tuple[Metric, Array]:
+        """Return the metric at ``x`` or, where it was built near there, at ``kept``; and where that is.
+
+        Parameters
+        ----------
+        kept, x
+            Where the metric was built last, and where the structures are, (R, 3), A.
+
+        Returns
+        -------
+        metric, kept
+            The metric, and where it is: rows (R, 3), A, each structure's from ``kept`` or from ``x``.
+        """
+        ...
+
     def apply(self, rows: Array) -> Array:
         """Return H times ``rows`` (R, 3)."""
         ...
 
-    def solve(self, rows: Array) -> Array:
-        """Return the inverse of H times ``rows`` (R, 3)."""
+    def solve(self, rows: Array, rough: bool = False) -> Array:
+        """Return the inverse of H times ``rows`` (R, 3).
+
+        With ``rough`` it may have errors of a tenth.  Its product with ``rows`` has the square of that.
+        """
         ...
 
     def root(self, rows: Array) -> Array:
@@ -131,6 +149,10 @@ class StraightPaths(Modelled):
         """Return this metric."""
         return self
 
+    def reused(self, kept: Array, x: Array) -> tuple[Self, Array]:
+        """Return this metric, and ``x`` (R, 3)."""
+        return self, x
+
     def transport(self, x: Array, g: Array) -> tuple[Array, Array]:
         """Return ``x`` and ``g``, (R, K, 3); only differences of the places matter."""
         return x, g
@@ -155,4 +177,22 @@ class Identity(StraightPaths):
         """Return ``rows`` (R, 3)."""
         return rows
 
-    solve = root = apply
+    root = apply
+
+    def solve(self, rows: Array, rough: bool = False) -> Array:
+        """Return ``rows`` (R, 3)."""
+        return rows
+
+
+class Frozen(StraightPaths):
+    """A model Hessian at one place, for rows that are not those of a structure: paths are straight.
+
+    Parameters
+    ----------
+    hessian
+        The model Hessian.
+    """
+
+    def __init__(self, hessian: Metric) -> None:
+        self.size, self.apply = hessian.size, hessian.apply
+        self.solve, self.root = hessian.solve, hessian.root

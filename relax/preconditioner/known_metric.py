@@ -100,6 +100,10 @@ class KnownMetric(Featureless):
         moved = self.model.at(x)
         return self if moved is self.model else KnownMetric(moved, self.hessians)
 
+    def reused(self, kept: np.ndarray, x: np.ndarray) -> tuple[KnownMetric, np.ndarray]:
+        """Return the metric at the rows ``x`` (R, 3), A, and ``x``."""
+        return self.at(x), x
+
     @cached_property
     def measured(self) -> np.ndarray:
         """Which rows (R, 1) have a known Hessian, in eV/A^2."""
@@ -143,7 +147,7 @@ class KnownMetric(Featureless):
         """Return H times ``rows`` (R, 3)."""
         return self._each("apply", rows)
 
-    def solve(self, rows: np.ndarray) -> np.ndarray:
+    def solve(self, rows: np.ndarray, rough: bool = False) -> np.ndarray:
         """Return the inverse of H times ``rows`` (R, 3)."""
         return self._each("solve", rows)
 

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from relax.core.segments import Segments
-from relax.preconditioner.base import Modelled, StraightPaths
-from relax.preconditioner.internal.bonds import Bonds, bonds_of
+from relax.preconditioner.base import Modelled
+from relax.preconditioner.internal.bonds import Bonds, bonds_of, straight_beside
 from relax.preconditioner.internal.coordinates import Internals
 from relax.preconditioner.internal.curved import Curved
 from relax.preconditioner.internal.features import ModelFeatures
 from relax.preconditioner.internal.terms import terms_of
 from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.matrices.dense import Dense
-from relax.preconditioner.matrices.parts import Near, Part, near_rows, parts_of
-from relax.preconditioner.network import SpringNetwork, Straight
+from relax.preconditioner.matrices.parts import LARGE, Near, Part, near_rows, parts_of
+from relax.preconditioner.network import SpringNetwork, Straight, projectors_of
 from relax.preconditioner.pair_stiffness import PairStiffness
-from relax.preconditioner.springs import Springs
 
-__all__ = ["Frozen", "ModelHessian"]
+__all__ = ["Latest", "ModelHessian"]
+
+NEAR = 0.3
+"""Structures of more than :data:`~relax.preconditioner.matrices.parts.LARGE` rows go on with the same model
+until a row is farther than this from there, A."""
+
+
+@dataclass
+class Latest:
+    """What was built of one structure at an earlier step."""
+
+    model: ModelHessian | None = None
 
 
 class ModelHessian(Modelled):
@@ -36,10 +48,14 @@ class ModelHessian(Modelled):
         The structures.
     stiffness
         The parameters of the model.
+    latest
+        What was built of one large structure at an earlier step, if it may be used again.
     """
 
-    def __init__(self, networks: Sequence[SpringNetwork], stiffness: PairStiffness) -> None:
-        self.networks, self.stiffness = list(networks), stiffness
+    def __init__(
+        self, networks: Sequence[SpringNetwork], stiffness: PairStiffness, latest: Latest | None = None
+    ) -> None:
+        self.networks, self.stiffness, self.latest = list(networks), stiffness, latest
         lengths = [network.rows for network in networks]
         self.seg = Segments(lengths, [network.scale is not None for network in networks])
 
@@ -50,10 +66,43 @@ class ModelHessian(Modelled):
         if all(same):
             return self
         moved = [
-            network if here else network.at(own, self.stiffness)
-            for (network, own), here in zip(pairs, same, strict=True)
+            network if here else network.at(own) for (network, own), here in zip(pairs, same, strict=True)
         ]
         return ModelHessian(moved, self.stiffness)
+
+    def reused(self, kept: np.ndarray, x: np.ndarray) -> tuple[ModelHessian, np.ndarray]:
+        """Return the model Hessian at ``x``, of large structures perhaps at ``kept``, see ``Metric``.
+
+        A large structure goes on with the stiffness at ``kept`` until an atom is :data:`NEAR` from there: to
+        build it takes as long as ten products with it or more.  Curved paths begin at ``x`` all the same.
+        """
+        large = np.array(self.seg.lengths) > LARGE
+        if not large.any():
+            return self.at(x), x
+        stays = large & (self.seg.longest(x - kept)[self.seg.starts, 0] <= NEAR)
+        where = np.where(stays[self.seg.owner][:, None], kept, x)
+        model = self._built(where)
+        return model.seen_from(x) if stays.any() and model.curved is not None else model, where
+
+    def seen_from(self, x: np.ndarray) -> ModelHessian:
+        """Return this model Hessian, with curved paths that begin at the rows ``x`` (R, 3), A."""
+        made = copy(self)
+        made.parts, made.x = self.parts, x
+        made.__dict__.pop("curved", None)
+        return made
+
+    def _built(self, x: np.ndarray) -> ModelHessian:
+        """Return the model Hessian at ``x`` (R, 3), A: the latest one if that is where it is."""
+        model, latest = ModelHessian(self.at(x).networks, self.stiffness), self.latest
+        if latest is None:
+            return model
+        if latest.model is None or not model.equals(latest.model):
+            latest.model = model
+        return latest.model
+
+    def equals(self, other: ModelHessian) -> bool:
+        """Return whether ``other`` is of the same structures in the same places."""
+        return all(a.equals(b) for a, b in zip(self.networks, other.networks, strict=True))
 
     @cached_property
     def x(self) -> np.ndarray:
@@ -75,18 +124,8 @@ class ModelHessian(Modelled):
         assert isinstance(self.stiffness, InternalStiffness)
         terms = terms_of(self.bonds, self.seg.rows, self.stiffness)
         scales = np.array([network.scale or 1.0 for network in self.networks])
-        found = Internals(self.bonds, terms, self.seg, scales, self._projectors())
+        found = Internals(self.bonds, terms, self.seg, scales, projectors_of(self.networks))
         return found if len(found) else None
-
-    def _projectors(self) -> np.ndarray | None:
-        """Return what constraints leave of the steps of the rows (R, 3, 3); None without constraints."""
-        if all(network.projectors is None for network in self.networks):
-            return None
-        projectors = np.tile(np.eye(3), (self.seg.rows, 1, 1))
-        for network, start in zip(self.networks, self.seg.starts, strict=True):
-            if network.projectors is not None:
-                projectors[start : start + network.atoms] = network.projectors
-        return projectors
 
     @cached_property
     def straight(self) -> list[Straight]:
@@ -99,22 +138,7 @@ class ModelHessian(Modelled):
                 for network, floor in zip(self.networks, floors, strict=True)
             ]
         assert isinstance(stiffness, InternalStiffness)
-        p, starts = bonds.pairs, self.seg.starts
-        cuts = np.cumsum(np.bincount(bonds.owner[:p], minlength=len(starts)))[:-1]
-        of_bonds = (bonds.first, bonds.second, bonds.vectors, bonds.along)
-        pieces = zip(*(np.split(a[:p], cuts) for a in of_bonds), np.split(bonds.curved, cuts), strict=True)
-        shares, found = np.split(bonds.soft, starts[1:]), []
-        for network, start, share, (i, j, d, along, curved) in zip(
-            self.networks, starts, shares, pieces, strict=True
-        ):
-            lowest = stiffness.bent_floor
-            if not network.pbc.any():
-                # With one floor for all atoms, steps neither move nor turn a free structure as a whole.
-                lowest, share = stiffness.free_floor, np.full(len(share), np.median(share))
-            floor = share * lowest + (1 - share) * stiffness.softened(share) * stiffness.floor
-            springs = Springs.between(i - start, j - start, d, along)
-            found.append(Straight(network, springs, stiffness.tangent, 1 - curved, floor))
-        return found
+        return straight_beside(bonds, self.networks, self.seg, stiffness)
 
     @cached_property
     def near(self) -> Near:
@@ -152,9 +176,9 @@ class ModelHessian(Modelled):
         """Return H times ``rows`` (R, 3)."""
         return self._each(rows, lambda part, v: part.apply(v))
 
-    def solve(self, rows: np.ndarray) -> np.ndarray:
-        """Return the inverse of H times ``rows`` (R, 3)."""
-        return self._each(rows, lambda part, v: part.solve(v))
+    def solve(self, rows: np.ndarray, rough: bool = False) -> np.ndarray:
+        """Return the inverse of H times ``rows`` (R, 3), perhaps a rough one, see ``Metric``."""
+        return self._each(rows, lambda part, v: part.solve(v, rough))
 
     def root(self, rows: np.ndarray) -> np.ndarray:
         """Return the inverse of the symmetric square root of H times ``rows`` (R, 3)."""
@@ -221,21 +245,3 @@ class ModelHessian(Modelled):
             return out
 
         return times
-
-
-class Frozen(StraightPaths):
-    """A model Hessian at one place, for rows that are not those of a structure: paths are straight.
-
-    Parameters
-    ----------
-    hessian
-        The model Hessian.
-    """
-
-    def __init__(self, hessian: ModelHessian) -> None:
-        self.size, self.apply, self.solve, self.root = (
-            hessian.size,
-            hessian.apply,
-            hessian.solve,
-            hessian.root,
-        )

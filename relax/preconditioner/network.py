@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from relax.geometry.cell import deformation
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.preconditioner.springs import KeptPairs, Springs, springs
 
-__all__ = ["SpringNetwork", "Straight", "spring_network", "strain_blocks"]
+__all__ = ["SpringNetwork", "Straight", "projectors_of", "strain_blocks"]
 
 
 @dataclass
@@ -22,27 +22,27 @@ class SpringNetwork:
 
     Parameters
     ----------
-    springs
-        The springs between its atoms.
     numbers
         Atomic numbers (N,).
     x
         Its rows (R, 3), A: atoms in the frame of the reference cell and, if the cell relaxes, its strain.
     cell, pbc
         The reference cell (3, 3), A, and which directions are periodic (3,).
+    stiffness
+        The parameters of the model.
     scale
         Length (A) of a strain of one; None if the cell is fixed.
     projectors
         Matrices (N, 3, 3) that project the atoms' steps on what constraints allow; None without constraints.
     pairs
-        The pairs of its atoms, from step to step.
+        The pairs of its atoms, from step to step; None to list them anew.
     """
 
-    springs: Springs
     numbers: np.ndarray
     x: np.ndarray
     cell: np.ndarray
     pbc: np.ndarray
+    stiffness: PairStiffness
     scale: float | None = None
     projectors: np.ndarray | None = None
     pairs: KeptPairs | None = None
@@ -64,39 +64,37 @@ class SpringNetwork:
             return np.eye(3)
         return np.asarray(deformation(self.x[None, -3:] / self.scale)[0])
 
-    def at(self, x: np.ndarray, stiffness: PairStiffness) -> SpringNetwork:
+    @cached_property
+    def springs(self) -> Springs:
+        """The springs between its atoms, by their radii; none if there are too many pairs to list."""
+        f, pairs = self.deformed.T, self.pairs or KeptPairs(covalent_radii[self.numbers], self.pbc)
+        cell = (self.cell @ f) * self.pbc[:, None]
+        try:
+            return springs(self.x[: self.atoms] @ f, cell, pairs, self.stiffness)
+        except ValueError:
+            return Springs.empty()
+
+    def at(self, x: np.ndarray) -> SpringNetwork:
         """Return the network of the same structure with its rows at ``x`` (R, 3), A."""
-        kept = self.scale, self.projectors, self.pairs
-        return spring_network(self.numbers, x, self.cell, self.pbc, stiffness, *kept)
+        return replace(self, x=x)
+
+    def equals(self, other: SpringNetwork) -> bool:
+        """Return whether ``other`` is the network of the same structure in the same place."""
+        if (self.stiffness, self.scale) != (other.stiffness, other.scale):
+            return False
+        names = ("numbers", "x", "cell", "pbc", "projectors")
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
 
 
-def spring_network(
-    numbers: np.ndarray,
-    x: np.ndarray,
-    cell: np.ndarray,
-    pbc: np.ndarray,
-    stiffness: PairStiffness,
-    scale: float | None = None,
-    projectors: np.ndarray | None = None,
-    pairs: KeptPairs | None = None,
-) -> SpringNetwork:
-    """Return the spring network of one structure, with bond lengths from covalent radii.
-
-    There are no springs if the structure has too many pairs to list.
-
-    Parameters
-    ----------
-    numbers, x, cell, pbc, scale, projectors, pairs
-        As in :class:`SpringNetwork`.
-    stiffness
-        The parameters of the model.
-    """
-    pairs = pairs or KeptPairs(covalent_radii[numbers], pbc)
-    network = SpringNetwork(Springs.empty(), numbers, x, cell, pbc, scale, projectors, pairs)
-    f = network.deformed.T
-    with contextlib.suppress(ValueError):
-        network.springs = springs(x[: len(numbers)] @ f, (cell @ f) * pbc[:, None], pairs, stiffness)
-    return network
+def projectors_of(networks: Sequence[SpringNetwork]) -> np.ndarray | None:
+    """Return what constraints leave of the steps of all rows (R, 3, 3); None without constraints."""
+    if all(network.projectors is None for network in networks):
+        return None
+    projectors = [np.tile(np.eye(3), (network.rows, 1, 1)) for network in networks]
+    for network, own in zip(networks, projectors, strict=True):
+        if network.projectors is not None:
+            own[: network.atoms] = network.projectors
+    return np.concatenate(projectors)
 
 
 @dataclass

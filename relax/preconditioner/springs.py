@@ -115,14 +115,13 @@ class KeptPairs:
         few = len(positions) <= FEW and not self.pbc.any()  # whose pairs take no search
         cutoff, skin = limits.cutoff(self.radii), 0.0 if few else SKIN
         try:
-            i, j, shifts = pairs(positions, cell, self.pbc, cutoff + skin)
+            i, j, shifts = pairs(positions, cell, self.pbc, cutoff + skin, once=True)
         except ValueError:  # perhaps too many pairs, because of the skin
             skin = 0.0
-            i, j, shifts = pairs(positions, cell, self.pbc, cutoff)
+            i, j, shifts = pairs(positions, cell, self.pbc, cutoff, once=True)
         r = np.sqrt(squares(vectors(positions, i, j, shifts, cell))) - skin
-        once = (i < j) | ((i == j) & is_positive(shifts))
-        once &= (r <= limits.reach * (self.radii[i] + self.radii[j])) | (r <= limits.farthest)
-        self._found, self._limits = (i[once], j[once], shifts[once]), Limits(-1.0, -1.0)
+        near = (r <= limits.reach * (self.radii[i] + self.radii[j])) | (r <= limits.farthest)
+        self._found, self._limits = (i[near], j[near], shifts[near]), Limits(-1.0, -1.0)
         if skin:
             inverse = np.linalg.inv(complete_cell(cell, self.pbc))
             self._limits, self._kept = limits, (positions.copy(), cell[None].copy(), inverse[None])
@@ -170,9 +169,3 @@ def springs(positions: np.ndarray, cell: np.ndarray, pairs: KeptPairs, stiffness
     ratio /= bond
     along = np.where(ratio < reach, stiffness.along(ratio), 0.0)
     return Springs.between(i, j, d, along)._replace(ratio=ratio, shifts=shifts, bond=bond)
-
-
-def is_positive(shifts: np.ndarray) -> np.ndarray:
-    """Return for which of the integer ``shifts`` (P, 3) the first nonzero component is positive."""
-    x, y, z = shifts.T
-    return np.asarray((x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0)))))

@@ -17,7 +17,7 @@ from relax.engine.minima.minimum_check import MinimumCheck
 from relax.engine.minima.motions import rigid
 from relax.geometry.constraints import constraint_projectors
 from relax.preconditioner.model_hessian import ModelHessian
-from relax.preconditioner.network import spring_network
+from relax.preconditioner.network import SpringNetwork
 from relax.preconditioner.pair_stiffness import PairStiffness
 
 __all__ = ["SOFT", "soft_modes", "soft_plane"]
@@ -70,7 +70,7 @@ def soft_modes(atoms: Atoms, potential: Potential) -> tuple[np.ndarray, np.ndarr
             "soft modes need constraints that fix atoms, lines or planes, and no others"
         )
     still = rigid(atoms.positions, len(atoms), not atoms.pbc.any())
-    network = spring_network(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, PairStiffness())
+    network = SpringNetwork(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, PairStiffness())
     metric = ModelHessian([network], PairStiffness())
 
     def gradient(ahead: np.ndarray | float) -> np.ndarray:

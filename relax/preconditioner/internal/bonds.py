@@ -13,9 +13,10 @@ from relax.preconditioner.internal.electronegativity import PAULING
 from relax.preconditioner.internal.lindh import lindh_stiffness
 from relax.preconditioner.internal.shielding import shielding
 from relax.preconditioner.internal_stiffness import InternalStiffness
-from relax.preconditioner.network import SpringNetwork
+from relax.preconditioner.network import SpringNetwork, Straight
+from relax.preconditioner.springs import Springs
 
-__all__ = ["Bonds", "bonds_of", "fading"]
+__all__ = ["Bonds", "bonds_of", "fading", "straight_beside"]
 
 LONGER = (1.15, 1.45)
 """An atom's neighbours count for its coordination number up to these distances, relative to the nearest one
@@ -103,6 +104,26 @@ def bonds_of(networks: Sequence[SpringNetwork], seg: Segments, stiffness: Intern
         twists,
         soft,
     )
+
+
+def straight_beside(
+    bonds: Bonds, networks: Sequence[SpringNetwork], seg: Segments, stiffness: InternalStiffness
+) -> list[Straight]:
+    """Return what is straight of each structure beside internal coordinates: springs, and the floor."""
+    p, starts = bonds.pairs, seg.starts
+    cuts = np.cumsum(np.bincount(bonds.owner[:p], minlength=len(starts)))[:-1]
+    of_bonds = (bonds.first, bonds.second, bonds.vectors, bonds.along)
+    pieces = zip(*(np.split(a[:p], cuts) for a in of_bonds), np.split(bonds.curved, cuts), strict=True)
+    shares, found = np.split(bonds.soft, starts[1:]), []
+    for network, start, share, (i, j, d, along, curved) in zip(networks, starts, shares, pieces, strict=True):
+        lowest = stiffness.bent_floor
+        if not network.pbc.any():
+            # With one floor for all atoms, steps neither move nor turn a free structure as a whole.
+            lowest, share = stiffness.free_floor, np.full(len(share), np.median(share))
+        floor = share * lowest + (1 - share) * stiffness.softened(share) * stiffness.floor
+        springs = Springs.between(i - start, j - start, d, along)
+        found.append(Straight(network, springs, stiffness.tangent, 1 - curved, floor))
+    return found
 
 
 def shares(

@@ -99,7 +99,7 @@ class Dense:
         """Return H times ``rows`` (S, R, 3)."""
         return times(self.h, rows)
 
-    def solve(self, rows: np.ndarray) -> np.ndarray:
+    def solve(self, rows: np.ndarray, rough: bool = False) -> np.ndarray:
         """Return the inverse of H times ``rows`` (S, R, 3)."""
         return times(self.inverse, rows)
 

@@ -13,13 +13,16 @@ from relax.preconditioner.matrices.region import Region
 from relax.preconditioner.matrices.sparse import Sparse
 from relax.preconditioner.network import Straight
 
-__all__ = ["Near", "Part", "near_rows", "parts_of"]
+__all__ = ["LARGE", "Near", "Part", "near_rows", "parts_of"]
 
 DENSE = 360
 """Largest number of coordinates of a structure for which a dense matrix is used."""
 
-LARGE, FEW = 1000, 0.5
-"""Of structures of more rows, if at most this part of them has internal coordinates, curved steps move those
+LARGE = 1000
+"""Structures of more rows are large: time counts as well as force calls."""
+
+FEW = 0.5
+"""Of large structures, if at most this part of the rows has internal coordinates, curved steps move those
 rows only."""
 
 

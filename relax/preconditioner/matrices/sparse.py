@@ -31,9 +31,9 @@ class Sparse:
         What curved steps and transport need, on the rows ``near``; None without internal coordinates.
     """
 
-    TOLERANCE, ROUNDS = 1e-3, 400
-    """Conjugate gradients stop at this residual, relative to the right-hand side, or after this number of
-    iterations."""
+    TOLERANCE, ROUGH, ROUNDS = 1e-2, 1e-1, 400
+    """Conjugate gradients stop at this residual, relative to the right-hand side, or at the second one if a
+    rough solution is enough, or after this number of iterations."""
 
     VECTORS = 40
     """Dimension of the Krylov space in which roots are computed."""
@@ -120,12 +120,13 @@ class Sparse:
         split = 3 * self.atoms
         return np.concatenate([self.diagonal_inverse @ v[:split], v[split:] / self.strain_diagonal])
 
-    def solve(self, rows: np.ndarray) -> np.ndarray:
-        """Return the inverse of H times ``rows`` (1, R, 3)."""
+    def solve(self, rows: np.ndarray, rough: bool = False) -> np.ndarray:
+        """Return the inverse of H times ``rows`` (1, R, 3), perhaps a rough one."""
         if self.factor is not None:
             return np.asarray(self.factor.solve(rows.ravel())).reshape(rows.shape)
         residual = rows.ravel().copy()
-        x, enough = np.zeros_like(residual), self.TOLERANCE * np.linalg.norm(residual)
+        tolerance = self.ROUGH if rough else self.TOLERANCE
+        x, enough = np.zeros_like(residual), tolerance * np.linalg.norm(residual)
         z = self._solve_diagonal(residual)
         p, rz = z, residual @ z
         for _ in range(self.ROUNDS):

@@ -38,9 +38,9 @@ class MetricLBFGS(Rule):
     and the step is that of the quadratic model within the radius: see ``steps_within`` in
     :mod:`relax.rules.metric.trust_region`.
 
-    H is built again at every step.  The two secant equations give two estimates of its scale 1/gamma; their
-    geometric mean is used, which needs no extra force call.  A step that is taken back costs one force call,
-    but its pair (s, y) stays in the memory.
+    H is built again at every step, of a large structure only once an atom has gone some way.  The two secant
+    equations give two estimates of its scale 1/gamma; their geometric mean is used, which needs no extra
+    force call.  A step that is taken back costs one force call, but its pair (s, y) stays in the memory.
 
     Source: Nocedal, Math. Comput. 35, 773 (1980), for the two-loop recursion; Nocedal and Wright, Numerical
     Optimization (2006), algorithm 4.1, for the trust radius.
@@ -76,6 +76,7 @@ class MetricLBFGS(Rule):
             "stayed": places[:, 1:, 0],
             "norms": places[:, 1:, 0],
             "x": x * 0.0,
+            "built": x * 0.0,
             "g": x * 0.0,
             "dx": x * 0.0,
             "e": per_row(x),
@@ -93,7 +94,8 @@ class MetricLBFGS(Rule):
         taken_back, radius = self._judged(state, point, started, self.largest * reach)
         here = {"x": point.x, "g": point.g, "e": point.known_e}
         x, g, e = (xp.where(taken_back, state[name], now) for name, now in here.items())
-        metric = (point.metric or Identity(x)).at(x)
+        built = xp.where(started, state["built"], x)
+        metric, built = (point.metric or Identity(x)).reused(built, x)
 
         known = self._recalled(state, point)
         places = self._remembered(state, point, started, taken_back)
@@ -101,7 +103,8 @@ class MetricLBFGS(Rule):
         norms, gamma = places["norms"], state["gamma"]
         if known:
             newest_s, newest_y = s[:, 0, :], y[:, 0, :]
-            yhy, shs = dot(newest_y, metric.solve(newest_y)), dot(newest_s, metric.apply(newest_s))
+            yhy = dot(newest_y, metric.solve(newest_y, rough=True))
+            shs = dot(newest_s, metric.apply(newest_s))
             scaled = started & (shs > 0) & (yhy > TINY)
             ratio = shs / xp.where(scaled, yhy, xp.ones_like(yhy))
             gamma = xp.where(scaled, xp.sqrt(ratio), gamma)
@@ -119,7 +122,7 @@ class MetricLBFGS(Rule):
         base = point._replace(x=x, g=g, e=e, metric=metric)
         after = places | {"gamma": gamma, "radius": radius, "t": state["t"] + 1, "norms": norms}
         dx, part, slope, more = self._step(state, base, after, pairs, known)
-        kept = {"x": x, "g": g, "e": e, "dx": dx, "slope": slope, "part": part}
+        kept = {"x": x, "built": built, "g": g, "e": e, "dx": dx, "slope": slope, "part": part}
         return x - point.x + dx, after | kept | more
 
     def _reach(self, state: State, point: Point) -> float | Array:
@@ -214,7 +217,8 @@ class MetricLBFGS(Rule):
             oldest_stayed = state["stayed"][:, -1:, None] > 0
             last = xp.where(oldest_stayed, old[:, -1:, :], old[:, -2:-1, :])
             shifted = xp.concat([now, old[:, :-2, :], last], axis=1)
-            made[name] = xp.where(started[:, :, None], shifted, 0.0 * old + now)
+            whole = xp.all(started)  # as at all but the first steps
+            made[name] = shifted if whole else xp.where(started[:, :, None], shifted, 0.0 * old + now)
         made["stayed"] = xp.concat([flag, state["stayed"][:, :-1]], axis=1)
         made["norms"] = xp.concat([blank, state["norms"][:, :-1]], axis=1)
         return made
@@ -230,11 +234,17 @@ class MetricLBFGS(Rule):
             return places["xs"][:, :0, :], places["gs"][:, :0, :]
         xs, gs = places["xs"][:, : known + 1, :], places["gs"][:, : known + 1, :]
         xs, gs = metric.transport(xs, gs)
-        differences = []
+        stayed, differences = places["stayed"][:, :known] > 0, []
         for a in (xs, gs):
-            base, found = a[:, known, :], []
-            for k in range(known - 1, -1, -1):
-                found.append(a[:, k, :] - base)
-                base = xp.where(places["stayed"][:, k : k + 1] > 0, base, a[:, k, :])
-            differences.append(xp.stack(found[::-1], axis=1))
+            # Copied to make the rows of each place contiguous: strided reads cost more.
+            a = xp.asarray(xp.permute_dims(a, (1, 0, 2)), copy=True)
+            if xp.any(stayed):
+                base, found = a[known, ...], []
+                for k in range(known - 1, -1, -1):
+                    found.append(a[k, ...] - base)
+                    base = xp.where(stayed[:, k : k + 1], base, a[k, ...])
+                made = xp.stack(found[::-1], axis=0)
+            else:
+                made = a[:known, ...] - a[1:, ...]
+            differences.append(xp.permute_dims(made, (1, 0, 2)))
         return differences[0], differences[1]

@@ -27,7 +27,8 @@ class InMetric(Wrapper):
 
     The size of H is the mean of its diagonal.  Divided by it, H leaves steps along stiff directions about as
     they are, and makes steps along soft directions longer.  The root is the symmetric one, which rotates
-    with the structure.  H is built again at every step, while q continues from its last value.
+    with the structure.  H is built again at every step, of a large structure only once an atom has gone some
+    way, while q continues from its last value.
 
     H is that of ``model``.  No pair of the default is stiffer than a bond: of two atoms that overlap at the
     start the stiffness would be thousands of that, and so would be the steps of all others.
@@ -44,11 +45,12 @@ class InMetric(Wrapper):
         return self.model
 
     def init(self, x: Array) -> State:
-        blank = {name: x * 0.0 for name in ("x", "dx", "q", "dq")}
+        blank = {name: x * 0.0 for name in ("x", "built", "dx", "q", "dq")}
         return {"rule": self.rule.init(x)} | blank
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
-        xp, dot, metric = array_namespace(point.g), point.seg.dot, point.metric or Identity(point.x)
+        xp, dot = array_namespace(point.g), point.seg.dot
+        metric, built = (point.metric or Identity(point.x)).reused(state["built"], point.x)
         stretch = xp.sqrt(metric.size)
         # The last step may have been shortened outside.
         part = dot(point.x - state["x"], state["dx"]) / nonzero(dot(state["dx"], state["dx"]))
@@ -56,4 +58,4 @@ class InMetric(Wrapper):
         inner_point = point._replace(x=q, g=stretch * metric.root(point.g), metric=None)
         dq, inner = self.rule.update(state["rule"], inner_point)
         dx = metric.retract(stretch * metric.root(dq))
-        return dx, {"rule": inner, "x": point.x, "dx": dx, "q": q, "dq": dq}
+        return dx, {"rule": inner, "x": point.x, "built": built, "dx": dx, "q": q, "dq": dq}
