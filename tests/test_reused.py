@@ -22,6 +22,7 @@ RULES = [("internal-lbfgs", {}), ("pair-lbfgs", {}), ("core", {"metric": True})]
 @pytest.fixture(autouse=True)
 def three_rows_are_many(monkeypatch):
     monkeypatch.setattr(module, "LARGE", 3)
+    monkeypatch.setattr(module, "NEARER", 1.0)  # of few rows the longest one is most of the mean
 
 
 @pytest.fixture
@@ -80,6 +81,17 @@ def test_it_is_that_of_the_place_where_it_was_built_until_an_atom_is_far_from_th
         assert np.array_equal(where, start if near else here.x)
         assert np.array_equal(metric.apply(v), (first if near else model(atoms)).apply(v))
         assert np.array_equal(metric.solve(v), (first if near else model(atoms)).solve(v))
+
+
+@pytest.mark.parametrize(("rows", "length", "near"), [(1, 0.29, True), (1, 0.31, False), (256, 0.06, False)])
+def test_many_rows_may_go_less_far_than_one(monkeypatch, rows, length, near):
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "LARGE", 100)
+    atoms = bulk("Cu", cubic=True) * (4, 4, 4)
+    here, start = model(atoms), atoms.positions.copy()
+    start[:rows] += rows_like(atoms[:rows], length)
+    where = here.reused(start, here.x)[1]
+    assert np.array_equal(where, start if near else here.x)
 
 
 def test_of_a_small_structure_it_is_built_at_each_place(monkeypatch):

@@ -172,5 +172,5 @@ JUDGES: dict[str, Callable[[Results, Claim], Found]] = {
     "cg": baseline("ase:CG", "partly: fewer, with ASE's, where the figure is eOn's"),
     "bfgs": baseline("ase:BFGS", "partly: most take as many, but with ASE as it is now some fall apart"),
     "fire": baseline("ase:FIRE", "partly"),
-    "steepest_descent": baseline("sgd", "not: more, with a constant step of 0.003; OptBench does not say its own"),
+    "steepest_descent": baseline("sgd", "not: more, with a step of 0.003; that of OptBench is not said"),
 }  # fmt: skip

@@ -25,9 +25,9 @@ from relax.preconditioner.pair_stiffness import PairStiffness
 
 __all__ = ["Latest", "ModelHessian"]
 
-NEAR = 0.3
+NEAR, NEARER = 0.3, 0.03
 """Structures of more than :data:`~relax.preconditioner.matrices.parts.LARGE` rows go on with the same model
-until a row is farther than this from there, A."""
+until a row is farther from there than the first number, A, or the root mean square of all than the second."""
 
 
 @dataclass
@@ -73,13 +73,15 @@ class ModelHessian(Modelled):
     def reused(self, kept: np.ndarray, x: np.ndarray) -> tuple[ModelHessian, np.ndarray]:
         """Return the model Hessian at ``x``, of large structures perhaps at ``kept``, see ``Metric``.
 
-        A large structure goes on with the stiffness at ``kept`` until an atom is :data:`NEAR` from there: to
-        build it takes as long as ten products with it or more.  Curved paths begin at ``x`` all the same.
+        A large structure goes on with the stiffness at ``kept`` as long as that is :data:`NEAR`: to build it
+        takes as long as a hundred products with it.  Curved paths begin at ``x`` all the same.
         """
         large = np.array(self.seg.lengths) > LARGE
         if not large.any():
             return self.at(x), x
-        stays = large & (self.seg.longest(x - kept)[self.seg.starts, 0] <= NEAR)
+        seg, moved = self.seg, x - kept
+        mean = np.sqrt(seg.dot(moved, moved)[seg.starts, 0] / seg.lengths)
+        stays = large & (seg.longest(moved)[seg.starts, 0] <= NEAR) & (mean <= NEARER)
         where = np.where(stays[self.seg.owner][:, None], kept, x)
         model = self._built(where)
         return model.seen_from(x) if stays.any() and model.curved is not None else model, where
