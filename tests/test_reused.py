@@ -83,7 +83,7 @@ def test_it_is_that_of_the_place_where_it_was_built_until_an_atom_is_far_from_th
         assert np.array_equal(metric.solve(v), (first if near else model(atoms)).solve(v))
 
 
-@pytest.mark.parametrize(("rows", "length", "near"), [(1, 0.29, True), (1, 0.31, False), (256, 0.06, False)])
+@pytest.mark.parametrize(("rows", "length", "near"), [(1, 0.29, True), (1, 0.31, False), (256, 0.09, False)])
 def test_many_rows_may_go_less_far_than_one(monkeypatch, rows, length, near):
     monkeypatch.undo()
     monkeypatch.setattr(module, "LARGE", 100)
