@@ -39,9 +39,10 @@ def main(
     ] = None,
     only: Annotated[str, typer.Option(help="Structures, with commas between.  [default: all]")] = "",
     out: Annotated[
-        Path | None, typer.Option("--json", help="Folder of the results; runs are written as they end.")
+        Path | None,
+        typer.Option("--json", file_okay=False, help="Folder of the results; runs are written as they end."),
     ] = None,
-    table: Annotated[Path | None, typer.Option(help="Folder of the tables.")] = None,
+    table: Annotated[Path | None, typer.Option(file_okay=False, help="Folder of the tables.")] = None,
     jobs: Jobs = 1,
     resume: Resume = True,
 ) -> None:

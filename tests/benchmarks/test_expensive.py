@@ -171,6 +171,15 @@ def test_rows_that_are_there_are_not_made_again(monkeypatch, tmp_path):
     assert made == [2, 0]
 
 
+@pytest.mark.parametrize("option", ["--json", "--table"])
+def test_a_file_in_place_of_a_folder_is_refused(option, tmp_path):
+    (tmp_path / "there").write_text("")
+    result = call(main, "--part", "bad", option, tmp_path / "there")
+    assert result.exit_code == 2
+    assert "is a file" in " ".join(result.output.replace("│", " ").split())
+    assert (tmp_path / "there").read_text() == ""
+
+
 def end_of(part: str, method: str, atoms: Atoms) -> runs.End:
     key, end = run_task(Task(Key(method, "it"), part, atoms))
     assert key == Key(method, "it")
