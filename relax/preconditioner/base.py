@@ -43,12 +43,8 @@ class Metric(Protocol):
         """Mean of the diagonal of H of each structure, on all rows of the structure (R, 1)."""
         ...
 
-    def at(self, x: Array) -> Metric:
-        """Return the metric of the same structures at the rows ``x`` (R, 3), A."""
-        ...
-
     def reused(self, kept: Array, x: Array) -> tuple[Metric, Array]:
-        """Return the metric at ``x`` or, where it was built near there, at ``kept``; and where that is.
+        """Return the metric of the same structures at ``x`` or, where it was built near there, at ``kept``.
 
         Parameters
         ----------
@@ -144,10 +140,6 @@ class Modelled(Featureless):
 
 class StraightPaths(Modelled):
     """What a metric has where paths are straight: steps and gradients are the same everywhere."""
-
-    def at(self, x: Array) -> Self:
-        """Return this metric."""
-        return self
 
     def reused(self, kept: Array, x: Array) -> tuple[Self, Array]:
         """Return this metric, and ``x`` (R, 3)."""
