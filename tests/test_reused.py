@@ -11,6 +11,7 @@ from ase.io import read, write
 
 import relax.preconditioner.model_hessian as module
 from relax import InternalLBFGSRelax, relax
+from relax.preconditioner.internal.curved import Curved
 from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.model_hessian import Latest, ModelHessian
 from relax.preconditioner.network import SpringNetwork
@@ -159,6 +160,28 @@ def test_in_a_batch_it_is_the_same_as_alone():
             [getattr(one, what)(0.5 * dx) for (one, _), dx in zip(singles, moved, strict=True)]
         )
         assert np.array_equal(getattr(together, what)(0.5 * np.concatenate(moved)), expected)
+
+
+def test_what_was_seen_at_other_places_is_used_again(monkeypatch):
+    solved, own = [], Curved._solve
+
+    def solve(self, b, rows, whole=None):
+        solved.append(len(rows))
+        return own(self, b, rows, whole)
+
+    atoms = molecule("CH3CH2OH")
+    steps = np.cumsum([rows_like(atoms, 0.02, seed) for seed in range(5)], axis=0)
+    x, g = atoms.positions + steps, np.array([rows_like(atoms, 1.0, 9 + seed) for seed in range(5)])
+    metric, _ = model(atoms, Latest()).reused(atoms.positions, atoms.positions)
+    monkeypatch.setattr(Curved, "_solve", solve)
+    for places, count in [([2, 1, 0], 3), ([3, 2, 1, 0], 1), ([4, 3, 2], 1), ([3, 2], 0), ([1, 1], 1)]:
+        solved.clear()
+        here = metric.seen_from(x[places[0]])
+        found = here.transport(*(np.swapaxes(a[places], 0, 1) for a in (x, g)))
+        assert sum(solved) == count
+        anew = ModelHessian(here.networks, MODEL).seen_from(x[places[0]])
+        expected = anew.transport(*(np.swapaxes(a[places], 0, 1) for a in (x, g)))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("structure", STRUCTURES.values(), ids=list(STRUCTURES))

@@ -14,7 +14,7 @@ from relax.core.segments import Segments
 from relax.preconditioner.base import Modelled
 from relax.preconditioner.internal.bonds import Bonds, bonds_of, straight_beside
 from relax.preconditioner.internal.coordinates import Internals
-from relax.preconditioner.internal.curved import Curved
+from relax.preconditioner.internal.curved import Curved, Seen
 from relax.preconditioner.internal.features import ModelFeatures
 from relax.preconditioner.internal.terms import terms_of
 from relax.preconditioner.internal_stiffness import InternalStiffness
@@ -56,6 +56,7 @@ class ModelHessian(Modelled):
         self, networks: Sequence[SpringNetwork], stiffness: PairStiffness, latest: Latest | None = None
     ) -> None:
         self.networks, self.stiffness, self.latest = list(networks), stiffness, latest
+        self.seen: Seen | None = None  # where nothing is kept
         lengths = [network.rows for network in networks]
         self.seg = Segments(lengths, [network.scale is not None for network in networks])
 
@@ -98,13 +99,9 @@ class ModelHessian(Modelled):
         model, latest = ModelHessian(self.at(x).networks, self.stiffness), self.latest
         if latest is None:
             return model
-        if latest.model is None or not model.equals(latest.model):
-            latest.model = model
+        if latest.model is None or not model.networks[0].equals(latest.model.networks[0]):
+            latest.model, model.seen = model, {}
         return latest.model
-
-    def equals(self, other: ModelHessian) -> bool:
-        """Return whether ``other`` is of the same structures in the same places."""
-        return all(a.equals(b) for a, b in zip(self.networks, other.networks, strict=True))
 
     @cached_property
     def x(self) -> np.ndarray:
@@ -162,9 +159,8 @@ class ModelHessian(Modelled):
             return None
         rows, seg = self.near
         internals = self.internals if len(rows) == self.seg.rows else self.internals.among(rows)
-        return Curved(
-            internals, self.x[rows], seg, self._many("linear"), self._many("precondition"), self._exact
-        )
+        operators = self._many("linear"), self._many("precondition"), self._exact
+        return Curved(internals, self.x[rows], seg, *operators, self.seen)
 
     @cached_property
     def size(self) -> np.ndarray:

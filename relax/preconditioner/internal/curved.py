@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from relax.core.segments import Segments
 from relax.preconditioner.internal.coordinates import Internals
 from relax.preconditioner.internal.derivatives import Derivatives
 
-__all__ = ["Curved"]
+__all__ = ["Curved", "Seen"]
 
 Operator = Callable[[np.ndarray], np.ndarray]
 
@@ -26,6 +26,18 @@ HALVINGS = 4
 
 ENOUGH = 1e-2
 """A retraction ends when a round gains less than this part of what is left."""
+
+
+class Forces(NamedTuple):
+    """The internal coordinates at K places, and the part of the gradients there that is along them."""
+
+    q: np.ndarray  # (K, M)
+    force: np.ndarray  # (K, M) derivatives of the energy by the coordinates
+    pull: np.ndarray  # (K, R, 3) the same by the rows
+
+
+Seen = dict[bytes, Forces]
+"""What was found, by the rows and gradients of single places."""
 
 
 class Curved:
@@ -45,6 +57,8 @@ class Curved:
         Returns about the inverse of H times rows (K, R, 3).
     exact
         Returns for which structures (S,) it is the inverse.
+    seen
+        What was found at other places, to be used again with the same stiffness; None to keep nothing.
     """
 
     def __init__(
@@ -55,9 +69,10 @@ class Curved:
         linear: Operator,
         precondition: Operator,
         exact: Callable[[], np.ndarray],
+        seen: Seen | None = None,
     ) -> None:
         self.internals, self.x, self.seg = internals, x, seg
-        self.linear, self.precondition, self.exact = linear, precondition, exact
+        self.linear, self.precondition, self.exact, self.seen = linear, precondition, exact, seen
         self.q, self.b = internals.at(x[None])
 
     @property
@@ -70,14 +85,30 @@ class Curved:
     def transport(self, x: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return places and gradients (K, R, 3) as seen from here."""
         internals, w, here = self.internals, self.internals.stiffness, self.b
-        q, there = internals.at(x)
+        q, force, pull = self._forces(x, g) if self.seen is None else self._forces_again(x, g, self.seen)
         # Torsions that have turned far are followed from place to place.
         turned = np.cumsum(internals.change(q, np.concatenate([self.q, q[:-1]])), axis=0)
-        force = w * there.times(self._solve(there, g))
         moved = x - self.x
         along = here.times(moved)
         bent, whole = here.back(w * (turned - along)), here.back(w * along) + self.linear(moved)
-        return moved + self._solve_here(bent, whole), g + here.back(force) - there.back(force)
+        return moved + self._solve_here(bent, whole), g + here.back(force) - pull
+
+    def _forces(self, x: np.ndarray, g: np.ndarray) -> Forces:
+        """Return the coordinates at places (K, R, 3), and what of the gradients there is along them."""
+        q, there = self.internals.at(x)
+        force = self.internals.stiffness * there.times(self._solve(there, g))
+        return Forces(q, force, there.back(force))
+
+    def _forces_again(self, x: np.ndarray, g: np.ndarray, seen: Seen) -> Forces:
+        """Return the same, each place computed on its own unless it is among those of the last time."""
+        found: Seen = {}
+        keys = [place.tobytes() + gradient.tobytes() for place, gradient in zip(x, g, strict=True)]
+        for k, key in enumerate(keys):
+            if key not in found:
+                found[key] = seen[key] if key in seen else self._forces(x[k : k + 1], g[k : k + 1])
+        seen.clear()
+        seen.update(found)
+        return Forces(*(np.concatenate(parts) for parts in zip(*(found[key] for key in keys), strict=True)))
 
     def retract(self, dx: np.ndarray, rounds: int) -> np.ndarray:
         """Return the displacement (R, 3) that changes the coordinates as ``dx`` does to first order.
