@@ -101,7 +101,7 @@ def test_draws_are_the_runs_of_their_seeds_until_they_meet(cell, rattle):
 
 
 def test_the_lowest_is_kept_and_all_calls_count():
-    counted, atoms = CountedEMT(), ball(9)
+    counted, atoms = CountedEMT(), ball(11)
     result = drawn(atoms, 6, counted, rattle=0.4).result
     ended = [draw.energy for draw in result.draws if draw.status == "converged"]
     assert len(ended) > 1, "the draws must find several minima, or this tests nothing"
@@ -124,7 +124,7 @@ def test_draws_of_one_basin_stop_before_they_converge():
 @pytest.mark.parametrize("escape", [False, True])
 def test_saddles_are_no_minima_to_stop_at(escape):
     # A body-centred cell falls to the face-centred one, unless its symmetry holds it.
-    relaxed = drawn(body_centred(), 3, cell=True, check="minimum", escape=escape)
+    relaxed = drawn(body_centred(), 4, cell=True, check="minimum", escape=escape)
     assert relaxed.result.converged
     (face,) = relax_many([bulk("Cu", cubic=True)], EMT(), cell=True, **LOOSE)
     per_atom = relaxed.result.energy_last / len(relaxed.atoms)
@@ -214,7 +214,7 @@ def test_draws_need_atoms_with_a_calculator():
 
 @pytest.mark.parametrize("batch", [[], ["--batch-size", "4"]])
 def test_the_command_says_what_the_draws_found(relax, tmp_path, batch):
-    ball(9).write(tmp_path / "ball.xyz")
+    ball(11).write(tmp_path / "ball.xyz")
     words = ["run", tmp_path / "ball.xyz", "-c", "emt", "--draws", 4, "--rattle", 0.4, "--fmax", 0.02, *batch]
     code, out, _ = relax(*words, "--json")
     assert code == 0

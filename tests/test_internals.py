@@ -24,7 +24,7 @@ from relax.preconditioner.network import SpringNetwork
 from relax.preconditioner.pair_stiffness import PairStiffness
 
 MODEL = InternalStiffness()
-KINDS = ("stretches", "bends", "linear", "torsions")
+KINDS = ("stretches", "bends", "linear", "planes", "torsions")
 
 
 def rattled(atoms, size=0.05, seed=1):
@@ -86,6 +86,8 @@ CASES = {
     "HCN": (lambda: rattled(molecule("HCN"), 0.02), None),
     "isobutane": (lambda: rattled(molecule("isobutane")), None),
     "H2O2": (lambda: rattled(molecule("H2O2")), None),
+    "allene": (lambda: rattled(molecule("C3H4_D2d"), 0.02), None),
+    "H2CO": (lambda: rattled(molecule("H2CO")), None),
     "silicon": (silicon, None),
     "silicon and cell": (silicon, 3.0),
     "primitive silicon and cell": (lambda: bulk("Si"), 2.0),
@@ -480,10 +482,45 @@ def test_covalent_bonds_are_as_stiff_whatever_the_others_are(name):
 def test_few_neighbours_make_bends():
     assert counts(bulk("Si"))["bends"] == 2 * 6
     assert counts(quartz())["bends"] > 3 * 6
-    assert counts(molecule("H2O")) == {"stretches": 3, "bends": 1, "linear": 0, "torsions": 0}
+    assert counts(molecule("H2O")) == {"stretches": 3, "bends": 1, "linear": 0, "planes": 0, "torsions": 0}
     assert counts(molecule("C2H2"))["linear"] == 2
     assert counts(molecule("H2O2"))["torsions"] == 1
     assert counts(molecule("CO2"))["linear"] == 1
+    assert [counts(molecule(name))["planes"] for name in ("H2CO", "C6H6", "BF3", "CH4")] == [1, 6, 1, 0]
+
+
+def stiffness_along(atoms, v):
+    """Return the curvature of the model Hessian along rows ``v``."""
+    h = model(atoms).apply(v)
+    return float((h * v).sum() / (v * v).sum())
+
+
+def test_an_atom_in_a_plane_keeps_to_it():
+    """The one without a lone pair; its coordinate is the volume that three unit vectors span."""
+    atoms = molecule("H2CO")
+    metric, v = model(atoms), np.zeros((4, 3))
+    (plane,) = of_kind(metric, values(metric, atoms.positions))["planes"]
+    assert plane == pytest.approx(0.0, abs=1e-12)
+    carbon, others = list(atoms.symbols).index("C"), [k for k, s in enumerate(atoms.symbols) if s != "C"]
+    normal = np.cross(*(atoms.positions[others[:2]] - atoms.positions[carbon]))
+    v[carbon] = normal / np.linalg.norm(normal)
+    (moved,) = of_kind(metric, values(metric, atoms.positions + 0.1 * v))["planes"]
+    u = atoms.positions[others] - atoms.positions[carbon] - 0.1 * v[carbon]
+    volume = np.linalg.det(u / np.linalg.norm(u, axis=1)[:, None])
+    assert abs(moved) == pytest.approx(abs(volume), rel=1e-12)
+    ammonia = atoms.copy()
+    ammonia.symbols[carbon] = "N"
+    assert stiffness_along(atoms, v) > 10 * stiffness_along(ammonia, v)
+
+
+@pytest.mark.parametrize(("name", "stiff"), [("C3H4_D2d", True), ("C2H4", True), ("C2H6", False)])
+def test_double_bonds_are_not_twisted(name, stiff):
+    """Neither one bond nor two in line, as in allene."""
+    atoms = molecule(name)
+    axis = np.argmax(np.ptp(atoms.positions[atoms.numbers == 6], axis=0))
+    side = np.sign(atoms.positions[:, axis]) * (atoms.numbers == 1)
+    v = side[:, None] * np.cross(np.eye(3)[axis], atoms.positions)
+    assert (stiffness_along(atoms, v) > 0.03) == stiff
 
 
 def test_two_hydrogen_atoms_never_bend():

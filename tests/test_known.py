@@ -90,7 +90,7 @@ def test_the_minimum_is_known_before_the_first_step():
         atoms.calc = Distances(molecule("H2O"))
         KrigingRelax(atoms, known=given, logfile=None).run(fmax=1e-9, steps=1)
         away.append(np.abs(atoms.get_all_distances() - minimum).max())
-    assert away[1] < 0.003
+    assert away[1] < 0.01
     assert away[1] < 0.1 * away[0]
 
 

@@ -13,6 +13,7 @@ from ase.constraints import FixAtoms
 
 from relax import relax, relax_many
 from relax.calculators.potentials import as_potential
+from relax.core.segments import Segments
 from relax.engine.arrays import prepare
 from relax.engine.batch.cheap_surface import CheapSurface
 from relax.geometry.cell import cell_freedom
@@ -22,7 +23,7 @@ from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import SpringNetwork
 from relax.rules import Kriging
-from relax.rules.kriging.minimum import longest, minimum_within
+from relax.rules.kriging.minimum import minimum_within
 from relax.rules.kriging.process import Process, Value
 
 
@@ -165,8 +166,8 @@ def test_the_minimum_within_a_radius_is_that_of_a_search(lowest, radius):
     turn = np.linalg.qr(rng.normal(size=(6, 6)))[0]
     a, b = turn @ np.diag([lowest, 1, 2, 3, 5, 9]) @ turn.T, rng.normal(size=6)
     x = np.zeros((2, 3))
-    step, change = minimum_within(quadratic(a, b), x, np.eye(6), radius)
-    assert longest(step.ravel()) <= radius * (1 + 1e-9)
+    step, change = minimum_within(quadratic(a, b), x, np.eye(6), radius, Segments([2]))
+    assert np.linalg.norm(step, axis=1).max() <= radius * (1 + 1e-9)
     assert change == pytest.approx(quadratic(a, b)(step).value, abs=1e-12)
     for _ in range(2000):  # no displacement that is as short is lower
         trial = rng.normal(size=(2, 3))

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from ase.data import covalent_radii
 
 from relax.core.segments import Segments
 from relax.geometry.neighbors import squares
 from relax.preconditioner.internal.electronegativity import PAULING
+from relax.preconditioner.internal.fading import fading
 from relax.preconditioner.internal.lindh import lindh_stiffness
 from relax.preconditioner.internal.shielding import shielding
 from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.network import SpringNetwork, Straight
 from relax.preconditioner.springs import Springs
 
-__all__ = ["Bonds", "bonds_of", "fading", "straight_beside"]
+__all__ = ["Bonds", "bonds_of", "straight_beside"]
 
 LONGER = (1.15, 1.45)
 """An atom's neighbours count for its coordination number up to these distances, relative to the nearest one
@@ -25,6 +27,9 @@ or, if that is longer, to the bond length: fully up to the first, and not at all
 COVALENT = (0.8, 1.3)
 """A structure has bends if its bond lengths, over the sums of the covalent radii, are between these limits.
 Others are those of noble gases, or of potentials in other units."""
+
+DOUBLE = 0.12
+"""Shortening of a bond, relative to a single bond, that counts at most."""
 
 STRONGEST = 4.0
 """Largest strength of a bond, of atoms that are too close."""
@@ -41,9 +46,11 @@ class Bonds:
     owner: np.ndarray  # (2P,) structure
     along: np.ndarray  # (2P,) stiffness w
     strength: np.ndarray  # (2P,) strength s for bends and torsions
+    twist: np.ndarray  # (2P,) strength as the middle of a torsion, that of single bonds is 1
     bends: np.ndarray  # (R,) share b of the bends that atoms have
     twists: np.ndarray  # (R,) share t of the torsions that atoms have
     soft: np.ndarray  # (R,) share of the low floor that atoms have
+    numbers: np.ndarray  # (R,) atomic numbers, 0 for rows of a strain
 
     @property
     def pairs(self) -> int:
@@ -80,6 +87,9 @@ def bonds_of(networks: Sequence[SpringNetwork], seg: Segments, stiffness: Intern
     both = bends[first] * bends[second]
     r = np.sqrt(squares(vectors))
     bond = r / np.where(ratio > 0, ratio, 1.0)
+    light = (numbers[first] <= 10) & (numbers[second] <= 10)
+    single = np.where(light, covalent_radii[numbers[first]] + covalent_radii[numbers[second]], bond)
+    double = np.exp(stiffness.double * np.clip(1 - r / single, 0.0, DOUBLE))
     lindh = lindh_stiffness(numbers[first], numbers[second], r, bond)
     plain, covalent_part = (1 - both) * along, both * lindh
     covalent_part = np.minimum(covalent_part, stiffness.strongest)
@@ -89,7 +99,12 @@ def bonds_of(networks: Sequence[SpringNetwork], seg: Segments, stiffness: Intern
         inverse = np.linalg.inv(np.stack([network.deformed for network in networks]))
         own = (inverse[owner] @ vectors[:, :, None])[:, :, 0]
     offsets, strength = own - (x[second] - x[first]), np.minimum(strength, STRONGEST) * covalent
-    strength *= 1 - shielding(first, second, shifts, strength, (bends > 0) | (twists > 0))
+    wanted = (bends > 0) | (twists > 0)
+    unit = vectors / np.maximum(r, 1e-12)[:, None]
+    shielded, across = shielding(first, second, shifts, unit, strength, double, wanted)
+    strength *= 1 - shielded
+    twist = np.minimum(strength, 1.0) * double + across
+    along = along + (stiffness.geminal - 1) * shielded * covalent_part
     kept = along > 0
     first, second, vectors, offsets = first[kept], second[kept], vectors[kept], offsets[kept]
     return Bonds(
@@ -100,9 +115,11 @@ def bonds_of(networks: Sequence[SpringNetwork], seg: Segments, stiffness: Intern
         np.tile(owner[kept], 2),
         np.tile(along[kept], 2),
         np.tile(strength[kept], 2),
+        np.tile(twist[kept], 2),
         bends,
         twists,
         soft,
+        numbers,
     )
 
 
@@ -157,9 +174,3 @@ def shares(
     few = twists * share
     j = np.roll(i, len(i) // 2)
     return bends, twists, few * np.bincount(i, weight * few[j], rows) / total
-
-
-def fading(x: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """Return a smooth step from 1 at the first of ``limits`` to 0 at the second."""
-    x = np.clip((x - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
-    return np.asarray(1 - x * x * (3 - 2 * x))

@@ -33,7 +33,7 @@ class Internals:
     def __init__(
         self, bonds: Bonds, terms: Terms, seg: Segments, scales: np.ndarray, projectors: np.ndarray | None
     ) -> None:
-        kinds, p = (terms.stretches, terms.bends, terms.linear, terms.torsions), bonds.pairs
+        kinds, p = terms[:-1], bonds.pairs
         used = np.zeros(p, bool)
         for kind in kinds:
             used[kind % p] = True
@@ -44,9 +44,9 @@ class Internals:
         self.offsets, owner = bonds.offsets[:p][used], bonds.owner[both]
         self.rows, self.projectors = seg.rows, projectors
         w, of = terms.stiffness, [owner[kind[0]] for kind in self.kinds]
-        self.stiffness = np.concatenate([w[0], w[1], np.repeat(w[2], 3), w[3]])
-        self.owner = np.concatenate([of[0], of[1], np.repeat(of[2], 3), of[3]])
-        self.angles = len(self.stiffness) - len(w[3])  # torsions from here on
+        self.stiffness = np.concatenate([w[0], w[1], np.repeat(w[2], 3), *w[3:]])
+        self.owner = np.concatenate([of[0], of[1], np.repeat(of[2], 3), *of[3:]])
+        self.angles = len(self.stiffness) - len(w[4])  # torsions from here on
         tensors = np.flatnonzero(np.array(seg.tensors))
         self.strained = len(tensors) > 0
         if self.strained:
@@ -135,7 +135,7 @@ class Internals:
         return self._values(self.vectors(x)[0])
 
     def _values(self, v: np.ndarray) -> np.ndarray:
-        s, b, lin, t = self.kinds
+        s, b, lin, p, t = self.kinds
         r = lengths(v)
         u = v / r
         u1, u2 = u[..., b[0]], u[..., b[1]]
@@ -144,7 +144,8 @@ class Internals:
         e, y = v[..., t[1]], v[..., t[2]]
         n1, n2 = cross(e, v[..., t[0]]), cross(e, y)
         torsions = np.arctan2(dot(cross(n1, n2), u[..., t[1]]), dot(n1, n2))
-        return np.concatenate([r[:, s[0]], bends, linear, torsions], axis=1)
+        planes = dot(u[..., p[0]], cross(u[..., p[1]], u[..., p[2]]))
+        return np.concatenate([r[:, s[0]], bends, linear, planes, torsions], axis=1)
 
     def change(self, after: np.ndarray, before: np.ndarray) -> np.ndarray:
         """Return ``after`` less ``before`` (K, M), torsions by less than half a turn."""
@@ -157,7 +158,7 @@ class Internals:
         """Return the derivatives by the bond vectors, of each kind (bonds, 3, K, P)."""
         r = lengths(v)
         u = v / r
-        s, b, lin, t = self.kinds
+        s, b, lin, p, t = self.kinds
         u1, u2, r1, r2 = u[..., b[0]], u[..., b[1]], r[:, b[0]], r[:, b[1]]
         c = dot(u1, u2)
         sine = np.sqrt(np.maximum(1 - c * c, 1e-8))
@@ -168,7 +169,11 @@ class Internals:
         by_x = -length / np.maximum(dot(n1, n1), 1e-6) * n1
         by_y = length / np.maximum(dot(n2, n2), 1e-6) * n2
         by_e = -(dot(x, e) * by_x + dot(y, e) * by_y) / (length * length)
-        return [u[None, ..., s[0]], bends, np.stack(ends), np.stack([by_x, by_e, by_y])]
+        planes = []
+        for k in range(3):
+            own, normal = u[..., p[k]], cross(u[..., p[k - 2]], u[..., p[k - 1]])
+            planes.append((normal - dot(own, normal) * own) / r[:, p[k]])
+        return [u[None, ..., s[0]], bends, np.stack(ends), np.stack(planes), np.stack([by_x, by_e, by_y])]
 
     def at(self, x: np.ndarray) -> tuple[np.ndarray, Derivatives]:
         """Return the coordinates (K, M) and their derivatives at the rows ``x`` (K, R, 3)."""

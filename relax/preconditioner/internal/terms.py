@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from relax.geometry.neighbors import squares
-from relax.preconditioner.internal.bonds import Bonds, fading
+from relax.preconditioner.internal.bonds import Bonds
 from relax.preconditioner.internal.enumeration import groups, ranges
+from relax.preconditioner.internal.fading import fading
+from relax.preconditioner.internal.shielding import STRAIGHT
 from relax.preconditioner.internal_stiffness import InternalStiffness
 
 __all__ = ["Terms", "terms_of"]
@@ -22,8 +24,14 @@ MIDDLE = 0.02
 NEGLIGIBLE = 1e-5
 """Smaller stiffnesses are left out."""
 
-STRAIGHT = (0.90, 0.99)
-"""Minus the cosine of a bend from where it turns into a linear bend, and where it is one."""
+BONDED = 0.1
+"""Smallest strength of the bonds of an atom in a plane."""
+
+FLAT = (0.2, 0.6)
+"""Product of three unit vectors up to where they are in a plane, and from where they are not."""
+
+LONE_PAIRS = [7, 8, 9, 15, 16, 17, 33, 34, 35, 51, 52, 53, 83, 84, 85]
+"""Elements with a lone pair, which leave the plane of three neighbours easily."""
 
 
 class Terms(NamedTuple):
@@ -32,8 +40,9 @@ class Terms(NamedTuple):
     stretches: np.ndarray  # (1, P1)
     bends: np.ndarray  # (2, P2) bonds from the atom in the middle
     linear: np.ndarray  # (2, P3) the same, for angles of about 180 degrees
-    torsions: np.ndarray  # (3, P4) bonds j-i, j-k, k-l of atoms i-j-k-l
-    stiffness: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # of each kind
+    planes: np.ndarray  # (3, P4) bonds from an atom that lies in the plane of the three others
+    torsions: np.ndarray  # (3, P5) bonds j-i, j-k, k-l of atoms i-j-k-l
+    stiffness: tuple[np.ndarray, ...]  # of each kind
 
 
 def terms_of(bonds: Bonds, rows: int, stiffness: InternalStiffness) -> Terms:
@@ -42,15 +51,16 @@ def terms_of(bonds: Bonds, rows: int, stiffness: InternalStiffness) -> Terms:
     stretch = bonds.along[: bonds.pairs] * bonds.curved
     kept = np.flatnonzero(stretch > NEGLIGIBLE)
     bends, bend, linear, line = bends_of(bonds, unit, rows, stiffness)
+    planes, plane = planes_of(bonds, unit, rows, stiffness)
     torsions, torsion = torsions_of(bonds, unit, rows, stiffness)
-    return Terms(kept[None], bends, linear, torsions, (stretch[kept], bend, line, torsion))
+    return Terms(kept[None], bends, linear, planes, torsions, (stretch[kept], bend, line, plane, torsion))
 
 
 def bends_of(
     bonds: Bonds, unit: np.ndarray, rows: int, stiffness: InternalStiffness
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return the bends and linear bends (2, P), each followed by its stiffness (P,)."""
-    i, strength = bonds.first, bonds.strength
+    i, strength = bonds.first, np.minimum(bonds.strength, 1.0)
     members, starts, counts = groups(i, rows, np.flatnonzero((strength > WEAK) & (bonds.bends[i] > 0.01)))
     place = np.arange(len(members))
     others, whose = ranges(place + 1, starts[i[members]] + counts[i[members]] - place - 1)
@@ -58,13 +68,32 @@ def bends_of(
     product = strength[a] * strength[b]
     strong = product > WEAK
     a, b, product = a[strong], b[strong], product[strong]
-    weight = stiffness.bend * product * bonds.bends[i[a]]
     line = 1 - fading(-(unit[a] * unit[b]).sum(axis=1), STRAIGHT)
+    straight = stiffness.linear * np.sqrt(bonds.strength[a] * bonds.strength[b])
+    bent = np.where(bonds.numbers[i[a]] == 1, straight, stiffness.bend * product)
     found = []
-    for part in (weight * (1 - line), weight * line):
+    for part in (bent * (1 - line) * bonds.bends[i[a]], straight * line * bonds.bends[i[a]]):
         kept = part > NEGLIGIBLE
         found += [np.stack([a[kept], b[kept]]), part[kept]]
     return found[0], found[1], found[2], found[3]
+
+
+def planes_of(
+    bonds: Bonds, unit: np.ndarray, rows: int, stiffness: InternalStiffness
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bonds from atoms to three others in whose plane they are (3, P), and the stiffness (P,)."""
+    i, strength = bonds.first, np.minimum(bonds.strength, 1.0)
+    centres = (bonds.bends > 0.01) & ~np.isin(bonds.numbers, LONE_PAIRS)
+    members, starts, counts = groups(i, rows, np.flatnonzero((strength > BONDED) & centres[i]))
+    ends, place = starts[i[members]] + counts[i[members]], np.arange(len(members))
+    second, whose = ranges(place + 1, ends - place - 1)
+    third, pair = ranges(second + 1, ends[whose] - second - 1)
+    a, b, c = members[whose[pair]], members[second[pair]], members[third]
+    volume = (unit[a] * np.cross(unit[b], unit[c])).sum(axis=1)
+    weight = stiffness.plane * strength[a] * strength[b] * strength[c] * bonds.bends[i[a]]
+    weight = weight * fading(np.abs(volume), FLAT)
+    kept = weight > NEGLIGIBLE
+    return np.stack([a[kept], b[kept], c[kept]]), weight[kept]
 
 
 def torsions_of(
@@ -72,9 +101,8 @@ def torsions_of(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the torsions (3, P) and their stiffness (P,)."""
     i, j, strength, twists, p = bonds.first, bonds.second, bonds.strength, bonds.twists, bonds.pairs
-    strong = strength > MIDDLE
-    members, starts, counts = groups(i, rows, np.flatnonzero(strong))
-    middle = np.flatnonzero(strong[:p] & (twists[i[:p]] > 0.01) & (twists[j[:p]] > 0.01))
+    members, starts, counts = groups(i, rows, np.flatnonzero(strength > MIDDLE))
+    middle = np.flatnonzero((bonds.twist[:p] > MIDDLE) & (twists[i[:p]] > 0.01) & (twists[j[:p]] > 0.01))
     x, whose = ranges(starts[i[middle]], counts[i[middle]])
     y, at = ranges(starts[j[middle[whose]]], counts[j[middle[whose]]])
     x, e, y = members[x[at]], middle[whose[at]], members[y]
@@ -83,6 +111,7 @@ def torsions_of(
     kept = (x != e) & (y != e + p) & ~ring
     x, e, y = x[kept], e[kept], y[kept]
     sines = (1 - (unit[x] * unit[e]).sum(axis=1) ** 2) * (1 - (unit[e] * unit[y]).sum(axis=1) ** 2)
-    weight = strength[x] * strength[e] * strength[y] * sines * twists[i[e]] * twists[j[e]]
+    ends = np.minimum(strength[x], 1.0) * np.minimum(strength[y], 1.0)
+    weight = bonds.twist[e] * ends * sines * twists[i[e]] * twists[j[e]]
     kept = weight > WEAK
     return np.stack([x[kept], e[kept], y[kept]]), stiffness.torsion * weight[kept]

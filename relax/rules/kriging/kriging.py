@@ -10,7 +10,7 @@ import numpy as np
 
 from relax.core.parameters import param
 from relax.core.rule import Point, Surface
-from relax.core.segments import Array
+from relax.core.segments import Array, Segments
 from relax.core.state import State
 from relax.preconditioner.base import Features
 from relax.rules.kriging.corrected import Corrected
@@ -69,7 +69,7 @@ class Kriging(InternalLBFGS):
     """Contradiction above which gradients from before the run are left out from then on."""
 
     memory: int = param(20, "[1, inf)", "steps", "number of pairs (s, y) that are kept")
-    length: float = param(16.0, "(0, inf)", "sqrt(eV)", "length over which the process forgets")
+    length: float = param(12.0, "(0, inf)", "sqrt(eV)", "length over which the process forgets")
     prior: float = param(0.6, "[0, inf)", "", "how much of the model Hessian is in the prior")
     noise: float = param(1e-3, "(0, inf)", "", "noise of gradients, relative to their deviation")
     radius: float = param(0.3, "(0, inf)", "A", "first trust radius")
@@ -180,7 +180,8 @@ class Kriging(InternalLBFGS):
                 model, effort = Corrected(surface, process), BESIDE
             after["share"][mine] = process.share
         radius = float(after["radius"][mine.start, 0])
-        step, change = minimum_within(model, base.x[mine], features.hessian, radius, effort)
+        one = Segments([mine.stop - mine.start], [base.seg.tensors[s]])
+        step, change = minimum_within(model, base.x[mine], features.hessian, radius, one, effort)
         return (step, change) if change < 0 else None
 
     def _doubted(self, after: State, mine: slice, share: float) -> bool:

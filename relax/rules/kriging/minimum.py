@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from relax.core.segments import Segments
 from relax.rules.kriging.process import Value
 
 __all__ = ["ALONE", "BESIDE", "Effort", "minimum_within"]
@@ -52,12 +53,13 @@ def minimum_within(
     x: np.ndarray,
     metric: np.ndarray,
     radius: float,
+    seg: Segments,
     effort: Effort = ALONE,
 ) -> tuple[np.ndarray, float]:
     """Return the way to the minimum of a model near a place, and the change of energy.
 
     Newton's method; each step goes to the minimum of the quadratic model among all displacements from ``x``
-    whose rows are not longer than the radius.
+    whose rows, or strain, are not longer than the radius.
 
     Parameters
     ----------
@@ -68,7 +70,9 @@ def minimum_within(
     metric
         Positive definite matrix (3R, 3R), eV/A^2, by which displacements are limited.
     radius
-        Length of the longest row, A.
+        Length of the longest row or strain, A.
+    seg
+        That the rows are of one structure, perhaps with a strain.
     effort
         How long it is looked for.
 
@@ -77,6 +81,10 @@ def minimum_within(
     tuple
         The displacement (R, 3), A, and the change of energy, eV, at most zero.
     """
+
+    def longest(rows: np.ndarray) -> float:
+        return float(seg.longest(rows.reshape(x.shape))[0, 0])
+
     begin = here = model(x)
     z, damp, small = np.zeros(x.size), 0.0, 0
     least, factor, limit = DAMPED
@@ -84,7 +92,7 @@ def minimum_within(
         inside = longest(z) < (1 - LOOSE) * radius
         if inside and longest(here.gradient) < FLAT:
             break
-        there = limited(here, z, metric, damp, radius)
+        there = limited(here, z, metric, damp, radius, longest)
         new = model(x + there.reshape(x.shape))
         if not new.value <= here.value:
             damp = max(factor * damp, least)
@@ -104,12 +112,14 @@ def minimum_within(
     return z.reshape(x.shape), here.value - begin.value
 
 
-def longest(rows: np.ndarray) -> float:
-    """Return the length of the longest of the rows in ``rows`` (n,)."""
-    return float(np.sqrt((rows.reshape(-1, 3) ** 2).sum(axis=1)).max())
-
-
-def limited(here: Value, z: np.ndarray, metric: np.ndarray, damp: float, radius: float) -> np.ndarray:
+def limited(
+    here: Value,
+    z: np.ndarray,
+    metric: np.ndarray,
+    damp: float,
+    radius: float,
+    longest: Callable[[np.ndarray], float],
+) -> np.ndarray:
     """Return the minimum (n,) of the quadratic model at the displacement ``z`` (n,), within the radius.
 
     ::
