@@ -272,6 +272,25 @@ def step_cost() -> str:
     return "\n".join(lines)
 
 
+def stiffness() -> str:
+    """Return how near models are to the Hessians of molecules, and the constants that bring one nearest."""
+    results = json.loads((RESULTS / "stiffness.json").read_text())
+    lines = [
+        f"| {results['molecules']} molecules | spread | softest mode | stiffest mode | stiffest of all |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in results["rows"]:
+        numbers = (f"{row[key]:.2f}" for key in ("spread", "softest", "stiffest", "worst"))
+        lines.append(f"| {row['model']} | {' | '.join(numbers)} |")
+    fit = results["fit"]
+    nearest = ", ".join(f"`{name}` {fit[name]:.3g}" for name in fit if name not in ("before", "after"))
+    lines += [
+        "",
+        f"Nearest with {nearest}: a root mean variance of {fit['after']:.3f}, {fit['before']:.3f} as it is.",
+    ]
+    return "\n".join(lines)
+
+
 def ase_suite() -> str:
     """Return how many of ASE's own tests pass with other optimizers in the place of ASE's."""
     lines = ["| in the place of ASE's | passed | failed |", "| --- | ---: | ---: |"]
@@ -357,6 +376,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "update_cost": update_cost,
     "cell_cost": cell_cost,
     "step_cost": step_cost,
+    "stiffness": stiffness,
     "ase_suite": ase_suite,
     "single_cost": single_cost,
     "command_cost": command_cost,

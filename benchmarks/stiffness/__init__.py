@@ -1,0 +1,1 @@
+"""How near the model Hessian of molecules is to their Hessian, and which constants bring it nearest."""
