@@ -22,7 +22,7 @@ class InternalStiffness(PairStiffness):
         W of a stretch i-j        w c
         W of a bend i-j-k         bend    s1 s1 b(j)
         W of a linear bend        linear  sqrt(s s) b(j)        (near 180 degrees)
-        W of j in a plane i-k-l   plane   s1 s1 s1 b(j)
+        W of j in a plane i-k-l   plane   s1 s1 s1 b(j) t(j)
         W of a torsion i-j-k-l    torsion s1 d s1 sin^2 sin^2 t(j) t(k)
         w = (1 - b(i) b(j)) f exp(-decay (r / r0 - 1))  +  b(i) b(j) exp(alpha (R^2 - r^2))
         s = min(w with f = 1, 4) exp(-max(0, |chi(i) - chi(j)| - polar)^2) (1 - shielding),     s1 = min(s, 1)
@@ -36,7 +36,7 @@ class InternalStiffness(PairStiffness):
     bends has no internal coordinates but springs only.  f is ``spring`` for the bonds of metals and salts,
     which are softer than covalent ones, and for the floor of their atoms; it is 1 for bonds of which half or
     more is covalent.  Shielding is the share of a pair that is due to a third atom to which both are bonded;
-    such pairs are ``geminal`` times as stiff, and no ends of bends and torsions.
+    such pairs are no ends of bends and torsions and, of atoms with torsions, ``geminal`` times as stiff.
 
     Bends at hydrogen, which are those of hydrogen bonds, are as stiff as linear ones.  The coordinate of an
     atom in a plane is the product u.(v x w) of the unit vectors to three neighbours; atoms with lone pairs

@@ -104,7 +104,8 @@ def bonds_of(networks: Sequence[SpringNetwork], seg: Segments, stiffness: Intern
     shielded, across = shielding(first, second, shifts, unit, strength, double, wanted)
     strength *= 1 - shielded
     twist = np.minimum(strength, 1.0) * double + across
-    along = along + (stiffness.geminal - 1) * shielded * covalent_part
+    few = twists[first] * twists[second]
+    along = along + (stiffness.geminal - 1) * few * shielded * covalent_part
     kept = along > 0
     first, second, vectors, offsets = first[kept], second[kept], vectors[kept], offsets[kept]
     return Bonds(

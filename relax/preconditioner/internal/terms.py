@@ -83,14 +83,14 @@ def planes_of(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the bonds from atoms to three others in whose plane they are (3, P), and the stiffness (P,)."""
     i, strength = bonds.first, np.minimum(bonds.strength, 1.0)
-    centres = (bonds.bends > 0.01) & ~np.isin(bonds.numbers, LONE_PAIRS)
-    members, starts, counts = groups(i, rows, np.flatnonzero((strength > BONDED) & centres[i]))
+    share = bonds.bends * bonds.twists * ~np.isin(bonds.numbers, LONE_PAIRS)
+    members, starts, counts = groups(i, rows, np.flatnonzero((strength > BONDED) & (share[i] > 0.01)))
     ends, place = starts[i[members]] + counts[i[members]], np.arange(len(members))
     second, whose = ranges(place + 1, ends - place - 1)
     third, pair = ranges(second + 1, ends[whose] - second - 1)
     a, b, c = members[whose[pair]], members[second[pair]], members[third]
     volume = (unit[a] * np.cross(unit[b], unit[c])).sum(axis=1)
-    weight = stiffness.plane * strength[a] * strength[b] * strength[c] * bonds.bends[i[a]]
+    weight = stiffness.plane * strength[a] * strength[b] * strength[c] * share[i[a]]
     weight = weight * fading(np.abs(volume), FLAT)
     kept = weight > NEGLIGIBLE
     return np.stack([a[kept], b[kept], c[kept]]), weight[kept]
