@@ -9,6 +9,7 @@ from ase import Atoms
 
 from relax import relax
 from relax.calculators.registry import load
+from relax.engine.minima.motions import rigid
 from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import SpringNetwork
@@ -65,10 +66,9 @@ def measured(atoms: Atoms, calculator: str) -> Measured | None:
 
 def inner_motions(x: np.ndarray) -> np.ndarray:
     """Return orthonormal motions (3N, n) that neither move nor turn atoms at ``x`` (N, 3), A, as a whole."""
-    away, axes = x - x.mean(axis=0), np.eye(3)
-    whole = [np.tile(axis, (len(x), 1)) for axis in axes] + [np.cross(axis, away) for axis in axes]
-    u, sizes, _ = np.linalg.svd(np.array(whole).reshape(6, -1).T, full_matrices=True)
-    return np.asarray(u[:, int((sizes > 1e-6).sum()) :])
+    whole = rigid(x, len(x), turns=True)
+    basis, _ = np.linalg.qr(whole.reshape(len(whole), -1).T, mode="complete")
+    return np.asarray(basis[:, len(whole) :])
 
 
 def ratios(one: Measured, stiffness: InternalStiffness) -> np.ndarray:
