@@ -63,6 +63,7 @@ def graph(atoms: Atoms) -> list[object]:
 
 
 def test_no_molecule_is_in_a_set_that_is_reported():
+    pytest.importorskip("rdkit", reason='RDKit is an extra: pip install "relax[molecules]"')
     own = [graph(atoms) for atoms in molecules().values()]
     for name in ("baker", "birkholz", "drugs"):
         for reported, atoms in SETS[name].structures().items():
