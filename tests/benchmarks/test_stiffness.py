@@ -72,6 +72,7 @@ def test_no_molecule_is_in_a_set_that_is_reported():
 
 @pytest.mark.slow
 def test_the_hessian_of_water_and_what_the_command_writes(tmp_path, monkeypatch):
+    pytest.importorskip("tblite", reason='xTB is an extra: pip install "relax[xtb]"')
     water = measured(molecule("H2O"), "gfn2")
     assert water is not None
     assert len(water.hessian) == 3
