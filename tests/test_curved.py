@@ -41,9 +41,8 @@ every_kind = pytest.mark.parametrize("name", TWISTING)
 
 def transported(metric, *places):
     """Return places and gradients, each (R, 3), as seen from where the metric is."""
-    x, g = (np.stack(a, axis=1) for a in zip(*places, strict=True))
-    x, g = metric.transport(x, g)
-    return [(x[:, k], g[:, k]) for k in range(len(places))]
+    x, g = (np.stack(a) for a in zip(*places, strict=True))
+    return list(zip(*metric.transport(x, g), strict=True))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -431,10 +430,10 @@ def test_structures_without_coordinates_are_as_in_a_batch_of_their_own():
     whole, alone = (ModelHessian(some, MODEL) for some in (bodies, bodies[:1]))
     rows = slice(0, bodies[0].rows)
     v = some_rows(whole.seg.rows)
-    x = whole.x[:, None] + 0.01 * v[:, None]
+    x = whole.x[None] + 0.01 * v[None]
     np.testing.assert_array_equal(whole.retract(v)[rows], v[rows])
-    for a, b in zip(whole.transport(x, v[:, None]), (x, v[:, None]), strict=True):
-        np.testing.assert_array_equal(a[rows], b[rows])
+    for a, b in zip(whole.transport(x, v[None]), (x, v[None]), strict=True):
+        np.testing.assert_array_equal(a[:, rows], b[:, rows])
     np.testing.assert_array_equal(whole.solve(v)[rows], alone.solve(v[rows]))
 
 

@@ -424,7 +424,7 @@ def test_a_batch_is_its_structures(most, monkeypatch):
     every = [metal(), *(body(CASES[name][0](), CASES[name][1]) for name in MIXED), metal()]
     whole = ModelHessian(every, MODEL)
     v = 0.05 * some_rows(whole.seg.rows)
-    places = whole.x[:, None] + 0.02 * np.random.default_rng(3).normal(size=(whole.seg.rows, 3, 3))
+    places = whole.x[None] + 0.02 * np.random.default_rng(3).normal(size=(3, whole.seg.rows, 3))
     gradients = np.random.default_rng(4).normal(size=places.shape)
     found = {what: getattr(whole, what)(v) for what in ("apply", "solve", "root", "retract")}
     seen = whole.transport(places, gradients)
@@ -433,8 +433,8 @@ def test_a_batch_is_its_structures(most, monkeypatch):
         alone = ModelHessian([one], MODEL)
         for what, together in found.items():
             np.testing.assert_array_equal(together[mine], getattr(alone, what)(v[mine]), err_msg=what)
-        for a, b in zip(seen, alone.transport(places[mine], gradients[mine]), strict=True):
-            np.testing.assert_array_equal(a[mine], b)
+        for a, b in zip(seen, alone.transport(places[:, mine], gradients[:, mine]), strict=True):
+            np.testing.assert_array_equal(a[:, mine], b)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -458,7 +458,7 @@ def test_close_packed_and_unknown_structures_have_springs_only(name):
     assert metric.internals is None
     v = some_rows(metric.seg.rows)
     assert metric.retract(v) is v
-    x, g = v[:, None], 2 * v[:, None]
+    x, g = v[None], 2 * v[None]
     assert metric.transport(x, g) == (x, g)
 
 

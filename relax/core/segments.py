@@ -23,6 +23,10 @@ def array_namespace(*arrays: Array) -> Any:
     return np if type(arrays[0]) is np.ndarray else array_api_compat.array_namespace(*arrays)
 
 
+MANY = 1000
+"""Rows of a structure above which its inner products are summed as a whole, which takes less time."""
+
+
 class Segments:
     """The rows of a batch, divided into structures: structure ``i`` owns ``lengths[i]`` consecutive rows.
 
@@ -97,7 +101,18 @@ class Segments:
 
     def dot(self, a: Array, b: Array) -> Array:
         """Inner product of ``a`` and ``b`` (R, 3) within each structure -> (R, 1)."""
-        return self.sum(row_dot(a, b))
+        if not self.long or not isinstance(a, np.ndarray):
+            return self.sum(row_dot(a, b))
+        out = np.empty((self.rows, 1)) if len(self.long) == len(self.lengths) else self.sum(row_dot(a, b))
+        for s in self.long:
+            mine = self.slice(s)
+            out[mine] = np.multiply(a[mine], b[mine], order="C").sum()
+        return out
+
+    @cached_property
+    def long(self) -> list[int]:
+        """The structures with more than :data:`MANY` rows."""
+        return [s for s, n in enumerate(self.lengths) if n > MANY]
 
     def own_dot(self, a: Array, b: Array) -> Array:
         """Inner product of each row of ``a`` with the same row of ``b``, (R, 3) -> (R, 1).

@@ -79,13 +79,13 @@ class Metric(Protocol):
         Parameters
         ----------
         x, g
-            Rows and gradients at K places, (R, K, 3): the first one near here, each near the one before it.
+            Rows and gradients at K places, (K, R, 3): the first one near here, each near the one before it.
 
         Returns
         -------
         x, g
             The steps from here that lead to the places, but for a constant, and the gradients as they are
-            seen from here, (R, K, 3).
+            seen from here, (K, R, 3).
         """
         ...
 
@@ -146,7 +146,7 @@ class StraightPaths(Modelled):
         return self, x
 
     def transport(self, x: Array, g: Array) -> tuple[Array, Array]:
-        """Return ``x`` and ``g``, (R, K, 3); only differences of the places matter."""
+        """Return ``x`` and ``g``, (K, R, 3); only differences of the places matter."""
         return x, g
 
     def retract(self, dx: Array) -> Array:

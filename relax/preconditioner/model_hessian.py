@@ -25,7 +25,7 @@ from relax.preconditioner.pair_stiffness import PairStiffness
 
 __all__ = ["Latest", "ModelHessian"]
 
-NEAR, NEARER = 0.3, 0.03
+NEAR, NEARER = 0.6, 0.1
 """Structures of more than :data:`~relax.preconditioner.matrices.parts.LARGE` rows go on with the same model
 until a row is farther from there than the first number, A, or the root mean square of all than the second."""
 
@@ -183,29 +183,29 @@ class ModelHessian(Modelled):
         return self._each(rows, lambda part, v: part.root(v))
 
     def transport(self, x: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return places and their gradients (R, K, 3) as they are seen from here, see ``Metric``."""
+        """Return places and their gradients (K, R, 3) as they are seen from here, see ``Metric``."""
         if self.curved is None:
             return x, g
-        places = (np.swapaxes(rows[self.near.rows], 0, 1) for rows in (x, g))
-        steps, seen = self.curved.transport(*places)
-        return self._put(x, np.swapaxes(steps, 0, 1)), self._put(g, np.swapaxes(seen, 0, 1))
+        steps, seen = self.curved.transport(*(rows.take(self.near.rows, axis=1) for rows in (x, g)))
+        return self._put(x, steps), self._put(g, seen)
 
     def retract(self, dx: np.ndarray) -> np.ndarray:
         """Return the displacement (R, 3), A, along the curved path that begins as the step ``dx`` (R, 3)."""
         if self.curved is None:
             return dx
         assert isinstance(self.stiffness, InternalStiffness)
-        return self._put(dx, self.curved.retract(dx[self.near.rows], self.stiffness.rounds))
+        curved = self.curved.retract(dx[self.near.rows], self.stiffness.rounds)
+        return np.asarray(self._put(dx[None], curved[None])[0])
 
     def _put(self, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
-        """Return ``rows`` (R, ...) with those of ``near`` from ``found`` (N, ...).
+        """Return ``rows`` (K, R, 3) with those of ``near`` from ``found`` (K, N, 3).
 
         Structures without internal coordinates stay as they are alone.
         """
         assert self.internals is not None
         out, near = rows.copy(), self.near
         curved = np.isin(near.seg.owner, self.internals.owner)
-        out[near.rows[curved]] = found[curved]
+        out[:, near.rows[curved]] = found[:, curved]
         return out
 
     has_features = True

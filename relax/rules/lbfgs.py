@@ -11,7 +11,7 @@ from relax.core.segments import Array, array_namespace
 from relax.core.state import State
 from relax.rules.adaptive_base import nonzero, per_row
 
-__all__ = ["LBFGS", "empty_pairs", "push_pair", "two_loop_recursion"]
+__all__ = ["LBFGS", "blank_history", "empty_pairs", "push_pair", "two_loop_recursion"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +78,7 @@ def two_loop_recursion(point: Point, pairs: State, known: int, first: Callable[[
         Function that multiplies rows (R, 3) by the initial inverse Hessian.
     """
     xp, dot = array_namespace(point.g), point.seg.dot
-    # Copied to make the rows of each pair contiguous: each is read twice, and strided reads cost more.
-    s, y = (xp.asarray(xp.permute_dims(pairs[k][:, :known, :], (1, 0, 2)), copy=True) for k in "sy")
+    s, y = (xp.permute_dims(pairs[k][:, :known, :], (1, 0, 2)) for k in "sy")
     rho = [pairs["rho"][:, i : i + 1] for i in range(known)]
     q, a = point.g, []
     for i in range(known):
@@ -93,9 +92,17 @@ def two_loop_recursion(point: Point, pairs: State, known: int, first: Callable[[
 
 def empty_pairs(x: Array, memory: int) -> State:
     """Return the last ``x`` and ``g`` (R, 3) and ``memory`` pairs ``s``, ``y`` and ``rho``, all zero."""
-    xp = array_namespace(x)
-    history = xp.stack([x * 0.0] * memory, axis=1)
+    history = blank_history(x, memory)
     return {"x": x * 0.0, "g": x * 0.0, "s": history, "y": history, "rho": history[:, :, 0]}
+
+
+def blank_history(x: Array, memory: int) -> Array:
+    """Return zeros (R, memory, 3) for rows ``x`` (R, 3).
+
+    The rows of each step lie together in memory, since strided reads cost more; numpy keeps that order.
+    """
+    xp = array_namespace(x)
+    return xp.permute_dims(xp.stack([x * 0.0] * memory, axis=0), (1, 0, 2))
 
 
 def push_pair(state: State, s: Array, y: Array, rho: Array) -> State:

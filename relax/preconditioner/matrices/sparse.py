@@ -51,9 +51,9 @@ class Sparse:
         for a in range(3):
             for b in range(3):
                 diagonal[:, a, b] = np.bincount(i, apart[:, a, b], n) + np.bincount(j, apart[:, a, b], n)
-        rows, columns = np.concatenate([i, j, own]), np.concatenate([j, i, own])
+        rows, columns = np.concatenate([i, j, own]), np.concatenate([j, i, own]).astype(np.int32)
         order = np.argsort(rows, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))])
+        starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))]).astype(np.int32)
         data = np.concatenate([-apart, -apart, diagonal])[order]
         self.between = bsr_array((data, columns[order], starts), shape=(3 * n, 3 * n))
         self.net, self.cost = np.zeros((3 * n, 0)), np.zeros((0, 0))
@@ -109,16 +109,23 @@ class Sparse:
         atoms, strain = v[:split], v[split:]
         if self.projectors is not None:
             atoms = (atoms.reshape(-1, 1, 3) @ self.projectors).ravel()
-        pulled = self.between @ atoms + self.net @ strain
+        pulled = self.between @ atoms
+        if len(strain):
+            pulled += self.net @ strain
         if self.projectors is not None:
             pulled = (self.projectors @ pulled.reshape(-1, 3, 1)).ravel()
-        moved = np.concatenate([pulled, atoms @ self.net + self.cost @ strain])
-        return np.asarray(moved + self.floor * v)
+        if len(strain):
+            pulled = np.concatenate([pulled, atoms @ self.net + self.cost @ strain])
+        pulled += self.floor * v
+        return np.asarray(pulled)
 
     def _solve_diagonal(self, v: np.ndarray) -> np.ndarray:
         """Return the inverse of the block diagonal of H times ``v`` (3R,)."""
         split = 3 * self.atoms
-        return np.concatenate([self.diagonal_inverse @ v[:split], v[split:] / self.strain_diagonal])
+        solved = self.diagonal_inverse @ v[:split]
+        if split == len(v):
+            return np.asarray(solved)
+        return np.concatenate([solved, v[split:] / self.strain_diagonal])
 
     def solve(self, rows: np.ndarray, rough: bool = False) -> np.ndarray:
         """Return the inverse of H times ``rows`` (1, R, 3), perhaps a rough one."""
@@ -126,19 +133,20 @@ class Sparse:
             return np.asarray(self.factor.solve(rows.ravel())).reshape(rows.shape)
         residual = rows.ravel().copy()
         tolerance = self.ROUGH if rough else self.TOLERANCE
-        x, enough = np.zeros_like(residual), tolerance * np.linalg.norm(residual)
-        z = self._solve_diagonal(residual)
-        p, rz = z, residual @ z
+        x, enough = np.zeros_like(residual), tolerance**2 * product(residual, residual)
+        p = self._solve_diagonal(residual)
+        rz = product(residual, p)
         for _ in range(self.ROUNDS):
-            if np.linalg.norm(residual) <= enough:
+            if product(residual, residual) <= enough:
                 break
             hp = self._times(p)
-            step = rz / (p @ hp)
+            step = rz / product(p, hp)
             x += step * p
             residual -= step * hp
             z = self._solve_diagonal(residual)
-            rz, before = residual @ z, rz
-            p = z + (rz / before) * p
+            rz, before = product(residual, z), rz
+            p *= rz / before
+            p += z
         return x.reshape(rows.shape)
 
     def root(self, rows: np.ndarray) -> np.ndarray:
@@ -163,6 +171,11 @@ class Sparse:
         values, vectors = np.linalg.eigh(small)
         first = norm * vectors @ (vectors[0] / np.sqrt(values))
         return np.reshape(first @ np.array(basis[:size]), rows.shape)
+
+
+def product(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the inner product of ``a`` and ``b`` (n,), without threads: they cost more than they save."""
+    return float(np.einsum("i,i->", a, b))
 
 
 def components(rows: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from relax.core.segments import Array, array_namespace
 from relax.core.state import State
 from relax.preconditioner.base import Identity, Metric
 from relax.rules.adaptive_base import nonzero, per_row
-from relax.rules.lbfgs import two_loop_recursion
+from relax.rules.lbfgs import blank_history, two_loop_recursion
 from relax.rules.metric.trust_region import steps_within
 
 __all__ = ["MetricLBFGS"]
@@ -38,7 +38,7 @@ class MetricLBFGS(Rule):
     and the step is that of the quadratic model within the radius: see ``steps_within`` in
     :mod:`relax.rules.metric.trust_region`.
 
-    H is built again at every step, of a large structure only once an atom has gone some way.  The two secant
+    H is built again at every step, of a large structure only once atoms have gone some way.  The two secant
     equations give two estimates of its scale 1/gamma; their geometric mean is used, which needs no extra
     force call.  A step that is taken back costs one force call, but its pair (s, y) stays in the memory.
 
@@ -68,8 +68,7 @@ class MetricLBFGS(Rule):
     grow: float = param(1.5, "[1, inf)", "", "growth factor of the radius")
 
     def init(self, x: Array) -> State:
-        xp = array_namespace(x)
-        places = xp.stack([x * 0.0] * (self.memory + 1), axis=1)
+        places = blank_history(x, self.memory + 1)
         return {
             "xs": places,
             "gs": places,
@@ -232,12 +231,9 @@ class MetricLBFGS(Rule):
         xp = array_namespace(places["xs"])
         if not known:
             return places["xs"][:, :0, :], places["gs"][:, :0, :]
-        xs, gs = places["xs"][:, : known + 1, :], places["gs"][:, : known + 1, :]
-        xs, gs = metric.transport(xs, gs)
+        xs, gs = (xp.permute_dims(places[k][:, : known + 1, :], (1, 0, 2)) for k in ("xs", "gs"))
         stayed, differences = places["stayed"][:, :known] > 0, []
-        for a in (xs, gs):
-            # Copied to make the rows of each place contiguous: strided reads cost more.
-            a = xp.asarray(xp.permute_dims(a, (1, 0, 2)), copy=True)
+        for a in metric.transport(xs, gs):
             if xp.any(stayed):
                 base, found = a[known, ...], []
                 for k in range(known - 1, -1, -1):
