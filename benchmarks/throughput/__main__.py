@@ -19,7 +19,8 @@ machine can only slow it down.  (ASE's optimizers, much slower, have one turn, a
 All final structures are checked with the same model.
 
 Also measured: the share of time of each part of a relaxation, for 32 crystals of 8 atoms in one batch; a
-stream of 100 to 100,000 Lennard-Jones clusters, with its memory; and, if there is a GPU, batches on that.
+stream of 100 to 100,000 Lennard-Jones clusters, with its memory; and, with ``--only gpu``, more of these
+crystals on a GPU, by relax and by torch-sim.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from rich.console import Console
 
 from benchmarks.common.provenance import command_line, processor
 from benchmarks.common.terminal import print_plain, print_table, wide_console
-from benchmarks.throughput.gpu import gpu_available
+from benchmarks.throughput.gpu import gpu_available, with_excess
 from benchmarks.throughput.measurements import Row
 from benchmarks.throughput.models import FMAX, MINI, larger_mace, starts
 from benchmarks.throughput.runner import best_of_turns, measure, print_row, with_ends
@@ -58,6 +59,11 @@ NEWER = (
     "newer_torch_sim:lbfgs", "newer_torch_sim:lbfgs:kept memory", "newer_torch_sim:lbfgs:float32",
     "newer_torch_sim:fire", "newer_torch_sim:fire:float32",
 )  # fmt: skip
+ON_GPU = (
+    "relax:fire", "relax:frankenstein", "relax:lbfgs", "relax:pair-lbfgs", "relax:internal-lbfgs",
+    "relax:internal-lbfgs:mixed", "torch_sim:FIRE", "torch_sim:lbfgs",
+)  # fmt: skip
+ONE_BY_ONE_ON_GPU = "relax:internal-lbfgs:one by one", "ase:FIRE"
 PROFILED = ("fire", "frankenstein", "lbfgs", "pair-lbfgs", "internal-lbfgs")
 STREAMED = (100, 1_000, 10_000, 100_000)
 STREAM_TURNS = 3
@@ -90,7 +96,7 @@ def main(
     longest: Annotated[int, typer.Option(min=100, help="Most clusters of a stream.")] = STREAMED[-1],
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Measure this part only, and keep the others: crystals, profile, stream."),
+        typer.Option(help="Measure this part only, and keep the others: crystals, profile, stream, gpu."),
     ] = None,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     table_path: Annotated[Path | None, typer.Option("--table", help="Write the tables to this file.")] = None,
@@ -111,12 +117,14 @@ def main(
         "fmax": FMAX,
     }
     if "crystals" in chosen:
-        record |= crystals(console, n, n_larger, n_gpu, seed, turns, every, python, methods)
+        record |= crystals(console, n, n_larger, seed, turns, every, python, methods)
     if "profile" in chosen:
         tasks: list[tuple[Any, ...]] = [(rule, str(MINI), 32) for rule in PROFILED]
         record["profile"] = best_of_turns("profile", turns + 1, console, tasks)
     if "stream" in chosen:
         record["stream"] = streams(console, longest)
+    if "gpu" in chosen:
+        record["gpu"] = gpu(console, n_gpu, seed, turns)
     record["rows"] = rows_of(record)
     show(record)
     if json_path:
@@ -129,14 +137,13 @@ def crystals(
     console: Console,
     n: int,
     n_larger: int,
-    n_gpu: int,
     seed: int,
     turns: int,
     every: bool,
     python: Path | None,
     methods: list[str] | None = None,
 ) -> dict[str, list[Row]]:
-    """Return the rows of every method, or of these ``methods``, with both models, and those of a GPU."""
+    """Return the rows of every method, or of these ``methods``, with both models."""
     newer = NEWER if python else ()
     batched, one_by_one = (
         (*OURS, *newer, *TORCH_SIM, *OURS_IN_TORCH_SIM),
@@ -150,7 +157,7 @@ def crystals(
     with tempfile.TemporaryDirectory() as folder:
         larger, given = Path(folder, "larger.model"), Path(folder, "starts.traj")
         larger_mace(larger, seed)
-        begun = starts(max(n, n_larger, n_gpu if gpu_available() else 0), seed)
+        begun = starts(max(n, n_larger), seed)
         write(given, begun)
         for name, model, count in (("mini", MINI, n), ("larger", larger, n_larger)):
             words = str(model), str(given), count
@@ -159,18 +166,26 @@ def crystals(
             rows = best_of_turns("crystals", some, console, tasks, python)
             rows += best_of_turns("crystals", 1, console, [(method, *words) for method in one_by_one])
             record[name] = with_ends(rows, model, begun[:count])
-        record["gpu"] = gpu(console, str(given), n_gpu)
     return record
 
 
-def gpu(console: Console, given: str, n: int) -> list[Row]:
+def gpu(console: Console, n: int, seed: int, turns: int) -> list[Row]:
     """Return the rows of a GPU, none if there is no GPU."""
     if not gpu_available():
         print_plain(console, ["no GPU found: measurements on a GPU are skipped"])
         return []
-    tasks: list[tuple[Any, ...]] = [(f"relax:{rule}", str(MINI), given, n) for rule in ("fire", "lbfgs")]
-    tasks += [("relax:lbfgs:one by one", str(MINI), given, max(4, n // 20))]
-    return [*best_of_turns("on_gpu", 1, console, tasks), measure("repeatable")]
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        larger, given = Path(folder, "larger.model"), Path(folder, "starts.traj")
+        larger_mace(larger, seed)
+        write(given, starts(n, seed))
+        for name, model in (("mini", MINI), ("larger", larger)):
+            words = str(model), str(given)
+            tasks: list[tuple[Any, ...]] = [(method, *words, n) for method in ON_GPU]
+            tasks += [(method, *words, max(4, n // 50)) for method in ONE_BY_ONE_ON_GPU]
+            made = with_excess(best_of_turns("on_gpu", turns, console, tasks))
+            rows += [{"model": name} | row for row in made]
+    return [*rows, measure("repeatable")]
 
 
 def streams(console: Console, longest: int) -> list[Row]:

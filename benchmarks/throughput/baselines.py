@@ -54,7 +54,9 @@ class Stopwatch:
         return time.perf_counter() - self.began[0], time.process_time() - self.began[1]
 
 
-def ase_one_by_one(structures: Sequence[Atoms], model: Path, name: str, fmax: float, cap: int) -> Outcome:
+def ase_one_by_one(
+    structures: Sequence[Atoms], model: Path, name: str, fmax: float, cap: int, device: str = "cpu"
+) -> Outcome:
     """Relax with an optimizer for crystals, one structure after the other.
 
     Parameters
@@ -69,8 +71,10 @@ def ase_one_by_one(structures: Sequence[Atoms], model: Path, name: str, fmax: fl
         Largest row of the gradient that counts as converged, eV/A.
     cap
         Most force calls of a structure.
+    device
+        Where the network is.
     """
-    calculator = load(f"mace:{model}")
+    calculator = load(f"mace:{model}", device)
     warm_up(calculator, structures[0])
     ends, evaluations, stopwatch = [], 0, Stopwatch()
     for start in structures:
@@ -93,6 +97,7 @@ def torch_sim_batched(
     max_atoms: int | None = None,
     between: int = 1,
     optimizer: Callable[..., Any] | None = None,
+    device: str = "cpu",
 ) -> Outcome:
     """Relax with torch-sim, by default with its FIRE, ``frechet_cell_fire``.
 
@@ -108,10 +113,12 @@ def torch_sim_batched(
         Number of steps between checks for convergence.
     optimizer
         Another optimizer, such as :func:`relax.optimizers.torch_sim.for_torch_sim` makes.
+    device
+        Where the network is, and torch-sim.
     """
     import torch_sim as ts
 
-    counted = counted_model(model)
+    counted = counted_model(model, device)
     with silenced():
         for _ in range(WARM_UP):
             counted(ts.initialize_state([structures[0]], counted.device, counted.dtype))

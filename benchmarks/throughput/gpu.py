@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 from ase.io import read
 
-from benchmarks.throughput.measurements import Row, read_method, warm_up_batch
-from benchmarks.throughput.models import CAP, FMAX
+from benchmarks.throughput.measurements import METHODS, Row
+from benchmarks.throughput.models import FMAX, one_thread
 from relax import relax_many
 from relax.calculators import as_potential
 
@@ -21,29 +21,48 @@ def gpu_available() -> bool:
     return bool(torch.cuda.is_available())
 
 
-def on_gpu(method: str, model: str, given: str, n: int) -> Row:
-    """Relax ``n`` crystals on the first GPU, in a batch or (``:one by one``) one after the other."""
+def on_gpu(method: str, model: str, given: str, n: int, device: str = "cuda") -> Row:
+    """Relax ``n`` crystals on the first GPU.
+
+    The methods are those of :func:`benchmarks.throughput.measurements.crystals`.  ``energies`` (eV/atom) and
+    what has converged are from one more calculation of all ends.
+    """
     import torch
 
-    begun = read(given, f":{n}")
-    rule, settings, one_by_one, _ = read_method(method)
-    potential: Any = as_potential(f"mace:{model}", "cuda")
-    warm_up_batch(potential, begun[0])
-    budget = 1.0 if one_by_one else None
-    torch.cuda.reset_peak_memory_stats()
-    began = time.perf_counter()
-    run = relax_many(begun, potential, rule, fmax=FMAX, steps=CAP, cell=True, budget=budget, **settings)
-    done = list(run)
-    seconds = time.perf_counter() - began
+    one_thread()
+    outcome = METHODS[method.partition(":")[0]](method, read(given, f":{n}"), Path(model), device)
+    peak = torch.cuda.max_memory_allocated() / 1024**2 if device == "cuda" else 0.0
+    energies, converged = ends(outcome.structures, model, device)
     return {
         "method": method,
         "structures": n,
-        "structures_per_s": n / seconds,
-        "force_calls": sum(one.result.force_calls for one in done) / n,
-        "converged": sum(one.result.converged for one in done),
-        "peak_MB": torch.cuda.max_memory_allocated() / 1024**2,
-        "device": torch.cuda.get_device_name(),
+        "structures_per_s": n / outcome.seconds,
+        "force_calls": outcome.evaluations / n,
+        "converged": converged,
+        "energies": energies,
+        "peak_MB": peak,
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
     }
+
+
+def ends(structures: list[Atoms], model: str, device: str) -> tuple[list[float], int]:
+    """Return the energies (eV/atom) of structures, and how many of them have converged."""
+    done = list(relax_many(structures, as_potential(f"mace:{model}", device), fmax=FMAX, steps=0, cell=True))
+    done.sort(key=lambda one: one.index)
+    energies = [float(one.atoms.get_potential_energy()) / len(one.atoms) for one in done]
+    return energies, sum(one.result.converged for one in done)
+
+
+def with_excess(rows: list[Row]) -> list[Row]:
+    """Replace the energies in ``rows`` by their mean above the lowest of all rows with as many, meV/atom."""
+    lowest = {
+        n: np.min([row["energies"] for row in rows if row["structures"] == n], axis=0)
+        for n in {row["structures"] for row in rows}
+    }
+    for row in rows:
+        above = np.array(row.pop("energies")) - lowest[row["structures"]]
+        row["meV_above_lowest"] = float(1e3 * above.mean())
+    return rows
 
 
 def repeatable(rows: int = 200_000, tries: int = 20) -> Row:

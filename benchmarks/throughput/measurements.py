@@ -64,12 +64,12 @@ def crystals(method: str, model: str, given: str, n: int) -> Row:
     return row | {"ends": [encode(end) for end in outcome.structures]}
 
 
-def by_ase(method: str, given: list[Atoms], model: Path) -> Outcome:
+def by_ase(method: str, given: list[Atoms], model: Path, device: str = "cpu") -> Outcome:
     """Relax with an optimizer of ASE, one structure after the other."""
-    return ase_one_by_one(given, model, method, FMAX, CAP)
+    return ase_one_by_one(given, model, method, FMAX, CAP, device)
 
 
-def by_torch_sim(method: str, given: list[Atoms], model: Path) -> Outcome:
+def by_torch_sim(method: str, given: list[Atoms], model: Path, device: str = "cpu") -> Outcome:
     """Relax with torch-sim.
 
     ``:between=N`` checks for convergence every N steps; ``:kept memory`` lets the process keep memory that is
@@ -83,15 +83,15 @@ def by_torch_sim(method: str, given: list[Atoms], model: Path) -> Outcome:
         keep_memory()
     between = next((int(word.partition("=")[2]) for word in options if word.startswith("between=")), 1)
     optimizer = None if name == "FIRE" else for_torch_sim(for_atoms(RULES[name]()), cell=True)
-    return torch_sim_batched(given, model, FMAX, CAP, between=between, optimizer=optimizer)
+    return torch_sim_batched(given, model, FMAX, CAP, between=between, optimizer=optimizer, device=device)
 
 
-def by_relax(method: str, given: list[Atoms], model: Path) -> Outcome:
+def by_relax(method: str, given: list[Atoms], model: Path, device: str = "cpu") -> Outcome:
     """Relax with a rule, in a batch unless the method says one by one."""
     rule, settings, one_by_one, dtype = read_method(method)
     if one_by_one:
-        return ase_one_by_one(given, model, rule, FMAX, CAP)
-    potential = as_potential(f"mace:{model}", dtype=dtype)
+        return ase_one_by_one(given, model, rule, FMAX, CAP, device)
+    potential = as_potential(f"mace:{model}", device, dtype)
     warm_up_batch(potential, given[0])
     stopwatch = Stopwatch()
     done = list(relax_many(given, potential, rule, fmax=FMAX, steps=CAP, cell=True, **settings))
@@ -114,7 +114,7 @@ def warm_up_batch(potential: Potential, atoms: Atoms) -> None:
         pass
 
 
-METHODS: dict[str, Callable[[str, list[Atoms], Path], Outcome]] = {
+METHODS: dict[str, Callable[..., Outcome]] = {
     "ase": by_ase,
     "torch_sim": by_torch_sim,
     "relax": by_relax,

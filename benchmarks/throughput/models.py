@@ -58,7 +58,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def counted_model(model: Path) -> Any:
+def counted_model(model: Path, device: str = "cpu") -> Any:
     """Return the MACE model of a file for torch-sim; its ``evaluations`` counts the structures evaluated."""
     import torch
     from torch_sim.models.mace import MaceModel
@@ -71,8 +71,8 @@ def counted_model(model: Path) -> Any:
             return dict(super().forward(state))
 
     # As the calculator loads it, so that all methods have the same network, without gradients of weights.
-    network = load(f"mace:{model}").models[0]
-    return Counted(network, device=torch.device("cpu"), dtype=torch.float64, compute_stress=True)
+    network = load(f"mace:{model}", device).models[0]
+    return Counted(network, device=torch.device(device), dtype=torch.float64, compute_stress=True)
 
 
 def larger_mace(path: Path, seed: int, scale: float = 300.0) -> None:

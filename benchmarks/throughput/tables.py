@@ -153,11 +153,13 @@ def graphics(record: Json) -> Sheet:
     among = [row for row in record["gpu"] if "structures_per_s" in row]
     rows = [
         [
+            row["model"],
             f"`{row['method']}`",
             f"{row['structures']}",
             f"{row['structures_per_s']:.1f}",
             f"{row['force_calls']:.1f}",
             f"{row['converged']}",
+            f"{row['meV_above_lowest']:.1f}",
             f"{row['peak_MB']:.0f}",
         ]
         for row in among
@@ -167,7 +169,10 @@ def graphics(record: Json) -> Sheet:
     notes = [f"sums over structures, {row['tries']} times: {same[row['same']]}" for row in sums]
     if not record["gpu"]:
         notes = ["Not measured: no GPU available."]
-    columns = ("method", "crystals", "structures/s", "force calls", "converged", "peak MB")
+    columns = (
+        "model", "method", "crystals", "structures/s", "force calls", "converged", "meV/atom above lowest",
+        "peak MB",
+    )  # fmt: skip
     device = among[0]["device"] if among else "a GPU"
     return Sheet(f"On {device}", columns, rows, notes)
 
