@@ -12,11 +12,13 @@ from ase.io import write
 import relax
 from benchmarks.throughput.__main__ import ASE, OURS, SLOWER_ASE
 from benchmarks.throughput.baselines import ase_one_by_one, torch_sim_batched
+from benchmarks.throughput.gpu import on_gpu, with_excess
 from benchmarks.throughput.measurements import alloy, profile, read_method
 from benchmarks.throughput.measurements import crystals as relax_crystals
 from benchmarks.throughput.models import FMAX, MINI, larger_mace, starts, statuses
 from benchmarks.throughput.runner import NEWER, command, measure, with_ends
 from benchmarks.throughput.streams import clusters, stream
+from benchmarks.throughput.tables import graphics
 from relax.analysis.comparison.runs.call_counter import silenced
 from relax.calculators.registry import load
 from relax.rules import LBFGS
@@ -129,6 +131,20 @@ def test_our_steps_under_torch_sim_are_as_many_as_under_ase(crystals):
     assert abs(batched.evaluations - alone.evaluations) <= 3
     for ours, theirs in zip(batched.structures, alone.structures, strict=True):
         np.testing.assert_allclose(ours.cell.array, theirs.cell.array, rtol=0, atol=0.05)
+
+
+def test_what_a_gpu_runs_runs_here(crystals, tmp_path):
+    write(tmp_path / "starts.traj", crystals)
+    methods = ("relax:internal-lbfgs", "relax:internal-lbfgs:one by one", "ase:FIRE")
+    rows = [on_gpu(method, str(MINI), str(tmp_path / "starts.traj"), 3, "cpu") for method in methods]
+    energies = np.array([row["energies"] for row in rows])
+    batch, alone, fire = with_excess(rows)
+    assert [row["converged"] for row in rows] == [3, 3, 3]
+    assert batch["force_calls"] == alone["force_calls"] < fire["force_calls"]
+    above = 1e3 * (energies - energies.min(axis=0)).mean(axis=1)
+    assert [row["meV_above_lowest"] for row in rows] == pytest.approx(above.tolist())
+    table = graphics({"gpu": [{"model": "mini"} | row for row in rows]})
+    assert [row[1] for row in table.rows] == [f"`{method}`" for method in methods]
 
 
 def test_the_larger_model_is_made_of_its_seed(crystals, tmp_path):
