@@ -75,7 +75,7 @@ def test_it_is_that_of_the_place_where_it_was_built_until_an_atom_is_far_from_th
     atoms = structure()
     v, start = rows_like(atoms, 1.0), atoms.positions.copy()
     first = model(atoms)
-    for length, near in [(0.59, True), (0.61, False)]:
+    for length, near in [(0.29, True), (0.31, False)]:
         atoms.positions = start + rows_like(atoms, length, 2)
         here = model(atoms)
         metric, where = here.reused(start, here.x)
@@ -85,7 +85,7 @@ def test_it_is_that_of_the_place_where_it_was_built_until_an_atom_is_far_from_th
 
 
 @pytest.mark.parametrize(
-    ("rows", "length", "near"), [(1, 0.59, True), (1, 0.61, False), (256, 0.09, True), (256, 0.16, False)]
+    ("rows", "length", "near"), [(1, 0.29, True), (1, 0.31, False), (256, 0.04, True), (256, 0.09, False)]
 )
 def test_many_rows_may_go_less_far_than_one(monkeypatch, rows, length, near):
     monkeypatch.undo()

@@ -25,7 +25,7 @@ from relax.preconditioner.pair_stiffness import PairStiffness
 
 __all__ = ["Latest", "ModelHessian"]
 
-NEAR, NEARER = 0.6, 0.06
+NEAR, NEARER = 0.3, 0.03
 """Structures of more than :data:`~relax.preconditioner.matrices.parts.LARGE` rows go on with the same model
 until a row is farther from there than the first number, A, or the root mean square of all than the second."""
 
