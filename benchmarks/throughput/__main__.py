@@ -37,10 +37,10 @@ from rich.console import Console
 
 from benchmarks.common.provenance import command_line, processor
 from benchmarks.common.terminal import print_plain, print_table, wide_console
-from benchmarks.throughput.gpu import gpu_available, with_excess
+from benchmarks.throughput.gpu import gpu_available
 from benchmarks.throughput.measurements import Row
 from benchmarks.throughput.models import FMAX, MINI, larger_mace, starts
-from benchmarks.throughput.runner import best_of_turns, measure, print_row, with_ends
+from benchmarks.throughput.runner import best_of_turns, measure, print_row, with_ends, with_excess
 from benchmarks.throughput.tables import page, sheets
 from relax.analysis.comparison.files.provenance import versions
 from relax.analysis.comparison.files.results_file import write_record

@@ -53,18 +53,6 @@ def ends(structures: list[Atoms], model: str, device: str) -> tuple[list[float],
     return energies, sum(one.result.converged for one in done)
 
 
-def with_excess(rows: list[Row]) -> list[Row]:
-    """Replace the energies in ``rows`` by their mean above the lowest of all rows with as many, meV/atom."""
-    lowest = {
-        n: np.min([row["energies"] for row in rows if row["structures"] == n], axis=0)
-        for n in {row["structures"] for row in rows}
-    }
-    for row in rows:
-        above = np.array(row.pop("energies")) - lowest[row["structures"]]
-        row["meV_above_lowest"] = float(1e3 * above.mean())
-    return rows
-
-
 def repeatable(rows: int = 200_000, tries: int = 20) -> Row:
     """Return whether sums over structures on the first GPU are the same to the last bit every time."""
     import torch

@@ -95,15 +95,24 @@ def best_of_turns(
 
 def with_ends(rows: list[Row], model: Path, begun: list[Atoms]) -> list[Row]:
     """Add to ``rows`` the statuses of the final structures, and their energies above the lowest of all."""
-    calculator, energies = load(f"mace:{model}"), []
+    calculator = load(f"mace:{model}")
     for row in rows:
         ends = [decode(end) for end in row.pop("ends")]
         row["ended"] = Counter(converged=0) + Counter(statuses(ends, begun, model, FMAX))
         for end in ends:
             end.calc = calculator
-        energies.append([end.get_potential_energy() / len(end) for end in ends])
-    above = 1e3 * (np.array(energies) - np.min(energies, axis=0))
-    for row, excess in zip(rows, above, strict=True):
+        row["energies"] = [end.get_potential_energy() / len(end) for end in ends]
+    return with_excess(rows)
+
+
+def with_excess(rows: list[Row]) -> list[Row]:
+    """Replace the energies (eV/atom) in ``rows`` by what they are above the lowest of rows with as many."""
+    lowest = {
+        n: np.min([row["energies"] for row in rows if row["structures"] == n], axis=0)
+        for n in {row["structures"] for row in rows}
+    }
+    for row in rows:
+        excess = 1e3 * (np.array(row.pop("energies")) - lowest[row["structures"]])
         row["meV_above_lowest"] = float(excess.mean())
         row["within_10_meV"] = float(100 * (excess <= 10).mean())
     return rows

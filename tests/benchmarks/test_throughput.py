@@ -12,11 +12,11 @@ from ase.io import write
 import relax
 from benchmarks.throughput.__main__ import ASE, OURS, SLOWER_ASE
 from benchmarks.throughput.baselines import ase_one_by_one, torch_sim_batched
-from benchmarks.throughput.gpu import on_gpu, with_excess
+from benchmarks.throughput.gpu import on_gpu
 from benchmarks.throughput.measurements import alloy, profile, read_method
 from benchmarks.throughput.measurements import crystals as relax_crystals
 from benchmarks.throughput.models import FMAX, MINI, larger_mace, starts, statuses
-from benchmarks.throughput.runner import NEWER, command, measure, with_ends
+from benchmarks.throughput.runner import NEWER, command, measure, with_ends, with_excess
 from benchmarks.throughput.streams import clusters, stream
 from benchmarks.throughput.tables import graphics
 from relax.analysis.comparison.runs.call_counter import silenced
