@@ -152,16 +152,16 @@ class Sparse:
     def root(self, rows: np.ndarray) -> np.ndarray:
         """Return the inverse of the square root of H times ``rows`` (1, R, 3), in a Krylov space."""
         v = rows.ravel()
-        norm = float(np.linalg.norm(v))
+        norm = product(v, v) ** 0.5
         if norm == 0.0:
             return np.zeros_like(rows)
         basis, diagonal, beside = [v / norm], [], []
         for k in range(min(self.VECTORS, len(v))):
             w = self._times(basis[k])
-            diagonal.append(float(w @ basis[k]))
+            diagonal.append(product(w, basis[k]))
             for vector in basis:  # the last two would do without rounding
-                w = w - (w @ vector) * vector
-            length = float(np.linalg.norm(w))
+                w = w - product(w, vector) * vector
+            length = product(w, w) ** 0.5
             if length < 1e-12 * diagonal[0]:
                 break
             beside.append(length)
