@@ -15,6 +15,7 @@ from relax.preconditioner.internal.curved import Curved
 from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.model_hessian import Latest, ModelHessian
 from relax.preconditioner.network import SpringNetwork
+from relax.preconditioner.pair_stiffness import PairStiffness
 
 MODEL = InternalStiffness()
 RULES = [("internal-lbfgs", {}), ("pair-lbfgs", {}), ("core", {"metric": True})]
@@ -104,6 +105,33 @@ def test_of_a_small_structure_it_is_built_at_each_place(monkeypatch):
     metric, where = here.reused(atoms.positions + 1e-3, here.x)
     assert metric is here
     assert np.array_equal(where, here.x)
+
+
+def with_vacancies(atoms):
+    """Return atoms of which some have few neighbours."""
+    del atoms[[i for i in range(len(atoms)) if i % 3]]
+    return atoms
+
+
+def test_large_structures_of_metals_alone_have_no_bends(monkeypatch):
+    metal = with_vacancies(bulk("Cu", cubic=True) * (3, 3, 1))
+    assert model(metal).curved is None
+    network = SpringNetwork(metal.numbers, metal.positions, metal.cell.array, metal.pbc, PairStiffness())
+    springs, v = ModelHessian([network], PairStiffness()), rows_like(metal, 1.0)
+    np.testing.assert_allclose(model(metal).apply(v), MODEL.spring * springs.apply(v), rtol=1e-12)
+    oxide = metal.copy()
+    oxide.numbers[::2] = 8
+    assert model(oxide).curved is not None
+    monkeypatch.setattr(module, "LARGE", 1000)
+    assert model(metal).curved is not None
+
+
+def test_a_large_metal_in_a_batch_is_as_it_is_alone(monkeypatch):
+    metal, molecules = with_vacancies(bulk("Cu", cubic=True) * (3, 3, 1)), covered()
+    both = ModelHessian([model(metal).networks[0], model(molecules).networks[0]], MODEL)
+    v = np.concatenate([rows_like(metal, 1.0), rows_like(molecules, 1.0)])
+    assert np.array_equal(both.apply(v)[: len(metal)], model(metal).apply(v[: len(metal)]))
+    assert np.array_equal(both.solve(v)[: len(metal)], model(metal).solve(v[: len(metal)]))
 
 
 def test_curved_paths_begin_where_the_structure_is():

@@ -77,12 +77,11 @@ class ModelHessian(Modelled):
         A large structure goes on with the stiffness at ``kept`` as long as that is :data:`NEAR`: to build it
         takes as long as a hundred products with it.  Curved paths begin at ``x`` all the same.
         """
-        large = np.array(self.seg.lengths) > LARGE
-        if not large.any():
+        if not self.large.any():
             return self.at(x), x
         seg, moved = self.seg, x - kept
         mean = np.sqrt(seg.dot(moved, moved)[seg.starts, 0] / seg.lengths)
-        stays = large & (seg.longest(moved)[seg.starts, 0] <= NEAR) & (mean <= NEARER)
+        stays = self.large & (seg.longest(moved)[seg.starts, 0] <= NEAR) & (mean <= NEARER)
         where = np.where(stays[self.seg.owner][:, None], kept, x)
         model = self._built(where)
         return model.seen_from(x) if stays.any() and model.curved is not None else model, where
@@ -110,10 +109,19 @@ class ModelHessian(Modelled):
 
     @cached_property
     def bonds(self) -> Bonds | None:
-        """The bonds of the batch; None where the model is of springs only."""
+        """The bonds of the batch; None where the model is of springs only.
+
+        Large structures of metals alone have no bends: few atoms, at grain boundaries, would have some.
+        """
         if not isinstance(self.stiffness, InternalStiffness):
             return None
-        return bonds_of(self.networks, self.seg, self.stiffness)
+        bending = ~self.large | [not network.metallic for network in self.networks]
+        return bonds_of(self.networks, self.seg, self.stiffness, bending) if bending.any() else None
+
+    @cached_property
+    def large(self) -> np.ndarray:
+        """Which structures (S,) are large."""
+        return np.array(self.seg.lengths) > LARGE
 
     @cached_property
     def internals(self) -> Internals | None:
@@ -131,11 +139,7 @@ class ModelHessian(Modelled):
         """What is straight of each structure: springs, and the floor."""
         bonds, stiffness = self.bonds, self.stiffness
         if bonds is None:
-            floors = [np.full(network.rows, stiffness.floor) for network in self.networks]
-            return [
-                Straight(network, network.springs, stiffness.tangent, None, floor)
-                for network, floor in zip(self.networks, floors, strict=True)
-            ]
+            return [Straight.of(network, stiffness) for network in self.networks]
         assert isinstance(stiffness, InternalStiffness)
         return straight_beside(bonds, self.networks, self.seg, stiffness)
 

@@ -10,6 +10,7 @@ import numpy as np
 from ase.data import covalent_radii
 
 from relax.geometry.cell import deformation
+from relax.geometry.sanity import NONMETALS
 from relax.preconditioner.pair_stiffness import PairStiffness
 from relax.preconditioner.springs import KeptPairs, Springs, springs
 
@@ -56,6 +57,11 @@ class SpringNetwork:
     def rows(self) -> int:
         """Number of rows: one per atom and, if the cell relaxes, three of its strain."""
         return len(self.x)
+
+    @property
+    def metallic(self) -> bool:
+        """Whether all its atoms are metals."""
+        return NONMETALS.isdisjoint(np.unique(self.numbers).tolist())
 
     @cached_property
     def deformed(self) -> np.ndarray:
@@ -120,6 +126,13 @@ class Straight:
     tangent: float
     share: np.ndarray | None
     floor: np.ndarray
+
+    @classmethod
+    def of(cls, network: SpringNetwork, stiffness: PairStiffness) -> Straight:
+        """Return what there is of a ``network`` without internal coordinates."""
+        soft = float(stiffness.softened(np.zeros(1))[0])
+        springs = network.springs._replace(along=soft * network.springs.along)
+        return cls(network, springs, stiffness.tangent, None, np.full(network.rows, soft * stiffness.floor))
 
     def blocks(self) -> np.ndarray:
         """Return the second derivatives (P, 3, 3) of the energies of the springs by their vectors."""

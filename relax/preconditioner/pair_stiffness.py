@@ -51,3 +51,7 @@ class PairStiffness:
         """Return the stiffness w along pairs, for their distances over the bond lengths, ``ratio``."""
         xp = array_namespace(ratio)
         return xp.clip(xp.exp(-self.decay * (ratio - 1)), None, self.strongest)
+
+    def softened(self, covalent: Array) -> Array:
+        """Return the factor of stiffnesses of which the share ``covalent`` is that of covalent bonds: one."""
+        return array_namespace(covalent).ones_like(covalent)

@@ -64,8 +64,13 @@ class Bonds:
         return np.asarray(np.maximum(self.bends[self.first[:p]], self.bends[self.second[:p]]))
 
 
-def bonds_of(networks: Sequence[SpringNetwork], seg: Segments, stiffness: InternalStiffness) -> Bonds:
-    """Return the bonds of a batch whose structures have their rows in ``seg``."""
+def bonds_of(
+    networks: Sequence[SpringNetwork], seg: Segments, stiffness: InternalStiffness, bending: np.ndarray
+) -> Bonds:
+    """Return the bonds of a batch whose structures have their rows in ``seg``.
+
+    Those that are not ``bending`` (S,) have no bends.
+    """
     counts = [len(network.springs.first) for network in networks]
     owner = np.repeat(np.arange(len(networks)), counts)
     first, second, vectors, along, ratio, shifts = (
@@ -81,8 +86,9 @@ def bonds_of(networks: Sequence[SpringNetwork], seg: Segments, stiffness: Intern
     covalent[(numbers[first] == 1) & (numbers[second] == 1)] = 0.0  # hydrogen has one bond
     i = np.concatenate([first, second])
     bends, twists, soft = shares(i, along, ratio, covalent, seg.rows, stiffness)
-    known = np.array([COVALENT[0] < network.springs.bond < COVALENT[1] for network in networks])[seg.owner]
-    bends, twists, soft = bends * known, twists * known, soft * known
+    known = [COVALENT[0] < network.springs.bond < COVALENT[1] for network in networks]
+    some = (bending & known)[seg.owner]
+    bends, twists, soft = bends * some, twists * some, soft * some
 
     both = bends[first] * bends[second]
     r = np.sqrt(squares(vectors))
