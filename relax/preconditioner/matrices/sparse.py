@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,9 @@ class Sparse:
     """Conjugate gradients stop at this residual, relative to the right-hand side, or at the second one if a
     rough solution is enough, or after this number of iterations."""
 
-    VECTORS = 40
-    """Dimension of the Krylov space in which roots are computed."""
+    VECTORS = 60
+    """Most dimensions of the Krylov space in which roots are computed.  It is large enough before if it has a
+    solution with this tolerance, in the norm in which stiff rows like those of a strain count less."""
 
     def __init__(self, straight: Straight, bent: Any = None, near: np.ndarray | None = None) -> None:
         from scipy.sparse import bsr_array
@@ -127,6 +129,10 @@ class Sparse:
             return np.asarray(solved)
         return np.concatenate([solved, v[split:] / self.strain_diagonal])
 
+    def _size(self, v: np.ndarray) -> float:
+        """Return the length of ``v`` (3R,) in the inverse of the block diagonal of H."""
+        return math.sqrt(product(v, self._solve_diagonal(v)))
+
     def solve(self, rows: np.ndarray, rough: bool = False) -> np.ndarray:
         """Return the inverse of H times ``rows`` (1, R, 3), perhaps a rough one."""
         if self.factor is not None:
@@ -150,27 +156,29 @@ class Sparse:
         return x.reshape(rows.shape)
 
     def root(self, rows: np.ndarray) -> np.ndarray:
-        """Return the inverse of the square root of H times ``rows`` (1, R, 3), in a Krylov space."""
+        """Return the inverse of the square root of H times ``rows`` (1, R, 3), by the method of Lanczos."""
         v = rows.ravel()
         norm = product(v, v) ** 0.5
         if norm == 0.0:
             return np.zeros_like(rows)
-        basis, diagonal, beside = [v / norm], [], []
-        for k in range(min(self.VECTORS, len(v))):
-            w = self._times(basis[k])
-            diagonal.append(product(w, basis[k]))
+        basis, whole = [v / norm], self._size(v / norm)
+        diagonal: list[float] = []
+        beside: list[float] = []
+        while True:
+            w = self._times(basis[-1])
+            diagonal.append(product(w, basis[-1]))
             for vector in basis:  # the last two would do without rounding
-                w = w - product(w, vector) * vector
-            length = product(w, w) ** 0.5
-            if length < 1e-12 * diagonal[0]:
+                w -= product(w, vector) * vector
+            small = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
+            values, vectors = np.linalg.eigh(small)
+            # The residual of the solution in this space, which is a multiple of w.
+            left = self._size(w) * abs(product(vectors[-1] / values, vectors[0]))
+            if left <= self.TOLERANCE * whole or len(basis) == self.VECTORS:
                 break
-            beside.append(length)
-            basis.append(w / length)
-        size = len(diagonal)
-        small = np.diag(diagonal) + np.diag(beside[: size - 1], 1) + np.diag(beside[: size - 1], -1)
-        values, vectors = np.linalg.eigh(small)
-        first = norm * vectors @ (vectors[0] / np.sqrt(values))
-        return np.reshape(first @ np.array(basis[:size]), rows.shape)
+            beside.append(product(w, w) ** 0.5)
+            basis.append(w / beside[-1])
+        root = norm * vectors @ (vectors[0] / np.sqrt(values))
+        return np.reshape(root @ np.array(basis), rows.shape)
 
 
 def product(a: np.ndarray, b: np.ndarray) -> float:
