@@ -77,13 +77,21 @@ def draw(
 
 
 def styles(names: Sequence[str]) -> dict[str, Row]:
-    """Return the style of each curve: ours in colours, others dashed, in grey, with markers."""
+    """Return the style of each curve: ours in colours, others dashed, in grey, with markers.
+
+    After ten of ours colours come again, with dotted curves.
+    """
     from matplotlib import colormaps
 
     ours = [name for name in names if not is_foreign(name)]
     theirs = [name for name in names if is_foreign(name)]
     looks: dict[str, Row] = {
-        name: {"color": colormaps["tab10"](i % 10), "linewidth": 2.2, "zorder": 3}
+        name: {
+            "color": colormaps["tab10"](i % 10),
+            "linestyle": "-" if i < 10 else (0, (1, 0.8)),
+            "linewidth": 2.2,
+            "zorder": 3,
+        }
         for i, name in enumerate(ours)
     }
     for i, name in enumerate(theirs):
