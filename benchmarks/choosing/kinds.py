@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from benchmarks.alloy.summary import main_size, of_size
 from benchmarks.choosing.columns import Column, Measured
 from benchmarks.choosing.names import canonical
 from benchmarks.disturbed.calculator import Disturbance
@@ -80,6 +81,22 @@ def metals(results: Json) -> Iterator[Column]:
                 each = np.array([row["calls"] if good else results["cap"]], dtype=float)
                 cells[row["optimizer"]] = calls_cell(each, int(not good))
         yield Column(f"copper, {atoms:,} atoms", 1, cells)
+
+
+def polycrystals(results: Json) -> Column:
+    """Return the column of force calls of the alloy, of the boxes of the size with the most runs.
+
+    Optimizers that did not run on all of them are left out: single boxes differ too much.
+    """
+    size = main_size(results)
+    boxes, cells = of_size(results, size), {}
+    for name in dict.fromkeys(row["optimizer"] for row in results["rows"]):
+        own = [row for rows in boxes.values() for row in rows if row["optimizer"] == name]
+        if len(own) == len(boxes):
+            good = np.array([row["status"] == "converged" for row in own])
+            each = np.where(good, [float(row["calls"]) for row in own], results["cap"])
+            cells[name] = calls_cell(each, int((~good).sum()))
+    return Column(f"polycrystals of {size:,} atoms", len(boxes), cells)
 
 
 def disturbed(results: Json, system: str, how: Disturbance) -> Column:

@@ -80,11 +80,12 @@ def ends(folder: Path) -> Answer:
 
 def calls(folder: Path) -> Answer:
     """Return the force calls for each kind of structure."""
-    lj38, metals = read(folder, "lj38"), read(folder, "metals")
+    lj38, metals, alloy = (read(folder, name) for name in ("lj38", "metals", "alloy"))
     first = [kinds.clusters(lj38)] if lj38 else []
     for words, rattle in STARTS.items():
         first += [kinds.calls(f"small crystals, {words}", one) for one in sets.crystals(folder, rattle)]
     first += kinds.metals(metals) if metals else []
+    first += [kinds.polycrystals(alloy)] if alloy else []
     families: dict[str, list[Column]] = {"materials": [], "molecules": []}
     for words, one in all_sets(folder):
         families[one.family].append(kinds.calls(words, one))

@@ -155,6 +155,21 @@ def test_calls_of_all_kinds_with_failures_at_the_cap(results):
     assert "Another one does for: molecules on surfaces (`ase:PreconLBFGS`)." in found
 
 
+def test_polycrystals_have_the_optimizers_that_ran_on_all_boxes(results):
+    runs = {"lammps:fire": [900, 900], "default": [400, 360], "core:metric=true": [200, CAP], "lbfgs": [100]}
+    rows = [
+        {"optimizer": name, "size": 10_000, "grains": 4, "seed": seed, "calls": calls}
+        | {"status": "cap" if calls == CAP else "converged"}
+        for name, each in runs.items()
+        for seed, calls in enumerate(each, 1)
+    ]
+    write(results, "alloy", rows)
+    assert cells(results, "calls", "`default`")[-1] == "380.0"
+    assert cells(results, "calls", "`core, metric=True`")[-1] == "**250.0 (1)**"
+    assert "lbfgs" not in text(results, "calls").partition("Not measured")[0]
+    assert "polycrystals of 10,000 atoms (`core, metric=True`)" in text(results, "calls")
+
+
 def test_who_fails_with_disturbed_forces_is_not_advised(results):
     assert cells(results, "disturbed", "`default`") == ["10.0"] * 4 + ["15.0"] * 2
     assert cells(results, "disturbed", "`fire`", table=1) == [f"**8.0{' (1)' * (n == 3)}**" for n in range(6)]
