@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from benchmarks.alloy.summary import main_size, of_size
+from benchmarks.alloy.summary import main_size, of_size, own_rows
 from benchmarks.choosing.columns import Column, Measured
 from benchmarks.choosing.names import canonical
 from benchmarks.disturbed.calculator import Disturbance
@@ -91,7 +91,7 @@ def polycrystals(results: Json) -> Column:
     size = main_size(results)
     boxes, cells = of_size(results, size), {}
     for name in dict.fromkeys(row["optimizer"] for row in results["rows"]):
-        own = [row for rows in boxes.values() for row in rows if row["optimizer"] == name]
+        own = [row for row, _ in own_rows(boxes, name)]
         if len(own) == len(boxes):
             good = np.array([row["status"] == "converged" for row in own])
             each = np.where(good, [float(row["calls"]) for row in own], results["cap"])

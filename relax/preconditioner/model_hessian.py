@@ -115,7 +115,8 @@ class ModelHessian(Modelled):
         """
         if not isinstance(self.stiffness, InternalStiffness):
             return None
-        bending = ~self.large | [not network.metallic for network in self.networks]
+        sizes = zip(self.large, self.networks, strict=True)
+        bending = np.array([not (large and network.metallic) for large, network in sizes])
         return bonds_of(self.networks, self.seg, self.stiffness, bending) if bending.any() else None
 
     @cached_property

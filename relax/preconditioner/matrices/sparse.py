@@ -36,9 +36,9 @@ class Sparse:
     """Conjugate gradients stop at this residual, relative to the right-hand side, or at the second one if a
     rough solution is enough, or after this number of iterations."""
 
-    VECTORS = 60
-    """Most dimensions of the Krylov space in which roots are computed.  It is large enough before if it has a
-    solution with this tolerance, in the norm in which stiff rows like those of a strain count less."""
+    LEFT, VECTORS = 1e-3, 60
+    """Roots are computed in a Krylov space that has a solution with this residual, in the norm in which stiff
+    rows like those of a strain count less, or of this dimension.  A root of a root is the inverse to 1e-2."""
 
     def __init__(self, straight: Straight, bent: Any = None, near: np.ndarray | None = None) -> None:
         from scipy.sparse import bsr_array
@@ -173,7 +173,7 @@ class Sparse:
             values, vectors = np.linalg.eigh(small)
             # The residual of the solution in this space, which is a multiple of w.
             left = self._size(w) * abs(product(vectors[-1] / values, vectors[0]))
-            if left <= self.TOLERANCE * whole or len(basis) == self.VECTORS:
+            if left <= self.LEFT * whole or len(basis) == self.VECTORS:
                 break
             beside.append(product(w, w) ** 0.5)
             basis.append(w / beside[-1])
