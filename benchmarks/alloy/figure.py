@@ -19,7 +19,7 @@ STYLES: dict[str, Json] = {
     "frankenstein": {"color": "#009E73", "marker": "v"},
     "pair-lbfgs": {"color": "#0072B2", "marker": "s"},
     "default": {"color": "#D55E00", "marker": "o"},
-    "frankenstein:metric=true": {"color": "#56B4E9", "linestyle": (0, (3, 1)), "marker": "P"},
+    "core:metric=true": {"color": "#56B4E9", "linestyle": (0, (3, 1)), "marker": "P"},
 }
 """The style of each optimizer's curve, in the order in which they are drawn."""
 
