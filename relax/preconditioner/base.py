@@ -43,13 +43,15 @@ class Metric(Protocol):
         """Mean of the diagonal of H of each structure, on all rows of the structure (R, 1)."""
         ...
 
-    def reused(self, kept: Array, x: Array) -> tuple[Metric, Array]:
+    def reused(self, kept: Array, x: Array, reach: float = 1.0) -> tuple[Metric, Array]:
         """Return the metric of the same structures at ``x`` or, where it was built near there, at ``kept``.
 
         Parameters
         ----------
         kept, x
             Where the metric was built last, and where the structures are, (R, 3), A.
+        reach
+            How many times as far as otherwise metals may be from ``kept``.
 
         Returns
         -------
@@ -71,6 +73,13 @@ class Metric(Protocol):
 
     def root(self, rows: Array) -> Array:
         """Return the inverse of the symmetric square root of H times ``rows`` (R, 3)."""
+        ...
+
+    def half_inverse(self, rows: Array, transposed: bool = False) -> Array:
+        """Return W, or its transpose, times ``rows`` (R, 3), where W W^T is the inverse of H, or near it.
+
+        W is the root or, of a large structure of springs, takes less time than that.
+        """
         ...
 
     def transport(self, x: Array, g: Array) -> tuple[Array, Array]:
@@ -99,6 +108,11 @@ class Metric(Protocol):
         ...
 
     @property
+    def large_metals(self) -> Array | None:
+        """Which rows (R, 1) are of large structures of metals alone with a model; None where none are."""
+        ...
+
+    @property
     def has_features(self) -> bool:
         """Whether H is a model of which there may be features."""
         ...
@@ -108,6 +122,10 @@ class Metric(Protocol):
 
         ``scale`` is what a stiffness of one in H is, eV/A^2.
         """
+        ...
+
+    def capped(self) -> Metric:
+        """Return the model of which no pair is stiffer than a bond; where H is measured, this metric."""
         ...
 
     def shifted(self, mu: Array) -> Metric:
@@ -133,6 +151,15 @@ class Modelled(Featureless):
         """None."""
         return None
 
+    @property
+    def large_metals(self) -> Array | None:
+        """None."""
+        return None
+
+    def capped(self) -> Self:
+        """Return this metric: it has no pairs."""
+        return self
+
     def shifted(self, mu: Array) -> Self:
         """Return this metric: there is nothing to add a model to."""
         return self
@@ -141,7 +168,7 @@ class Modelled(Featureless):
 class StraightPaths(Modelled):
     """What a metric has where paths are straight: steps and gradients are the same everywhere."""
 
-    def reused(self, kept: Array, x: Array) -> tuple[Self, Array]:
+    def reused(self, kept: Array, x: Array, reach: float = 1.0) -> tuple[Self, Array]:
         """Return this metric, and ``x`` (R, 3)."""
         return self, x
 
@@ -175,6 +202,10 @@ class Identity(StraightPaths):
         """Return ``rows`` (R, 3)."""
         return rows
 
+    def half_inverse(self, rows: Array, transposed: bool = False) -> Array:
+        """Return ``rows`` (R, 3)."""
+        return rows
+
 
 class Frozen(StraightPaths):
     """A model Hessian at one place, for rows that are not those of a structure: paths are straight.
@@ -187,4 +218,4 @@ class Frozen(StraightPaths):
 
     def __init__(self, hessian: Metric) -> None:
         self.size, self.apply = hessian.size, hessian.apply
-        self.solve, self.root = hessian.solve, hessian.root
+        self.solve, self.root, self.half_inverse = hessian.solve, hessian.root, hessian.half_inverse

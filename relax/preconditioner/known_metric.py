@@ -70,6 +70,10 @@ class Carried:
         values, vectors = np.linalg.eigh(self.matrix)
         return np.asarray(vectors @ ((v @ vectors) / np.sqrt(values)))
 
+    def half_inverse(self, v: np.ndarray, transposed: bool = False) -> np.ndarray:
+        """Return what ``root`` returns, which is symmetric."""
+        return self.root(v)
+
 
 class KnownMetric(Featureless):
     """The model Hessian of a batch, with known Hessians in its place where there are any; a ``Metric``.
@@ -100,7 +104,7 @@ class KnownMetric(Featureless):
         moved = self.model.at(x)
         return self if moved is self.model else KnownMetric(moved, self.hessians)
 
-    def reused(self, kept: np.ndarray, x: np.ndarray) -> tuple[KnownMetric, np.ndarray]:
+    def reused(self, kept: np.ndarray, x: np.ndarray, reach: float = 1.0) -> tuple[KnownMetric, np.ndarray]:
         """Return the metric at the rows ``x`` (R, 3), A, and ``x``."""
         return self.at(x), x
 
@@ -109,6 +113,16 @@ class KnownMetric(Featureless):
         """Which rows (R, 1) have a known Hessian, in eV/A^2."""
         known = np.array([hessian is not None for hessian in self.hessians])
         return np.asarray(known[self.model.seg.owner][:, None])
+
+    @property
+    def large_metals(self) -> np.ndarray | None:
+        """Which rows (R, 1) are of large structures of metals alone with a model; None where none are."""
+        large = self.model.large_metals
+        return None if large is None else large & ~self.measured
+
+    def capped(self) -> KnownMetric:
+        """Return the metric with a model in which no pair is stiffer than a bond."""
+        return KnownMetric(self.model.capped(), self.hessians, self.mu)
 
     def shifted(self, mu: np.ndarray) -> KnownMetric:
         """Return the metric with ``mu`` (R, 1) times the model added to known Hessians."""
@@ -155,9 +169,14 @@ class KnownMetric(Featureless):
         """Return the inverse of the symmetric square root of H times ``rows`` (R, 3)."""
         return self._each("root", rows)
 
-    def _each(self, name: str, rows: np.ndarray) -> np.ndarray:
-        out: np.ndarray = np.empty_like(rows) if self.measured.all() else getattr(self.model, name)(rows)
+    def half_inverse(self, rows: np.ndarray, transposed: bool = False) -> np.ndarray:
+        """Return a factor of the inverse of H, or its transpose, times ``rows`` (R, 3), see ``Metric``."""
+        return self._each("half_inverse", rows, transposed)
+
+    def _each(self, name: str, rows: np.ndarray, *how: bool) -> np.ndarray:
+        known = self.measured.all()
+        out: np.ndarray = np.empty_like(rows) if known else getattr(self.model, name)(rows, *how)
         for carried, mine in zip(self.carried, self._slices, strict=True):
             if carried is not None:
-                out[mine] = getattr(carried, name)(rows[mine].ravel()).reshape(-1, 3)
+                out[mine] = getattr(carried, name)(rows[mine].ravel(), *how).reshape(-1, 3)
         return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,8 +18,9 @@ from relax.preconditioner.internal.curved import Curved, Seen
 from relax.preconditioner.internal.features import ModelFeatures
 from relax.preconditioner.internal.terms import terms_of
 from relax.preconditioner.internal_stiffness import InternalStiffness
+from relax.preconditioner.matrices import parts as matrices
 from relax.preconditioner.matrices.dense import Dense
-from relax.preconditioner.matrices.parts import LARGE, Near, Part, near_rows, parts_of
+from relax.preconditioner.matrices.parts import LARGE, Near, Part
 from relax.preconditioner.network import SpringNetwork, Straight, projectors_of
 from relax.preconditioner.pair_stiffness import PairStiffness
 
@@ -71,7 +72,7 @@ class ModelHessian(Modelled):
         ]
         return ModelHessian(moved, self.stiffness)
 
-    def reused(self, kept: np.ndarray, x: np.ndarray) -> tuple[ModelHessian, np.ndarray]:
+    def reused(self, kept: np.ndarray, x: np.ndarray, reach: float = 1.0) -> tuple[ModelHessian, np.ndarray]:
         """Return the model Hessian at ``x``, of large structures perhaps at ``kept``, see ``Metric``.
 
         A large structure goes on with the stiffness at ``kept`` as long as that is :data:`NEAR`: to build it
@@ -81,10 +82,17 @@ class ModelHessian(Modelled):
             return self.at(x), x
         seg, moved = self.seg, x - kept
         mean = np.sqrt(seg.dot(moved, moved)[seg.starts, 0] / seg.lengths)
-        stays = self.large & (seg.longest(moved)[seg.starts, 0] <= NEAR) & (mean <= NEARER)
+        far, times = seg.longest(moved)[seg.starts, 0], np.where(self.metals, reach, 1.0)
+        stays = self.large & (far <= times * NEAR) & (mean <= times * NEARER)
         where = np.where(stays[self.seg.owner][:, None], kept, x)
         model = self._built(where)
         return model.seen_from(x) if stays.any() and model.curved is not None else model, where
+
+    def capped(self) -> ModelHessian:
+        """Return the model in which no pair is stiffer than a bond, see ``Metric``."""
+        stiffness = replace(self.stiffness, strongest=min(1.0, self.stiffness.strongest))
+        networks = [replace(network, stiffness=stiffness) for network in self.networks]
+        return ModelHessian(networks, stiffness, self.latest)
 
     def seen_from(self, x: np.ndarray) -> ModelHessian:
         """Return this model Hessian, with curved paths that begin at the rows ``x`` (R, 3), A."""
@@ -115,14 +123,24 @@ class ModelHessian(Modelled):
         """
         if not isinstance(self.stiffness, InternalStiffness):
             return None
-        sizes = zip(self.large, self.networks, strict=True)
-        bending = np.array([not (large and network.metallic) for large, network in sizes])
+        bending = ~self.metals
         return bonds_of(self.networks, self.seg, self.stiffness, bending) if bending.any() else None
 
     @cached_property
     def large(self) -> np.ndarray:
         """Which structures (S,) are large."""
         return np.array(self.seg.lengths) > LARGE
+
+    @cached_property
+    def metals(self) -> np.ndarray:
+        """Which structures (S,) are large, and of metals alone."""
+        sizes = zip(self.large, self.networks, strict=True)
+        return np.array([large and network.metallic for large, network in sizes])
+
+    @property
+    def large_metals(self) -> np.ndarray | None:
+        """Which rows (R, 1) are of large structures of metals alone; None where none are."""
+        return self.metals[self.seg.owner][:, None] if self.metals.any() else None
 
     @cached_property
     def internals(self) -> Internals | None:
@@ -148,14 +166,14 @@ class ModelHessian(Modelled):
     def near(self) -> Near:
         """The rows that curved steps and transport move."""
         assert self.internals is not None
-        return near_rows(self.internals.near, self.seg)
+        return matrices.near_rows(self.internals.near, self.seg)
 
     @cached_property
     def parts(self) -> list[Part]:
         """The structures of each size together, with their matrices."""
         if self.curved is None:
-            return parts_of(self.straight, self.seg)
-        return parts_of(self.straight, self.seg, self.curved.hessian, self.near)
+            return matrices.parts_of(self.straight, self.seg)
+        return matrices.parts_of(self.straight, self.seg, self.curved.hessian, self.near)
 
     @cached_property
     def curved(self) -> Curved | None:
@@ -164,7 +182,15 @@ class ModelHessian(Modelled):
             return None
         rows, seg = self.near
         internals = self.internals if len(rows) == self.seg.rows else self.internals.among(rows)
-        operators = self._many("linear"), self._many("precondition"), self._exact
+
+        def times(name: str) -> Callable[[np.ndarray], np.ndarray]:
+            return lambda rows: matrices.times_regions(self.parts, name, rows)
+
+        operators = (
+            times("linear"),
+            times("precondition"),
+            lambda: matrices.exact_regions(self.parts, self.seg),
+        )
         return Curved(internals, self.x[rows], seg, *operators, self.seen)
 
     @cached_property
@@ -187,6 +213,10 @@ class ModelHessian(Modelled):
         """Return the inverse of the symmetric square root of H times ``rows`` (R, 3)."""
         return self._each(rows, lambda part, v: part.root(v))
 
+    def half_inverse(self, rows: np.ndarray, transposed: bool = False) -> np.ndarray:
+        """Return a factor of the inverse of H, or its transpose, times ``rows`` (R, 3), see ``Metric``."""
+        return self._each(rows, lambda part, v: part.half_inverse(v, transposed))
+
     def transport(self, x: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return places and their gradients (K, R, 3) as they are seen from here, see ``Metric``."""
         if self.curved is None:
@@ -203,15 +233,8 @@ class ModelHessian(Modelled):
         return np.asarray(self._put(dx[None], curved[None])[0])
 
     def _put(self, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
-        """Return ``rows`` (K, R, 3) with those of ``near`` from ``found`` (K, N, 3).
-
-        Structures without internal coordinates stay as they are alone.
-        """
         assert self.internals is not None
-        out, near = rows.copy(), self.near
-        curved = np.isin(near.seg.owner, self.internals.owner)
-        out[:, near.rows[curved]] = found[:, curved]
-        return out
+        return matrices.put(rows, found, self.near, self.internals.owner)
 
     has_features = True
 
@@ -221,30 +244,8 @@ class ModelHessian(Modelled):
         model = self if alone else ModelHessian([self.networks[s]], self.stiffness)
         return ModelFeatures(model, scale) if isinstance(model.parts[0].matrix, Dense) else None
 
-    def _exact(self) -> np.ndarray:
-        """Return for which structures (S,) the method ``precondition`` of the parts is the inverse of H."""
-        exact = np.ones(len(self.seg.lengths), bool)
-        for part in self.parts:
-            if part.region is not None:
-                exact[self.seg.owner[part.rows[:, 0]]] = part.region.exact
-        return exact
-
     def _each(self, rows: np.ndarray, fn: Callable[[Any, np.ndarray], np.ndarray]) -> np.ndarray:
         out = np.empty_like(rows)
         for part in self.parts:
             out[part.rows] = fn(part.matrix, rows[part.rows])
         return out
-
-    def _many(self, name: str) -> Callable[[np.ndarray], np.ndarray]:
-        """Return the method ``name`` of the regions of the parts, for rows at K places (K, N, 3)."""
-
-        def times(rows: np.ndarray) -> np.ndarray:
-            if len(self.seg.lengths) == 1:
-                return np.asarray(getattr(self.parts[0].region, name)(rows[:, None])[:, 0])
-            out = np.zeros_like(rows)
-            for part in self.parts:
-                if part.region is not None:
-                    out[:, part.near] = getattr(part.region, name)(rows[:, part.near])
-            return out
-
-        return times

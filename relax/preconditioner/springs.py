@@ -16,8 +16,9 @@ __all__ = ["KeptPairs", "Springs", "springs"]
 SEARCHED = (1.1, 3.0)
 """Bond lengths that are searched, over the sums of the covalent radii: at first, and at most."""
 
-SKIN = 1.0
-"""Pairs up to this much beyond the cutoff are kept from step to step, A."""
+SKIN, WITHOUT = 1.0, 7
+"""Pairs up to the first number beyond the cutoff, A, are kept from step to step.  Where atoms moved too far
+for that before a list had served twice, as many lists as the second number have none beyond the cutoff."""
 
 
 class Springs(NamedTuple):
@@ -83,7 +84,7 @@ class KeptPairs:
 
     def __init__(self, radii: np.ndarray, pbc: np.ndarray) -> None:
         self.radii, self.pbc = radii, pbc
-        self._limits = Limits(-1.0, -1.0)
+        self._limits, self._served, self._without = Limits(-1.0, -1.0), False, 0
 
     def within(self, limits: Limits, positions: np.ndarray, cell: np.ndarray) -> Near:
         """Return the pairs within ``limits`` at ``positions`` (N, 3) in a ``cell`` (3, 3), A.
@@ -93,7 +94,8 @@ class KeptPairs:
         ValueError
             The pairs cannot be listed, see :func:`~relax.geometry.neighbors.pairs`.
         """
-        if not self._contain(limits, positions, cell):
+        self._served = self._contain(limits, positions, cell)
+        if not self._served:
             self._find(limits, positions, cell)
         i, j, shifts = self._found
         d = vectors(positions, i, j, shifts, cell)
@@ -109,11 +111,15 @@ class KeptPairs:
         cutoff, owner, kept = limits.cutoff(self.radii), np.zeros(len(positions), int), self._kept
         with np.errstate(over="ignore", invalid="ignore"):
             moved = displaced(positions, cell[None], *kept, owner, owner[:1])
-            return bool(shortest(cutoff + SKIN, *moved)[0] > cutoff)
+            contain = bool(shortest(cutoff + SKIN, *moved)[0] > cutoff)
+        if not contain and not self._served:
+            self._without = WITHOUT
+        return contain
 
     def _find(self, limits: Limits, positions: np.ndarray, cell: np.ndarray) -> None:
         few = len(positions) <= FEW and not self.pbc.any()  # whose pairs take no search
-        cutoff, skin = limits.cutoff(self.radii), 0.0 if few else SKIN
+        cutoff, skin = limits.cutoff(self.radii), 0.0 if few or self._without else SKIN
+        self._without = max(0, self._without - 1)
         try:
             i, j, shifts = pairs(positions, cell, self.pbc, cutoff + skin, once=True)
         except ValueError:  # perhaps too many pairs, because of the skin

@@ -107,6 +107,10 @@ class Dense:
         """Return the inverse of the symmetric square root of H times ``rows`` (S, R, 3)."""
         return times(self.inverse_root, rows)
 
+    def half_inverse(self, rows: np.ndarray, transposed: bool = False) -> np.ndarray:
+        """Return what ``root`` returns, which is symmetric."""
+        return self.root(rows)
+
     def linear(self, rows: np.ndarray) -> np.ndarray:
         """Return the straight part of H times ``rows`` (K, S, R, 3)."""
         return many(self.straight, rows)

@@ -13,7 +13,16 @@ from relax.preconditioner.matrices.region import Region
 from relax.preconditioner.matrices.sparse import Sparse
 from relax.preconditioner.network import Straight
 
-__all__ = ["LARGE", "Near", "Part", "near_rows", "parts_of"]
+__all__ = [
+    "LARGE",
+    "Near",
+    "Part",
+    "exact_regions",
+    "near_rows",
+    "parts_of",
+    "put",
+    "times_regions",
+]
 
 DENSE = 360
 """Largest number of coordinates of a structure for which a dense matrix is used."""
@@ -67,6 +76,17 @@ def near_rows(coordinates: np.ndarray, seg: Segments) -> Near:
     return Near(np.flatnonzero(moved), Segments(lengths, seg.tensors))
 
 
+def put(rows: np.ndarray, found: np.ndarray, near: Near, owner: np.ndarray) -> np.ndarray:
+    """Return ``rows`` (K, R, 3) with those ``near`` from ``found`` (K, N, 3).
+
+    Structures that own no internal coordinate stay as they are alone; ``owner`` has those that do.
+    """
+    out = rows.copy()
+    curved = np.isin(near.seg.owner, owner)
+    out[:, near.rows[curved]] = found[:, curved]
+    return out
+
+
 def parts_of(
     straight: Sequence[Straight], seg: Segments, bent: Any = None, near: Near | None = None
 ) -> list[Part]:
@@ -98,6 +118,26 @@ def parts_of(
         sparse = Sparse(straight[s], matrix, some)
         made.append(Part(seg.starts[s] + np.arange(sizes[s])[None], moved[None], sparse))
     return made
+
+
+def exact_regions(parts: Sequence[Part], seg: Segments) -> np.ndarray:
+    """Return for which structures (S,) the method ``precondition`` of their region is the inverse of H."""
+    exact = np.ones(len(seg.lengths), bool)
+    for part in parts:
+        if part.region is not None:
+            exact[seg.owner[part.rows[:, 0]]] = part.region.exact
+    return exact
+
+
+def times_regions(parts: Sequence[Part], name: str, rows: np.ndarray) -> np.ndarray:
+    """Return the method ``name`` of the regions of rows at K places (K, N, 3)."""
+    if len(parts) == len(parts[0].rows) == 1:
+        return np.asarray(getattr(parts[0].region, name)(rows[:, None])[:, 0])
+    out = np.zeros_like(rows)
+    for part in parts:
+        if part.region is not None:
+            out[:, part.near] = getattr(part.region, name)(rows[:, part.near])
+    return out
 
 
 def block(matrix: Any, seg: Segments, s: int) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from relax.preconditioner.internal.enumeration import ranges
 from relax.preconditioner.matrices.region import Region, diagonal_blocks
+from relax.preconditioner.matrices.roots import krylov_root, polynomial_root, product
 from relax.preconditioner.network import Straight, strain_blocks
 
 __all__ = ["Sparse"]
@@ -36,6 +38,10 @@ class Sparse:
     """Conjugate gradients stop at this residual, relative to the right-hand side, or at the second one if a
     rough solution is enough, or after this number of iterations."""
 
+    DEGREE, SOFTEST = 2, 0.03
+    """Degree of the polynomial of :meth:`half_inverse`, and the smallest eigenvalue at which it is near the
+    inverse of the square root, relative to the largest."""
+
     LEFT, VECTORS = 1e-3, 60
     """Roots are computed in a Krylov space that has a solution with this residual, in the norm in which stiff
     rows like those of a strain count less, or of this dimension.  A root of a root is the inverse to 1e-2."""
@@ -49,15 +55,14 @@ class Sparse:
         self.atoms, self.projectors = n, network.projectors
         self.floor = np.repeat(straight.floor, 3)
         apart = stiff * (i != j)[:, None, None]  # an atom and its own images move together
-        diagonal = np.empty((n, 3, 3))
-        for a in range(3):
-            for b in range(3):
-                diagonal[:, a, b] = np.bincount(i, apart[:, a, b], n) + np.bincount(j, apart[:, a, b], n)
-        rows, columns = np.concatenate([i, j, own]), np.concatenate([j, i, own]).astype(np.int32)
+        columns = np.ascontiguousarray(apart.reshape(-1, 9).T)
+        sums = [np.bincount(i, column, n) + np.bincount(j, column, n) for column in columns]
+        diagonal = np.stack(sums, axis=1).reshape(n, 3, 3)
+        rows, others = np.concatenate([i, j, own]), np.concatenate([j, i, own]).astype(np.int32)
         order = np.argsort(rows, kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))]).astype(np.int32)
         data = np.concatenate([-apart, -apart, diagonal])[order]
-        self.between = bsr_array((data, columns[order], starts), shape=(3 * n, 3 * n))
+        self.between = bsr_array((data, others[order], starts), shape=(3 * n, 3 * n))
         self.net, self.cost = np.zeros((3 * n, 0)), np.zeros((0, 0))
         if network.scale is not None:
             pull, self.cost = strain_blocks(springs, stiff, network.scale)
@@ -155,35 +160,45 @@ class Sparse:
             p += z
         return x.reshape(rows.shape)
 
+    @cached_property
+    def _softening(self) -> tuple[np.ndarray, np.ndarray]:
+        """What makes H about a unit matrix: a number for each coordinate of atoms, a matrix of the strain."""
+        softest = np.linalg.eigvalsh(self.diagonal_inverse.data)[:, 0]
+        values, vectors = np.linalg.eigh(self.cost + np.diag(self.floor[3 * self.atoms :]))
+        strain = (vectors / np.sqrt(values)) @ vectors.T
+        return np.repeat(np.sqrt(softest), 3), strain
+
+    def _soften(self, v: np.ndarray) -> np.ndarray:
+        atoms, strain = self._softening
+        if not len(strain):
+            return np.asarray(atoms * v)
+        return np.concatenate([atoms * v[: len(atoms)], strain @ v[len(atoms) :]])
+
+    def half_inverse(self, rows: np.ndarray, transposed: bool = False) -> np.ndarray:
+        """Return W, or its transpose, times ``rows`` (1, R, 3), where W W^T is near the inverse of H.
+
+        ::
+
+            W = B p(B H B),   B = 1 / (largest eigenvalue of an atom's block of H)^1/2
+
+        p is a polynomial near the inverse of the square root.  A spring between two atoms has at most twice
+        the energy of their parts of the block diagonal, and one that a strain stretches, too, three times:
+        no eigenvalue of B H B is larger.  With internal coordinates, which make H stiffer, W is the root.
+        """
+        if self.bent is not None:
+            return self.root(rows)
+        most, v = 3.0 if len(self.cost) else 2.0, rows.ravel()
+        v = self._soften(v) if transposed else v
+        made = polynomial_root(self._times_softened, v, self.SOFTEST * most, most, self.DEGREE)
+        return np.reshape(made if transposed else self._soften(made), rows.shape)
+
+    def _times_softened(self, v: np.ndarray) -> np.ndarray:
+        return self._soften(self._times(self._soften(v)))
+
     def root(self, rows: np.ndarray) -> np.ndarray:
         """Return the inverse of the square root of H times ``rows`` (1, R, 3), by the method of Lanczos."""
-        v = rows.ravel()
-        norm = product(v, v) ** 0.5
-        if norm == 0.0:
-            return np.zeros_like(rows)
-        basis, whole = [v / norm], self._size(v / norm)
-        diagonal: list[float] = []
-        beside: list[float] = []
-        while True:
-            w = self._times(basis[-1])
-            diagonal.append(product(w, basis[-1]))
-            for vector in basis:  # the last two would do without rounding
-                w -= product(w, vector) * vector
-            small = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
-            values, vectors = np.linalg.eigh(small)
-            # The residual of the solution in this space, which is a multiple of w.
-            left = self._size(w) * abs(product(vectors[-1] / values, vectors[0]))
-            if left <= self.LEFT * whole or len(basis) == self.VECTORS:
-                break
-            beside.append(product(w, w) ** 0.5)
-            basis.append(w / beside[-1])
-        root = norm * vectors @ (vectors[0] / np.sqrt(values))
-        return np.reshape(root @ np.array(basis), rows.shape)
-
-
-def product(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the inner product of ``a`` and ``b`` (n,), without threads: they cost more than they save."""
-    return float(np.einsum("i,i->", a, b))
+        root = krylov_root(self._times, self._size, rows.ravel(), self.LEFT, self.VECTORS)
+        return root.reshape(rows.shape)
 
 
 def components(rows: np.ndarray) -> np.ndarray:

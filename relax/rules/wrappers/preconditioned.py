@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from relax.core.parameters import check_parameters
 from relax.core.rule import Point
@@ -19,20 +20,25 @@ __all__ = ["InMetric"]
 
 @dataclass(frozen=True)
 class InMetric(Wrapper):
-    """Precondition the rule with a model Hessian H: run it in q = (H / size)^1/2 x.
+    """Precondition the rule with a model Hessian H: run it in coordinates q in which H is the unit matrix.
 
     ::
 
-        dE/dq = (H / size)^-1/2 dE/dx,    dx = the curved step that begins as (H / size)^-1/2 dq
+        dE/dq = W^T dE/dx,    dx = the curved step that begins as W dq,    W = (H / size)^-1/2
 
     The size of H is the mean of its diagonal.  Divided by it, H leaves steps along stiff directions about as
     they are, and makes steps along soft directions longer.  The root is the symmetric one, which rotates
-    with the structure.  H is built again at every step, of a large structure only once an atom has gone some
-    way, while q continues from its last value.
+    with the structure.  Of a large structure of springs W is a factor near that, which takes a third of the
+    time.  H is built again at every step, of a large structure only once an atom has gone some way, while q
+    continues from its last value.
 
     H is that of ``model``.  No pair of the default is stiffer than a bond: of two atoms that overlap at the
     start the stiffness would be thousands of that, and so would be the steps of all others.
     """
+
+    REACH: ClassVar[float] = 5.0
+    """How many times as far as :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS` it goes on with the H of
+    large structures of metals: q means the same as long as H is the same."""
 
     model: PairStiffness = InternalStiffness(strongest=1.0)  # noqa: RUF009 - it is frozen
 
@@ -50,12 +56,14 @@ class InMetric(Wrapper):
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp, dot = array_namespace(point.g), point.seg.dot
-        metric, built = (point.metric or Identity(point.x)).reused(state["built"], point.x)
+        metric, built = (point.metric or Identity(point.x)).reused(state["built"], point.x, self.REACH)
         stretch = xp.sqrt(metric.size)
         # The last step may have been shortened outside.
         part = dot(point.x - state["x"], state["dx"]) / nonzero(dot(state["dx"], state["dx"]))
         q = state["q"] + part * state["dq"]
-        inner_point = point._replace(x=q, g=stretch * metric.root(point.g), metric=None)
+        inner_point = point._replace(
+            x=q, g=stretch * metric.half_inverse(point.g, transposed=True), metric=None
+        )
         dq, inner = self.rule.update(state["rule"], inner_point)
-        dx = metric.retract(stretch * metric.root(dq))
+        dx = metric.retract(stretch * metric.half_inverse(dq))
         return dx, {"rule": inner, "x": point.x, "built": built, "dx": dx, "q": q, "dq": dq}
