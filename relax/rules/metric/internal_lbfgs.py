@@ -14,7 +14,7 @@ __all__ = ["InternalLBFGS"]
 
 @dataclass(frozen=True, kw_only=True)
 class InternalLBFGS(HandedOver, InternalStiffness):
-    """L-BFGS in internal coordinates: bonds, bends and torsions, see :class:`~.metric_lbfgs.MetricLBFGS`.
+    """L-BFGS in internal coordinates: bonds, bends and torsions, see :class:`HandedOver`.
 
     ::
 
