@@ -75,10 +75,10 @@ class Metric(Protocol):
         """Return the inverse of the symmetric square root of H times ``rows`` (R, 3)."""
         ...
 
-    def half_inverse(self, rows: Array, transposed: bool = False) -> Array:
+    def half_inverse(self, rows: Array, transposed: bool = False, rough: bool = False) -> Array:
         """Return W, or its transpose, times ``rows`` (R, 3), where W W^T is the inverse of H, or near it.
 
-        W is the root or, of a large structure of springs, takes less time than that.
+        W is the root or, of a large structure of springs, takes less time than that, even less if ``rough``.
         """
         ...
 
@@ -202,7 +202,7 @@ class Identity(StraightPaths):
         """Return ``rows`` (R, 3)."""
         return rows
 
-    def half_inverse(self, rows: Array, transposed: bool = False) -> Array:
+    def half_inverse(self, rows: Array, transposed: bool = False, rough: bool = False) -> Array:
         """Return ``rows`` (R, 3)."""
         return rows
 

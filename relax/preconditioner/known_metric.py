@@ -70,7 +70,7 @@ class Carried:
         values, vectors = np.linalg.eigh(self.matrix)
         return np.asarray(vectors @ ((v @ vectors) / np.sqrt(values)))
 
-    def half_inverse(self, v: np.ndarray, transposed: bool = False) -> np.ndarray:
+    def half_inverse(self, v: np.ndarray, transposed: bool = False, rough: bool = False) -> np.ndarray:
         """Return what ``root`` returns, which is symmetric."""
         return self.root(v)
 
@@ -169,9 +169,9 @@ class KnownMetric(Featureless):
         """Return the inverse of the symmetric square root of H times ``rows`` (R, 3)."""
         return self._each("root", rows)
 
-    def half_inverse(self, rows: np.ndarray, transposed: bool = False) -> np.ndarray:
+    def half_inverse(self, rows: np.ndarray, transposed: bool = False, rough: bool = False) -> np.ndarray:
         """Return a factor of the inverse of H, or its transpose, times ``rows`` (R, 3), see ``Metric``."""
-        return self._each("half_inverse", rows, transposed)
+        return self._each("half_inverse", rows, transposed, rough)
 
     def _each(self, name: str, rows: np.ndarray, *how: bool) -> np.ndarray:
         known = self.measured.all()

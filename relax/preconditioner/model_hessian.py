@@ -213,9 +213,9 @@ class ModelHessian(Modelled):
         """Return the inverse of the symmetric square root of H times ``rows`` (R, 3)."""
         return self._each(rows, lambda part, v: part.root(v))
 
-    def half_inverse(self, rows: np.ndarray, transposed: bool = False) -> np.ndarray:
+    def half_inverse(self, rows: np.ndarray, transposed: bool = False, rough: bool = False) -> np.ndarray:
         """Return a factor of the inverse of H, or its transpose, times ``rows`` (R, 3), see ``Metric``."""
-        return self._each(rows, lambda part, v: part.half_inverse(v, transposed))
+        return self._each(rows, lambda part, v: part.half_inverse(v, transposed, rough))
 
     def transport(self, x: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return places and their gradients (K, R, 3) as they are seen from here, see ``Metric``."""

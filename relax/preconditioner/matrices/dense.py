@@ -107,7 +107,7 @@ class Dense:
         """Return the inverse of the symmetric square root of H times ``rows`` (S, R, 3)."""
         return times(self.inverse_root, rows)
 
-    def half_inverse(self, rows: np.ndarray, transposed: bool = False) -> np.ndarray:
+    def half_inverse(self, rows: np.ndarray, transposed: bool = False, rough: bool = False) -> np.ndarray:
         """Return what ``root`` returns, which is symmetric."""
         return self.root(rows)
 

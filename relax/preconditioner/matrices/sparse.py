@@ -38,9 +38,9 @@ class Sparse:
     """Conjugate gradients stop at this residual, relative to the right-hand side, or at the second one if a
     rough solution is enough, or after this number of iterations."""
 
-    DEGREE, SOFTEST = 2, 0.03
-    """Degree of the polynomial of :meth:`half_inverse`, and the smallest eigenvalue at which it is near the
-    inverse of the square root, relative to the largest."""
+    DEGREE, LOWER, SOFTEST = 6, 2, 0.03
+    """Degrees of the polynomial of :meth:`half_inverse`, the second one for a rough one, and the smallest
+    eigenvalue at which it is near the inverse of the square root, relative to the largest."""
 
     LEFT, VECTORS = 1e-3, 60
     """Roots are computed in a Krylov space that has a solution with this residual, in the norm in which stiff
@@ -174,7 +174,7 @@ class Sparse:
             return np.asarray(atoms * v)
         return np.concatenate([atoms * v[: len(atoms)], strain @ v[len(atoms) :]])
 
-    def half_inverse(self, rows: np.ndarray, transposed: bool = False) -> np.ndarray:
+    def half_inverse(self, rows: np.ndarray, transposed: bool = False, rough: bool = False) -> np.ndarray:
         """Return W, or its transpose, times ``rows`` (1, R, 3), where W W^T is near the inverse of H.
 
         ::
@@ -189,7 +189,8 @@ class Sparse:
             return self.root(rows)
         most, v = 3.0 if len(self.cost) else 2.0, rows.ravel()
         v = self._soften(v) if transposed else v
-        made = polynomial_root(self._times_softened, v, self.SOFTEST * most, most, self.DEGREE)
+        degree = self.LOWER if rough else self.DEGREE
+        made = polynomial_root(self._times_softened, v, self.SOFTEST * most, most, degree)
         return np.reshape(made if transposed else self._soften(made), rows.shape)
 
     def _times_softened(self, v: np.ndarray) -> np.ndarray:

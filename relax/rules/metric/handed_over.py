@@ -12,9 +12,17 @@ from relax.core.state import State
 from relax.rules.adaptive_base import per_row
 from relax.rules.metric.metric_lbfgs import MetricLBFGS
 from relax.rules.rprop_core import CoRe
-from relax.rules.wrappers import for_atoms
+from relax.rules.wrappers import Centred, ClipGradient, ForceFloor, InRoughMetric, MaxStep
 
 __all__ = ["HandedOver"]
+
+
+def core_in_rough_metric() -> Rule:
+    """Return CoRe in the wrappers of :func:`relax.rules.wrappers.for_atoms`, in a rough metric."""
+    core = CoRe()
+    inner = Centred(InRoughMetric(ForceFloor(core, core.default_force_floor)))
+    clipped = ForceFloor(ClipGradient(inner, core.default_clip), core.default_force_floor)
+    return MaxStep(clipped, *core.default_maxstep)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +39,9 @@ class HandedOver(MetricLBFGS):
     them.  CoRe has a step size for each atom, but may swing about a minimum without end.  Where only forces
     count it is not taken back.
 
-    CoRe is that of :class:`~relax.optimizers.named.CoReRelax`, in the same model Hessian without pairs that
-    are stiffer than a bond: of two atoms that nearly overlap the stiffness, and with it the steps of all
-    others, would be many times as large.
+    CoRe is that of :class:`~relax.optimizers.named.CoReRelax`, in a rough factor of the same model Hessian
+    without pairs that are stiffer than a bond: of two atoms that nearly overlap the stiffness, and with it the
+    steps of all others, would be many times as large.
     """
 
     CUT: ClassVar[int] = 5
@@ -42,7 +50,7 @@ class HandedOver(MetricLBFGS):
     PATIENCE: ClassVar[int] = 15
     """Steps of CoRe without a new lowest energy after which L-BFGS goes on."""
 
-    THEN: ClassVar[Rule] = for_atoms(CoRe(), metric=True)
+    THEN: ClassVar[Rule] = core_in_rough_metric()
     """CoRe as it is followed."""
 
     def init(self, x: Array) -> State:

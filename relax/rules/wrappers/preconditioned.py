@@ -36,9 +36,12 @@ class InMetric(Wrapper):
     start the stiffness would be thousands of that, and so would be the steps of all others.
     """
 
-    REACH: ClassVar[float] = 5.0
+    REACH: ClassVar[float] = 1.0
     """How many times as far as :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS` it goes on with the H of
-    large structures of metals: q means the same as long as H is the same."""
+    large structures of metals."""
+
+    ROUGH: ClassVar[bool] = False
+    """Whether the factor of a large structure of springs may be a rough one."""
 
     model: PairStiffness = InternalStiffness(strongest=1.0)  # noqa: RUF009 - it is frozen
 
@@ -65,5 +68,12 @@ class InMetric(Wrapper):
             x=q, g=stretch * metric.half_inverse(point.g, transposed=True), metric=None
         )
         dq, inner = self.rule.update(state["rule"], inner_point)
-        dx = metric.retract(stretch * metric.half_inverse(dq))
+        dx = metric.retract(stretch * metric.half_inverse(dq, False, self.ROUGH))
         return dx, {"rule": inner, "x": point.x, "built": built, "dx": dx, "q": q, "dq": dq}
+
+
+class InRoughMetric(InMetric):
+    """The same with less time outside the calculator, and somewhat more force calls."""
+
+    REACH = 5.0
+    ROUGH = True
