@@ -8,6 +8,7 @@ from ase.build import bulk, molecule
 from ase.constraints import FixAtoms
 from helpers import rotation
 
+from relax.core.rule import Point
 from relax.geometry.constraints import constraint_projectors
 from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.matrices import parts
@@ -16,6 +17,8 @@ from relax.preconditioner.matrices.sparse import Sparse
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import SpringNetwork
 from relax.preconditioner.pair_stiffness import PairStiffness
+from relax.rules import SGD
+from relax.rules.wrappers import InMetric, InRoughMetric
 
 SCALE = 3.0
 
@@ -135,6 +138,21 @@ def test_with_internal_coordinates_it_is_the_root(monkeypatch):
     v = np.random.default_rng(0).normal(size=(9, 3))
     np.testing.assert_array_equal(metric.half_inverse(v), metric.root(v))
     np.testing.assert_array_equal(metric.half_inverse(v, transposed=True), metric.root(v))
+
+
+@pytest.mark.parametrize("wrapper", [InMetric, InRoughMetric])
+def test_a_rule_gets_the_gradient_in_the_coordinates_of_its_steps(wrapper):
+    """Steepest descent then steps along - W W^T times the gradient, a symmetric matrix."""
+    metric, rng = metric_of(copper()), np.random.default_rng(0)
+    rule = wrapper(SGD(lr=0.01), PairStiffness())
+
+    def step(g):
+        point = Point(metric.x, g, np.zeros((256, 1)), metric.seg, metric)
+        return rule.update(rule.init(metric.x), point)[0]
+
+    u, v = rng.normal(size=(2, 256, 3))
+    assert (u * step(v)).sum() == pytest.approx((v * step(u)).sum(), rel=1e-9)
+    assert (u * step(u)).sum() < 0
 
 
 @pytest.mark.parametrize("transposed", [False, True])

@@ -40,8 +40,8 @@ class HandedOver(MetricLBFGS):
     count it is not taken back.
 
     CoRe is that of :class:`~relax.optimizers.named.CoReRelax`, in a rough factor of the same model Hessian
-    without pairs that are stiffer than a bond: of two atoms that nearly overlap the stiffness, and with it the
-    steps of all others, would be many times as large.
+    without pairs that are stiffer than a bond: of two atoms that nearly overlap the stiffness, and with it
+    the steps of all others, would be many times as large.
     """
 
     CUT: ClassVar[int] = 5

@@ -65,7 +65,7 @@ class InMetric(Wrapper):
         part = dot(point.x - state["x"], state["dx"]) / nonzero(dot(state["dx"], state["dx"]))
         q = state["q"] + part * state["dq"]
         inner_point = point._replace(
-            x=q, g=stretch * metric.half_inverse(point.g, transposed=True), metric=None
+            x=q, g=stretch * metric.half_inverse(point.g, True, self.ROUGH), metric=None
         )
         dq, inner = self.rule.update(state["rule"], inner_point)
         dx = metric.retract(stretch * metric.half_inverse(dq, False, self.ROUGH))
