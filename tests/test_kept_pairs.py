@@ -79,6 +79,23 @@ def test_small_moves_take_no_search(monkeypatch):
     assert len(searches) > first
 
 
+def test_lists_that_atoms_outrun_have_no_skin_for_a_while(monkeypatch):
+    reaches = []
+
+    def recorded(positions, cell, pbc, reach, once=False, own=module.pairs):
+        reaches.append(reach)
+        return own(positions, cell, pbc, reach, once=once)
+
+    monkeypatch.setattr(module, "pairs", recorded)
+    atoms, limits = bulk("Cu", cubic=True), Limits(1.2, 0.0)
+    pairs = kept(atoms)
+    bare = limits.cutoff(pairs.radii)
+    for step in range(module.WITHOUT + 3):
+        pairs.within(limits, atoms.positions + step * np.eye(4, 3), atoms.cell.array)
+    skins = [module.SKIN, *[0.0] * module.WITHOUT, module.SKIN, 0.0]
+    np.testing.assert_allclose(np.array(reaches) - bare, skins, atol=1e-12)
+
+
 def test_what_cannot_be_listed_is_said_each_time():
     atoms = bulk("Cu", cubic=True)
     pairs, limits = kept(atoms), Limits(1.2, 0.0)

@@ -98,6 +98,29 @@ def test_many_rows_may_go_less_far_than_one(monkeypatch, rows, length, near):
     assert np.array_equal(where, start if near else here.x)
 
 
+@pytest.mark.parametrize(("structure", "farther"), [(copper, 5), (covered, 1)])
+def test_a_rough_one_of_metals_serves_farther(monkeypatch, structure, farther):
+    monkeypatch.setattr(module, "NEARER", 10.0)
+    here = model(structure()).roughened()
+    for length, near in [(0.29 * farther, True), (0.31 * farther, False)]:
+        start = here.x + rows_like(structure(), length)
+        assert np.array_equal(here.reused(start, here.x)[1], start if near else here.x)
+
+
+@pytest.mark.parametrize("rough_first", [False, True])
+def test_what_was_built_is_not_used_for_a_rougher_one(rough_first):
+    atoms, latest = copper(), Latest()
+    stiffness = InternalStiffness(strongest=1.0)  # which a rougher one does not change
+    x, v = atoms.positions, rows_like(atoms, 1.0)
+    network = SpringNetwork(atoms.numbers, x, atoms.cell.array, atoms.pbc, stiffness)
+    exact = ModelHessian([network], stiffness, latest)
+    order = [exact.roughened(), exact] if rough_first else [exact, exact.roughened()]
+    for each in order:
+        found, _ = each.reused(x, x)
+        assert found.rough == each.rough
+        assert np.array_equal(found.half_inverse(v), each.half_inverse(v))
+
+
 def test_of_a_small_structure_it_is_built_at_each_place(monkeypatch):
     monkeypatch.setattr(module, "LARGE", 4)
     atoms = copper()

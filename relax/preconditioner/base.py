@@ -43,15 +43,13 @@ class Metric(Protocol):
         """Mean of the diagonal of H of each structure, on all rows of the structure (R, 1)."""
         ...
 
-    def reused(self, kept: Array, x: Array, reach: float = 1.0) -> tuple[Metric, Array]:
+    def reused(self, kept: Array, x: Array) -> tuple[Metric, Array]:
         """Return the metric of the same structures at ``x`` or, where it was built near there, at ``kept``.
 
         Parameters
         ----------
         kept, x
             Where the metric was built last, and where the structures are, (R, 3), A.
-        reach
-            How many times as far as otherwise metals may be from ``kept``.
 
         Returns
         -------
@@ -75,10 +73,10 @@ class Metric(Protocol):
         """Return the inverse of the symmetric square root of H times ``rows`` (R, 3)."""
         ...
 
-    def half_inverse(self, rows: Array, transposed: bool = False, rough: bool = False) -> Array:
+    def half_inverse(self, rows: Array, transposed: bool = False) -> Array:
         """Return W, or its transpose, times ``rows`` (R, 3), where W W^T is the inverse of H, or near it.
 
-        W is the root or, of a large structure of springs, takes less time than that, even less if ``rough``.
+        W is the root or, of a large structure of springs, takes less time than that.
         """
         ...
 
@@ -124,8 +122,11 @@ class Metric(Protocol):
         """
         ...
 
-    def capped(self) -> Metric:
-        """Return the model of which no pair is stiffer than a bond; where H is measured, this metric."""
+    def roughened(self) -> Metric:
+        """Return a metric that takes less time for large structures of metals, see ``large_metals``.
+
+        No pair is stiffer than a bond, the factor W is a rougher one, and ``reused`` goes on with it farther.
+        """
         ...
 
     def shifted(self, mu: Array) -> Metric:
@@ -156,8 +157,8 @@ class Modelled(Featureless):
         """None."""
         return None
 
-    def capped(self) -> Self:
-        """Return this metric: it has no pairs."""
+    def roughened(self) -> Self:
+        """Return this metric: it has no large structures."""
         return self
 
     def shifted(self, mu: Array) -> Self:
@@ -168,7 +169,7 @@ class Modelled(Featureless):
 class StraightPaths(Modelled):
     """What a metric has where paths are straight: steps and gradients are the same everywhere."""
 
-    def reused(self, kept: Array, x: Array, reach: float = 1.0) -> tuple[Self, Array]:
+    def reused(self, kept: Array, x: Array) -> tuple[Self, Array]:
         """Return this metric, and ``x`` (R, 3)."""
         return self, x
 
@@ -202,7 +203,7 @@ class Identity(StraightPaths):
         """Return ``rows`` (R, 3)."""
         return rows
 
-    def half_inverse(self, rows: Array, transposed: bool = False, rough: bool = False) -> Array:
+    def half_inverse(self, rows: Array, transposed: bool = False) -> Array:
         """Return ``rows`` (R, 3)."""
         return rows
 

@@ -70,7 +70,7 @@ class Carried:
         values, vectors = np.linalg.eigh(self.matrix)
         return np.asarray(vectors @ ((v @ vectors) / np.sqrt(values)))
 
-    def half_inverse(self, v: np.ndarray, transposed: bool = False, rough: bool = False) -> np.ndarray:
+    def half_inverse(self, v: np.ndarray, transposed: bool = False) -> np.ndarray:
         """Return what ``root`` returns, which is symmetric."""
         return self.root(v)
 
@@ -104,7 +104,7 @@ class KnownMetric(Featureless):
         moved = self.model.at(x)
         return self if moved is self.model else KnownMetric(moved, self.hessians)
 
-    def reused(self, kept: np.ndarray, x: np.ndarray, reach: float = 1.0) -> tuple[KnownMetric, np.ndarray]:
+    def reused(self, kept: np.ndarray, x: np.ndarray) -> tuple[KnownMetric, np.ndarray]:
         """Return the metric at the rows ``x`` (R, 3), A, and ``x``."""
         return self.at(x), x
 
@@ -120,9 +120,9 @@ class KnownMetric(Featureless):
         large = self.model.large_metals
         return None if large is None else large & ~self.measured
 
-    def capped(self) -> KnownMetric:
-        """Return the metric with a model in which no pair is stiffer than a bond."""
-        return KnownMetric(self.model.capped(), self.hessians, self.mu)
+    def roughened(self) -> KnownMetric:
+        """Return the metric with a model that takes less time for large structures of metals."""
+        return KnownMetric(self.model.roughened(), self.hessians, self.mu)
 
     def shifted(self, mu: np.ndarray) -> KnownMetric:
         """Return the metric with ``mu`` (R, 1) times the model added to known Hessians."""
@@ -169,9 +169,9 @@ class KnownMetric(Featureless):
         """Return the inverse of the symmetric square root of H times ``rows`` (R, 3)."""
         return self._each("root", rows)
 
-    def half_inverse(self, rows: np.ndarray, transposed: bool = False, rough: bool = False) -> np.ndarray:
+    def half_inverse(self, rows: np.ndarray, transposed: bool = False) -> np.ndarray:
         """Return a factor of the inverse of H, or its transpose, times ``rows`` (R, 3), see ``Metric``."""
-        return self._each("half_inverse", rows, transposed, rough)
+        return self._each("half_inverse", rows, transposed)
 
     def _each(self, name: str, rows: np.ndarray, *how: bool) -> np.ndarray:
         known = self.measured.all()

@@ -30,6 +30,9 @@ NEAR, NEARER = 0.3, 0.03
 """Structures of more than :data:`~relax.preconditioner.matrices.parts.LARGE` rows go on with the same model
 until a row is farther from there than the first number, A, or the root mean square of all than the second."""
 
+FARTHER = 5.0
+"""How many times as far large structures of metals go on with a rough model."""
+
 
 @dataclass
 class Latest:
@@ -51,12 +54,18 @@ class ModelHessian(Modelled):
         The parameters of the model.
     latest
         What was built of one large structure at an earlier step, if it may be used again.
+    rough
+        Whether less time counts for more than fewer force calls, see :meth:`roughened`.
     """
 
     def __init__(
-        self, networks: Sequence[SpringNetwork], stiffness: PairStiffness, latest: Latest | None = None
+        self,
+        networks: Sequence[SpringNetwork],
+        stiffness: PairStiffness,
+        latest: Latest | None = None,
+        rough: bool = False,
     ) -> None:
-        self.networks, self.stiffness, self.latest = list(networks), stiffness, latest
+        self.networks, self.stiffness, self.latest, self.rough = list(networks), stiffness, latest, rough
         self.seen: Seen | None = None  # where nothing is kept
         lengths = [network.rows for network in networks]
         self.seg = Segments(lengths, [network.scale is not None for network in networks])
@@ -70,9 +79,9 @@ class ModelHessian(Modelled):
         moved = [
             network if here else network.at(own) for (network, own), here in zip(pairs, same, strict=True)
         ]
-        return ModelHessian(moved, self.stiffness)
+        return ModelHessian(moved, self.stiffness, rough=self.rough)
 
-    def reused(self, kept: np.ndarray, x: np.ndarray, reach: float = 1.0) -> tuple[ModelHessian, np.ndarray]:
+    def reused(self, kept: np.ndarray, x: np.ndarray) -> tuple[ModelHessian, np.ndarray]:
         """Return the model Hessian at ``x``, of large structures perhaps at ``kept``, see ``Metric``.
 
         A large structure goes on with the stiffness at ``kept`` as long as that is :data:`NEAR`: to build it
@@ -82,17 +91,17 @@ class ModelHessian(Modelled):
             return self.at(x), x
         seg, moved = self.seg, x - kept
         mean = np.sqrt(seg.dot(moved, moved)[seg.starts, 0] / seg.lengths)
-        far, times = seg.longest(moved)[seg.starts, 0], np.where(self.metals, reach, 1.0)
+        far, times = seg.longest(moved)[seg.starts, 0], np.where(self.metals & self.rough, FARTHER, 1.0)
         stays = self.large & (far <= times * NEAR) & (mean <= times * NEARER)
         where = np.where(stays[self.seg.owner][:, None], kept, x)
         model = self._built(where)
         return model.seen_from(x) if stays.any() and model.curved is not None else model, where
 
-    def capped(self) -> ModelHessian:
-        """Return the model in which no pair is stiffer than a bond, see ``Metric``."""
+    def roughened(self) -> ModelHessian:
+        """Return the model that takes less time for large structures of metals, see ``Metric``."""
         stiffness = replace(self.stiffness, strongest=min(1.0, self.stiffness.strongest))
         networks = [replace(network, stiffness=stiffness) for network in self.networks]
-        return ModelHessian(networks, stiffness, self.latest)
+        return ModelHessian(networks, stiffness, self.latest, rough=True)
 
     def seen_from(self, x: np.ndarray) -> ModelHessian:
         """Return this model Hessian, with curved paths that begin at the rows ``x`` (R, 3), A."""
@@ -103,12 +112,14 @@ class ModelHessian(Modelled):
 
     def _built(self, x: np.ndarray) -> ModelHessian:
         """Return the model Hessian at ``x`` (R, 3), A: the latest one if that is where it is."""
-        model, latest = ModelHessian(self.at(x).networks, self.stiffness), self.latest
+        model, latest = ModelHessian(self.at(x).networks, self.stiffness, rough=self.rough), self.latest
         if latest is None:
             return model
-        if latest.model is None or not model.networks[0].equals(latest.model.networks[0]):
+        last = latest.model
+        if last is None or last.rough != model.rough or not model.networks[0].equals(last.networks[0]):
             latest.model, model.seen = model, {}
-        return latest.model
+            return model
+        return last
 
     @cached_property
     def x(self) -> np.ndarray:
@@ -213,9 +224,9 @@ class ModelHessian(Modelled):
         """Return the inverse of the symmetric square root of H times ``rows`` (R, 3)."""
         return self._each(rows, lambda part, v: part.root(v))
 
-    def half_inverse(self, rows: np.ndarray, transposed: bool = False, rough: bool = False) -> np.ndarray:
+    def half_inverse(self, rows: np.ndarray, transposed: bool = False) -> np.ndarray:
         """Return a factor of the inverse of H, or its transpose, times ``rows`` (R, 3), see ``Metric``."""
-        return self._each(rows, lambda part, v: part.half_inverse(v, transposed, rough))
+        return self._each(rows, lambda part, v: part.half_inverse(v, transposed, self.rough))
 
     def transport(self, x: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return places and their gradients (K, R, 3) as they are seen from here, see ``Metric``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -74,17 +75,23 @@ def polynomial_root(times: Times, v: np.ndarray, low: float, high: float, degree
     Source: Trefethen, Approximation Theory and Approximation Practice (2013), chapters 2 and 3.
     """
     middle, half = 0.5 * (high + low), 0.5 * (high - low)
-
-    def inverse_root(t: Any) -> Any:
-        return 1 / np.sqrt(middle + half * t)
-
-    first, second, *more = chebinterpolate(inverse_root, degree)
+    first, second, *more = coefficients(middle, half, degree)
     last, now = v, (times(v) - middle * v) / half
     made = first * last + second * now
     for coefficient in more:
         last, now = now, 2 / half * (times(now) - middle * now) - last
         made += coefficient * now
     return np.asarray(made)
+
+
+@cache
+def coefficients(middle: float, half: float, degree: int) -> tuple[float, ...]:
+    """Return the Chebyshev coefficients of the inverse root between ``middle`` minus and plus ``half``."""
+
+    def inverse_root(t: Any) -> Any:
+        return 1 / np.sqrt(middle + half * t)
+
+    return tuple(chebinterpolate(inverse_root, degree).tolist())
 
 
 def product(a: np.ndarray, b: np.ndarray) -> float:

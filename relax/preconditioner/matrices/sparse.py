@@ -39,7 +39,7 @@ class Sparse:
     rough solution is enough, or after this number of iterations."""
 
     DEGREE, LOWER, SOFTEST = 6, 2, 0.03
-    """Degrees of the polynomial of :meth:`half_inverse`, the second one for a rough one, and the smallest
+    """Degrees of the polynomial of :meth:`half_inverse`, the second one if it is rough, and the smallest
     eigenvalue at which it is near the inverse of the square root, relative to the largest."""
 
     LEFT, VECTORS = 1e-3, 60

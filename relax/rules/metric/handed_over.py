@@ -12,17 +12,9 @@ from relax.core.state import State
 from relax.rules.adaptive_base import per_row
 from relax.rules.metric.metric_lbfgs import MetricLBFGS
 from relax.rules.rprop_core import CoRe
-from relax.rules.wrappers import Centred, ClipGradient, ForceFloor, InRoughMetric, MaxStep
+from relax.rules.wrappers import for_atoms
 
 __all__ = ["HandedOver"]
-
-
-def core_in_rough_metric() -> Rule:
-    """Return CoRe in the wrappers of :func:`relax.rules.wrappers.for_atoms`, in a rough metric."""
-    core = CoRe()
-    inner = Centred(InRoughMetric(ForceFloor(core, core.default_force_floor)))
-    clipped = ForceFloor(ClipGradient(inner, core.default_clip), core.default_force_floor)
-    return MaxStep(clipped, *core.default_maxstep)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +31,9 @@ class HandedOver(MetricLBFGS):
     them.  CoRe has a step size for each atom, but may swing about a minimum without end.  Where only forces
     count it is not taken back.
 
-    CoRe is that of :class:`~relax.optimizers.named.CoReRelax`, in a rough factor of the same model Hessian
-    without pairs that are stiffer than a bond: of two atoms that nearly overlap the stiffness, and with it
-    the steps of all others, would be many times as large.
+    CoRe is that of :class:`~relax.optimizers.named.CoReRelax`, in a rougher form of the same model Hessian.
+    In that no pair is stiffer than a bond: of two atoms that nearly overlap the stiffness, and with it the
+    steps of all others, would be many times as large.
     """
 
     CUT: ClassVar[int] = 5
@@ -50,7 +42,7 @@ class HandedOver(MetricLBFGS):
     PATIENCE: ClassVar[int] = 15
     """Steps of CoRe without a new lowest energy after which L-BFGS goes on."""
 
-    THEN: ClassVar[Rule] = core_in_rough_metric()
+    THEN: ClassVar[Rule] = for_atoms(CoRe(), metric=True)
     """CoRe as it is followed."""
 
     def init(self, x: Array) -> State:
@@ -81,7 +73,7 @@ class HandedOver(MetricLBFGS):
         if not xp.all(on):
             dx, own = super().update(own, point)
         if xp.any(on):
-            step, other = self.THEN.update(other, point._replace(metric=metric.capped()))
+            step, other = self.THEN.update(other, point._replace(metric=metric.roughened()))
             dx = xp.where(on, step, dx)
         left = xp.where(on | (own["part"] < 1), left - 1, left)
         after = {"on": xp.astype(on, left.dtype), "left": left, "turn": turn, "lowest": lowest}

@@ -4,7 +4,7 @@ from relax.rules.wrappers.base import Wrapper, innermost
 from relax.rules.wrappers.build import SETTINGS, for_atoms
 from relax.rules.wrappers.checked_energies import CheckedEnergies, by_forces_alone
 from relax.rules.wrappers.limits import Centred, ClipGradient, ForceFloor, MaxStep
-from relax.rules.wrappers.preconditioned import InMetric, InRoughMetric
+from relax.rules.wrappers.preconditioned import InMetric
 from relax.rules.wrappers.restart import Ascent, Restart, is_ascent
 from relax.rules.wrappers.schedules import Scheduled
 
@@ -16,7 +16,6 @@ __all__ = [
     "ClipGradient",
     "ForceFloor",
     "InMetric",
-    "InRoughMetric",
     "MaxStep",
     "Restart",
     "Scheduled",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from relax.core.parameters import check_parameters
 from relax.core.rule import Point
@@ -36,13 +35,6 @@ class InMetric(Wrapper):
     start the stiffness would be thousands of that, and so would be the steps of all others.
     """
 
-    REACH: ClassVar[float] = 1.0
-    """How many times as far as :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS` it goes on with the H of
-    large structures of metals."""
-
-    ROUGH: ClassVar[bool] = False
-    """Whether the factor of a large structure of springs may be a rough one."""
-
     model: PairStiffness = InternalStiffness(strongest=1.0)  # noqa: RUF009 - it is frozen
 
     def __post_init__(self) -> None:
@@ -59,21 +51,13 @@ class InMetric(Wrapper):
 
     def update(self, state: State, point: Point) -> tuple[Array, State]:
         xp, dot = array_namespace(point.g), point.seg.dot
-        metric, built = (point.metric or Identity(point.x)).reused(state["built"], point.x, self.REACH)
+        metric, built = (point.metric or Identity(point.x)).reused(state["built"], point.x)
         stretch = xp.sqrt(metric.size)
         # The last step may have been shortened outside.
         part = dot(point.x - state["x"], state["dx"]) / nonzero(dot(state["dx"], state["dx"]))
         q = state["q"] + part * state["dq"]
-        inner_point = point._replace(
-            x=q, g=stretch * metric.half_inverse(point.g, True, self.ROUGH), metric=None
-        )
+        g = stretch * metric.half_inverse(point.g, transposed=True)
+        inner_point = point._replace(x=q, g=g, metric=None)
         dq, inner = self.rule.update(state["rule"], inner_point)
-        dx = metric.retract(stretch * metric.half_inverse(dq, False, self.ROUGH))
+        dx = metric.retract(stretch * metric.half_inverse(dq))
         return dx, {"rule": inner, "x": point.x, "built": built, "dx": dx, "q": q, "dq": dq}
-
-
-class InRoughMetric(InMetric):
-    """The same with less time outside the calculator, and somewhat more force calls."""
-
-    REACH = 5.0
-    ROUGH = True
