@@ -10,6 +10,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
+from scipy.optimize import minimize
 
 from relax import relax, relax_many
 from relax.calculators.potentials import as_potential
@@ -18,7 +19,7 @@ from relax.engine.arrays import prepare
 from relax.engine.batch.cheap_surface import CheapSurface
 from relax.geometry.cell import cell_freedom
 from relax.optimizers.named import OPTIMIZERS
-from relax.preconditioner.base import Places
+from relax.preconditioner.base import Identity, Places
 from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import SpringNetwork
@@ -53,7 +54,8 @@ def test_features_make_the_model_hessian(name):
     here = features.at(model.x[None])
     np.testing.assert_allclose(here.u, 0.0, atol=1e-12)
     np.testing.assert_allclose((here.j[0].T @ here.j[0]) @ v.ravel(), 7 * model.apply(v).ravel(), rtol=1e-9)
-    np.testing.assert_allclose(features.hessian, here.j[0].T @ here.j[0], rtol=0, atol=1e-8)
+    whole = np.stack([features.metric.apply(e.reshape(v.shape)).ravel() for e in np.eye(v.size)])
+    np.testing.assert_allclose(7 * whole, here.j[0].T @ here.j[0], rtol=0, atol=1e-8)
     if model.seg.tensors[0]:
         v[-3:] += v[-3:].T  # the antisymmetric part of a strain is a rotation
     there, h = model.x + 0.05 * v, 1e-5
@@ -66,12 +68,29 @@ def test_features_make_the_model_hessian(name):
         np.testing.assert_allclose(features.at(there[None]).j[0] @ w.ravel(), by_hand, atol=1e-6)
 
 
+def test_features_of_the_same_bond_or_angle_are_a_group():
+    """Ethanol has 8 bonds, bends at both carbon atoms and at the oxygen atom, and two bonds with torsions."""
+    features = CASES["ethanol"]().features(0, 7.0)
+    j = features.at(features.x[None]).j[0]
+    touched = np.abs(j).reshape(len(j), -1, 3).max(axis=2) > 1e-9
+    found = {}
+    for group in range(features.groups.max() + 1):
+        own = touched[features.groups == group]
+        found.setdefault(int(own.sum(axis=1).max()), []).append(own)
+    distances = molecule("CH3CH2OH").get_all_distances()
+    bonds = {(i, k) for i in range(9) for k in range(i + 1, 9) if distances[i, k] < 1.6}
+    assert bonds <= {tuple(np.flatnonzero(own[0])) for own in found[2] if len(own) == 1}
+    bends, turns = ({tuple(np.flatnonzero(own.all(axis=0))): len(own) for own in found[k]} for k in (3, 4))
+    assert bends == {(0,): 6, (1,): 6, (1, 2, 3): 1}  # four neighbours make six angles
+    assert turns == {(0, 1): 9, (1, 2, 3): 3}  # all of the latter have the hydrogen of the hydroxyl group
+
+
 class Linear:
     """Features that are a linear function of the coordinates."""
 
     def __init__(self, n: int, f: int) -> None:
         self.j = np.random.default_rng(5).normal(size=(f, n))
-        self.hessian = self.j.T @ self.j
+        self.groups = np.arange(f) % 4
 
     def at(self, x):
         flat = x.reshape(len(x), -1)
@@ -94,24 +113,80 @@ def test_a_process_has_the_gradients_that_it_knows(name):
         np.testing.assert_allclose(process(place).gradient, gradient.ravel(), atol=1e-3)
 
 
+@pytest.mark.parametrize("local", [0.0, 0.9])
 @pytest.mark.parametrize("prior", [0.0, 0.6])
-def test_value_gradient_and_hessian_of_a_process_belong_together(prior):
+def test_value_and_gradient_of_a_process_belong_together(prior, local):
     x, g = some_gradients(9, 4)
-    process = Process(Linear(9, 12), prior, x, g, 3.0, 1e-3)
+    process = Process(Linear(9, 12), prior, x, g, 3.0, 1e-3, local=local)
     there = np.random.default_rng(3).normal(size=9)
+    for what in (process, lambda y: process.deviation(y, x[0])):
 
-    def at(y):
-        return process(y.reshape(-1, 3))
+        def at(y, what=what):
+            return what(y.reshape(-1, 3))
 
-    gradient = differences(lambda y: np.array(at(y).value), there)
-    np.testing.assert_allclose(at(there).gradient, gradient, atol=1e-7)
-    hessian = differences(lambda y: at(y).gradient, there)
-    np.testing.assert_allclose(at(there).hessian, hessian, atol=1e-6)  # features without curvature
+        gradient = differences(lambda y: np.array(at(y).value), there)  # noqa: B023
+        np.testing.assert_allclose(at(there).gradient, gradient, atol=1e-7)
+
+
+@pytest.mark.parametrize("local", [0.0, 0.9])
+def test_a_process_is_what_its_kernel_says(local):
+    """Mean and deviation by hand, from the kernel of energies alone, differentiated by differences."""
+    features, (x, g) = Linear(3, 5), some_gradients(3, 3)
+    noise, length, h = 1e-2, 3.0, 1e-3
+
+    def kernel(x, y):
+        d = features.j @ (x - y).ravel()
+        squares = [(d**2).sum()] + [(d[features.groups == group] ** 2).sum() for group in range(4)]
+        t = np.sqrt(5 * np.array(squares)) / length
+        return np.array([1 - local] + 4 * [local]) @ ((1 + t + t * t / 3) * np.exp(-t))
+
+    def slopes(function, at):
+        return differences(lambda y: np.array(function(y.reshape(1, 3))), at.ravel(), h)
+
+    covariance = np.block([[slopes(lambda y, b=b: slopes(lambda z: kernel(y, z), b), a) for b in x] for a in x])
+    covariance += noise**2 * np.trace(covariance) / 9 * np.eye(9)
+    there, process = np.array([[0.2, -0.1, 0.4]]), Process(features, 0.0, x, g, length, noise, local=local)
+    weights = np.linalg.solve(covariance, g.ravel())
+
+    def with_gradients(y):
+        return np.concatenate([slopes(lambda z: kernel(y, z), b) for b in x])
+
+    assert process(there).value == pytest.approx(with_gradients(there) @ weights, rel=1e-3)
+    known = with_gradients(there) - with_gradients(x[0])
+    rest = 2 * (kernel(x[0], x[0]) - kernel(there, x[0])) - known @ np.linalg.solve(covariance, known)
+    size = g.ravel() @ weights / 9
+    assert process.deviation(there, x[0]).value == pytest.approx(np.sqrt(size * rest), rel=1e-3)
+
+
+def test_one_step_tells_of_every_group_where_the_process_is_local():
+    """The energy is a sum of springs, one for each group: two gradients are enough for all of their stiffness."""
+    features = Linear(9, 9)
+    features.j, features.groups = np.eye(9), np.arange(9)
+    springs = np.linspace(0.5, 2.0, 9)
+    steps = np.array([9 * [0.0], 9 * [0.3], [0.3, -0.3, 0.3, -0.3, 0.3, -0.3, 0.3, -0.3, 0.3]])
+    x, g = steps.reshape(3, 3, 3), (steps * springs).reshape(3, 3, 3)
+    apart = []
+    for local in (0.0, 0.99):
+        process = Process(features, 0.0, x[:2], g[:2], 100.0, 1e-6, local=local)
+        apart.append(np.abs(process(x[2]).gradient - g[2].ravel()).max())
+    assert apart[0] > 0.2
+    assert apart[1] < 0.05
+
+
+def test_a_gradient_that_is_known_leaves_little_doubt_of_its_direction():
+    x, g = some_gradients(9, 2)
+    one = Process(Linear(9, 12), 0.0, x[:1], g[:1], 12.0, 1e-3)
+    two = Process(Linear(9, 12), 0.0, x, g, 12.0, 1e-3)
+    assert one.deviation(x[0], x[0]).value == 0.0
+    across = x[0] + 0.3 * np.random.default_rng(6).normal(size=x[0].shape)
+    for process, doubtful in ((one, True), (two, False)):
+        size = process.deviation(x[1], x[0]).value / process.deviation(across, x[0]).value
+        assert (size > 0.5) == doubtful
 
 
 def test_gradients_of_a_quadratic_function_are_learned():
     features = Linear(9, 9)
-    a = features.hessian @ np.diag(np.linspace(0.5, 2.0, 9)) @ features.hessian
+    a = features.j.T @ features.j @ np.diag(np.linspace(0.5, 2.0, 9)) @ features.j.T @ features.j
     x, _ = some_gradients(9, 12)
     g = (x.reshape(12, 9) @ a.T).reshape(x.shape)
     process = Process(features, 0.6, x, g, 500.0, 1e-8)
@@ -141,7 +216,7 @@ def test_a_cheap_surface_is_left_out_after_two_doubts_and_counts_again():
 @pytest.mark.parametrize(("cheap", "share"), [("right", 1.0), ("tenfold", 0.1), ("noise", 0.0)])
 def test_the_share_of_a_cheap_surface_is_what_it_says_of_the_gradients(cheap, share):
     features = Linear(9, 9)
-    a = features.hessian @ np.diag(np.linspace(0.5, 2.0, 9)) @ features.hessian
+    a = features.j.T @ features.j @ np.diag(np.linspace(0.5, 2.0, 9)) @ features.j.T @ features.j
     x, noise = some_gradients(9, 4)
     g = (x.reshape(4, 9) @ a.T).reshape(x.shape)
     p = {"right": g, "tenfold": 10 * g, "noise": np.abs(g).mean() * noise}[cheap]
@@ -152,29 +227,55 @@ def test_the_share_of_a_cheap_surface_is_what_it_says_of_the_gradients(cheap, sh
 def quadratic(a, b):
     def at(x):
         y = x.ravel()
-        return Value(float(0.5 * y @ a @ y + b @ y), a @ y + b, a)
+        return Value(float(0.5 * y @ a @ y + b @ y), a @ y + b)
 
     return at
 
 
 @pytest.mark.parametrize("lowest", [0.5, -2.0])
 @pytest.mark.parametrize("radius", [0.1, 0.5, 50.0])
-def test_the_minimum_within_a_radius_is_that_of_a_search(lowest, radius):
+def test_the_minimum_within_a_radius_is_as_low_as_cauchys_point_and_free_it_is_the_minimum(lowest, radius):
     if lowest < 0 and radius > 1:
         pytest.skip("there is no minimum")
-    rng = np.random.default_rng(4)
-    turn = np.linalg.qr(rng.normal(size=(6, 6)))[0]
-    a, b = turn @ np.diag([lowest, 1, 2, 3, 5, 9]) @ turn.T, rng.normal(size=6)
-    x = np.zeros((2, 3))
-    step, change = minimum_within(quadratic(a, b), x, np.eye(6), radius, Segments([2]))
-    assert np.linalg.norm(step, axis=1).max() <= radius * (1 + 1e-9)
-    assert change == pytest.approx(quadratic(a, b)(step).value, abs=1e-12)
-    for _ in range(2000):  # no displacement that is as short is lower
-        trial = rng.normal(size=(2, 3))
-        trial *= np.linalg.norm(step) / np.linalg.norm(trial)
-        assert quadratic(a, b)(trial).value >= change - 1e-9
-    if lowest > 0 and radius > 10:
-        np.testing.assert_allclose(step.ravel(), np.linalg.solve(a, -b), rtol=1e-6)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        turn = np.linalg.qr(rng.normal(size=(6, 6)))[0]
+        a, b = turn @ np.diag([lowest, 1, 2, 3, 5, 9]) @ turn.T, rng.normal(size=6)
+        model, x = quadratic(a, b), np.zeros((2, 3))
+        step, change = minimum_within(model, x, Identity(x), 4.0, radius, Segments([2]))
+        assert np.linalg.norm(step, axis=1).max() <= radius * (1 + 1e-9)
+        assert change == pytest.approx(model(step).value, abs=1e-12)
+        short = {"type": "ineq", "fun": lambda z: radius**2 - (z.reshape(2, 3) ** 2).sum(axis=1)}
+        best = minimize(lambda z: model(z).value, 0.01 * b, constraints=short, method="SLSQP")  # noqa: B023
+        downhill = -b * radius / np.linalg.norm(b.reshape(2, 3), axis=1).max()
+        part = min(1.0, -(b @ downhill) / max(downhill @ a @ downhill, 1e-9))
+        assert best.fun - 1e-6 <= change <= 0.97 * model(part * downhill).value  # Cauchy's point
+        assert change <= 0.55 * best.fun
+        if lowest > 0 and radius > 10:
+            assert change <= 0.99 * best.fun
+            np.testing.assert_allclose(step.ravel(), np.linalg.solve(a, -b), atol=1e-2)
+
+
+def test_the_minimum_far_along_a_torsion_takes_few_places_of_the_model():
+    """Methyl turns by 30 degrees. Straight steps would tear at it: distances that are to stay hardly change."""
+    atoms, places = molecule("C2H6"), []
+    stiff = atoms.get_all_distances() < 2.3
+    before = atoms.get_dihedral(2, 0, 1, 5)
+
+    def energy(x):
+        atoms.positions = x.reshape(-1, 3)
+        turn = np.radians(atoms.get_dihedral(2, 0, 1, 5) - before)
+        return 20 * ((atoms.get_all_distances() - kept)[stiff] ** 2).sum() - 0.1 * np.sin(3 * turn)
+
+    def model(x):
+        places.append(x)
+        return Value(energy(x), differences(lambda y: np.array(energy(y)), x.ravel()))
+
+    x, kept = atoms.positions.copy(), atoms.get_all_distances()
+    step, change = minimum_within(model, x, model_of(atoms), 40.0, 3.0, Segments([8]))
+    assert change == pytest.approx(-0.1, abs=1e-3)
+    assert len(places) <= 20
+    assert np.linalg.norm(step, axis=1).max() > 0.2
 
 
 class Off(Calculator):

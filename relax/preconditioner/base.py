@@ -20,7 +20,8 @@ class Places(NamedTuple):
 class Features(Protocol):
     """Coordinates of a structure in which the energy of a model Hessian is half the square of a distance."""
 
-    hessian: Array  # (n, n) eV/A^2, that of the model at the origin, which is J^T J
+    metric: Metric  # the model Hessian of the structure alone at the origin, in which J^T J is H times a scale
+    groups: Array  # (F,) numbers: features with the same one are of the same bond or angle
 
     def at(self, x: Array) -> Places:
         """Return the features and their derivatives at the rows ``x`` (K, R, 3), A."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,9 +12,9 @@ from relax.core.rule import Point, Surface
 from relax.core.segments import Array, Segments
 from relax.core.state import State
 from relax.preconditioner.base import Features
-from relax.rules.kriging.corrected import Corrected
-from relax.rules.kriging.minimum import ALONE, BESIDE, minimum_within
-from relax.rules.kriging.process import Process, Value
+from relax.rules.kriging.minimum import minimum_within
+from relax.rules.kriging.process import Process
+from relax.rules.kriging.upper_bound import UpperBound
 from relax.rules.metric.internal_lbfgs import InternalLBFGS
 
 __all__ = ["Kriging"]
@@ -29,7 +28,7 @@ class Kriging(InternalLBFGS):
 
         u      = features in which the model Hessian is 1/gamma J^T J = H: bonds, bends, torsions, springs
         m(x)   = prior/2 |u(x) - u(x(i))|^2 + a Gaussian process in u, such that m has the last gradients
-        x(i+1) = the minimum of m within the trust radius
+        x(i+1) = the minimum of m and caution times its deviation, within the trust radius
 
     The model Hessian is built again at every step, and its scale 1/gamma, the trust radius and steps that are
     taken back are those of :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS`.  Beside a cheap surface the
@@ -79,8 +78,12 @@ class Kriging(InternalLBFGS):
     fine: float = param(0.6, "(0, inf)", "", "rho above which the radius grows")
     shrink: float = param(0.4, "(0, 1)", "", "new radius after a poor step, relative to its length")
 
+    caution: float = param(1.0, "[0, inf)", "", "standard deviations of the model that are added to it")
+
     distrust: float = param(0.03, "[0, inf)", "", "as prior, beside the whole of a cheap surface")
     rough: float = param(0.03, "[0, inf)", "", "noise of older gradients relative to each, beside the same")
+    caution_beside: float = param(3.0, "[0, inf)", "", "as caution, beside the same")
+    local: float = param(0.9, "[0, 1)", "", "how much of what that misses is of one bond or angle each")
 
     def init(self, x: Array) -> State:
         state = super().init(x)
@@ -160,7 +163,8 @@ class Kriging(InternalLBFGS):
         mine, metric = base.seg.slice(s), base.metric
         if not self.room(mine.stop - mine.start) or metric is None or not metric.has_features:
             return None
-        features = metric.features(s, 1 / float(after["gamma"][mine.start, 0]))
+        hardness = 1 / float(after["gamma"][mine.start, 0])
+        features = metric.features(s, hardness)
         if features is None:
             return None
         surface = self._surface(base, after, s)
@@ -171,17 +175,17 @@ class Kriging(InternalLBFGS):
                 process = self._process(features, after, mine, surface is not None)
         except np.linalg.LinAlgError:
             return None
-        model: Callable[[np.ndarray], Value] = process
-        effort = ALONE
         if surface is not None:
             if self._doubted(after, mine, process.share):
                 process.believe(0.0)
-            else:
-                model, effort = Corrected(surface, process), BESIDE
+                surface = None
             after["share"][mine] = process.share
+        part = min(process.share, 1.0)
+        caution = part * self.caution_beside + (1 - part) * self.caution
+        bound = UpperBound(process, base.x[mine], caution, surface)
         radius = float(after["radius"][mine.start, 0])
         one = Segments([mine.stop - mine.start], [base.seg.tensors[s]])
-        step, change = minimum_within(model, base.x[mine], features.hessian, radius, one, effort)
+        step, change = minimum_within(bound, base.x[mine], features.metric, hardness, radius, one)
         return (step, change) if change < 0 else None
 
     def _doubted(self, after: State, mine: slice, share: float) -> bool:
@@ -214,7 +218,7 @@ class Kriging(InternalLBFGS):
         if not beside:
             return Process(*alone, newer=own)
         rough = self.rough * float(after["share"][mine.start, 0])
-        return Process(*alone, p, self.distrust, newer=own, rough=rough)
+        return Process(*alone, p, self.distrust, newer=own, rough=rough, local=self.local)
 
     def _of_surfaces(self, state: State, base: Point, after: State) -> State:
         """Return the gradients of cheap surfaces, zero where one fails; which have, for good; and shares."""

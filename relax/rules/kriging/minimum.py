@@ -3,63 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
+from relax.core.rule import Point
 from relax.core.segments import Segments
+from relax.preconditioner.base import Metric
 from relax.rules.kriging.process import Value
+from relax.rules.metric.internal_lbfgs import InternalLBFGS
 
-__all__ = ["ALONE", "BESIDE", "Effort", "minimum_within"]
+__all__ = ["minimum_within"]
 
+ROUNDS = 60
+"""Most places at which the model is asked for."""
 
-class Effort(NamedTuple):
-    """How long the minimum is looked for.
+FLAT, ENOUGH = 1e-3, 1e-3
+"""The search ends when no gradient is above the first number (eV/A), or when two steps on end gain less than the
+second of what was gained."""
 
-    Attributes
-    ----------
-    rounds
-        Most steps of Newton's method.
-    enough
-        It ends when two steps on end gain less than this part of what was gained.
-    """
-
-    rounds: int
-    enough: float
-
-
-ALONE, BESIDE = Effort(20, 1e-2), Effort(60, 1e-3)
-"""For a process alone, and for one beside a cheap surface, whose Hessian is not known: in a soft valley its
-steps gain little each."""
-
-TRIALS = 30
-"""Most penalties that are tried in one step."""
-
-LOOSE = 0.05
-"""How much shorter than the radius a displacement may be that the radius limits, relative to it."""
-
-FLAT = 1e-3
-"""It ends when no gradient is above this (eV/A)."""
-
-DAMPED = (0.25, 4.0, 1e4)
-"""Multiple of the metric that is added after a step uphill, the factor by which it changes, and its limit."""
-
-AS_PROMISED, LESS = 0.75, 0.25
-"""Parts of the promised gain above which the damping becomes weaker, and below which stronger."""
+HALVINGS = 20
+"""How often the way to the radius is halved."""
 
 
 def minimum_within(
     model: Callable[[np.ndarray], Value],
     x: np.ndarray,
-    metric: np.ndarray,
+    metric: Metric,
+    hardness: float,
     radius: float,
     seg: Segments,
-    effort: Effort = ALONE,
 ) -> tuple[np.ndarray, float]:
     """Return the way to the minimum of a model near a place, and the change of energy.
 
-    Newton's method; each step goes to the minimum of the quadratic model among all displacements from ``x``
-    whose rows, or strain, are not longer than the radius.
+    The default rule goes there from ``x``.  Where a step of it leaves the trust radius, it is shortened and the
+    last one.
 
     Parameters
     ----------
@@ -68,13 +45,13 @@ def minimum_within(
     x
         Where to begin (R, 3), A.
     metric
-        Positive definite matrix (3R, 3R), eV/A^2, by which displacements are limited.
+        The model Hessian at ``x``.
+    hardness
+        What a stiffness of one in that is, eV/A^2.
     radius
-        Length of the longest row or strain, A.
+        Length of the longest row or strain of the displacement, A.
     seg
         That the rows are of one structure, perhaps with a strain.
-    effort
-        How long it is looked for.
 
     Returns
     -------
@@ -83,71 +60,35 @@ def minimum_within(
     """
 
     def longest(rows: np.ndarray) -> float:
-        return float(seg.longest(rows.reshape(x.shape))[0, 0])
+        return float(seg.longest(rows)[0, 0])
 
-    begin = here = model(x)
-    z, damp, small = np.zeros(x.size), 0.0, 0
-    least, factor, limit = DAMPED
-    for _ in range(effort.rounds):
-        inside = longest(z) < (1 - LOOSE) * radius
-        if inside and longest(here.gradient) < FLAT:
+    rule = InternalLBFGS(hardness=hardness)
+    state, place = rule.init(x), x
+    begin, step, change, small, last = 0.0, 0 * x, 0.0, 0, False
+    for k in range(ROUNDS):
+        value, gradient = model(place)
+        g = gradient.reshape(x.shape)
+        begin = value if k == 0 else begin
+        if not np.isfinite(value) or not np.isfinite(g).all():
             break
-        there = limited(here, z, metric, damp, radius, longest)
-        new = model(x + there.reshape(x.shape))
-        if not new.value <= here.value:
-            damp = max(factor * damp, least)
-            if damp > limit:
-                break
-            continue
-        d, gain = there - z, here.value - new.value
-        promised = -(here.gradient + 0.5 * here.hessian @ d) @ d
-        if gain < LESS * promised:
-            damp = max(factor * damp, least)
-        elif gain > AS_PROMISED * promised:
-            damp = damp / factor if damp > least else 0.0
-        z, here = there, new
-        small = small + 1 if gain <= effort.enough * (begin.value - here.value) else 0
-        if small == 2 or (small and damp == 0.0):
+        if value - begin < change:
+            gained = change - (value - begin)
+            step, change = place - x, value - begin
+            small = small + 1 if gained <= -ENOUGH * change else 0
+        if last or small == 2 or longest(g) < FLAT:
             break
-    return z.reshape(x.shape), here.value - begin.value
+        dx, state = rule.update(state, Point(place, g, np.full((len(x), 1), value), seg, metric))
+        last = longest(place + dx - x) > radius
+        place = place + (within(place - x, dx, radius, longest) if last else 1.0) * dx
+    return step, change
 
 
-def limited(
-    here: Value,
-    z: np.ndarray,
-    metric: np.ndarray,
-    damp: float,
-    radius: float,
-    longest: Callable[[np.ndarray], float],
-) -> np.ndarray:
-    """Return the minimum (n,) of the quadratic model at the displacement ``z`` (n,), within the radius.
-
-    ::
-
-        (H + damp M + penalty M) z' = (H + damp M) z - g,    the smallest penalty >= 0 with |z'| <= radius
-    """
-    from scipy.linalg import cho_factor, cho_solve
-
-    h = here.hessian + damp * metric
-    target = h @ z - here.gradient
-
-    def found(penalty: float) -> np.ndarray | None:
-        try:
-            return np.asarray(cho_solve(cho_factor(h + penalty * metric), target))
-        except np.linalg.LinAlgError:
-            return None
-
-    free = found(0.0)
-    if free is not None and longest(free) <= radius:
-        return free
-    low, high, penalty, nearest = 0.0, np.inf, 0.2, z
-    for _ in range(TRIALS):
-        trial = found(penalty)
-        if trial is None or longest(trial) > radius:
-            low = penalty
-        else:
-            high, nearest = penalty, trial
-            if longest(trial) > (1 - LOOSE) * radius:
-                break
-        penalty = 4 * low if np.isinf(high) else np.sqrt(max(low, 1e-3 * high) * high)
-    return nearest
+def within(
+    way: np.ndarray, dx: np.ndarray, radius: float, longest: Callable[[np.ndarray], float]
+) -> float:
+    """Return the largest part of a step ``dx`` (R, 3), A, with which ``way`` (R, 3) is within the radius."""
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        part = 0.5 * (low + high)
+        low, high = (low, part) if longest(way + part * dx) > radius else (part, high)
+    return low

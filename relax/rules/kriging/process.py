@@ -7,15 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from relax.preconditioner.base import Features
+from relax.rules.kriging.likelihood import factorized, likeliest_share, mean_square
 
 __all__ = ["Process", "Value"]
 
-RAISED, MOST = 3.0, 0.3
-"""Factor by which the noise is raised until the covariance is positive definite, and its limit."""
-
-DOUBT, HIGHEST, TURNS, RECENT = 0.5, 1.5, 5, 4
-"""Standard deviation of the share of a cheap surface before anything is known, its limit, how often it is
-computed again, and from how many of the newest gradients: those of a rough start say little of the rest."""
+RECENT = 4
+"""From how many of the newest gradients the share of a cheap surface is estimated: those of a rough start say
+little of the rest."""
 
 
 class Value(NamedTuple):
@@ -23,7 +21,6 @@ class Value(NamedTuple):
 
     value: float  # eV
     gradient: np.ndarray  # (n,) eV/A
-    hessian: np.ndarray  # (n, n) eV/A^2, but for the curvature of the features
 
 
 class Process:
@@ -32,7 +29,8 @@ class Process:
     ::
 
         m(x) = prior/2 |u|^2 + sum over b of cov(f(x), g_b) alpha_b,    u = u(x) from the features' origin
-        cov(f, f') = k(|u - u'|),    k(r) = (1 + t + t^2/3) exp(-t),    t = sqrt(5) r / length
+        cov(f, f') = (1 - local) k(|u - u'|) + local times the sum of k(|v - v'|) over all groups v of u
+        k(r) = (1 + t + t^2/3) exp(-t),    t = sqrt(5) r / length
         (cov(g_a, g_b) + noise) alpha = g - prior J^T u
 
     Beside a cheap surface with the gradients p it is what is missing to a share of that::
@@ -41,9 +39,9 @@ class Process:
         rest = share distrust + (1 - share) prior
         (cov(g_a, g_b) + noise) alpha = g - share p - rest J^T u
 
-    The share is the most probable one, for an amplitude of the process that is the most probable as well;
-    before anything is known it is 1 with a standard deviation of :data:`DOUBT`.  Where the cheap gradients
-    say nothing of those that count, it goes to zero.  :meth:`believe` puts another in its place.
+    The share is the most probable one, for an amplitude of the process that is the most probable as well, see
+    :func:`~relax.rules.kriging.likelihood.likeliest_share`.  Where the cheap gradients say nothing of those
+    that count, it goes to zero.  :meth:`believe` puts another in its place.
 
     Parameters
     ----------
@@ -66,6 +64,9 @@ class Process:
     rough
         More noise of all gradients but the first, relative to the root mean square of each: what a cheap
         surface misses where forces are large is not what it misses near a minimum.
+    local
+        How much of the process is a sum of functions of one group of features each, at least 0, below 1.  One
+        step then tells of the curvature of every bond and angle, and not only of that along the step.
 
     Attributes
     ----------
@@ -82,7 +83,8 @@ class Process:
 
     Source: Denzel and Kaestner, J. Chem. Phys. 148, 094114 (2018), for the kernel and gradients; Raggi,
     Fdez. Galvan, Ritterhoff, Vacher and Lindh, J. Chem. Theory Comput. 16, 3989 (2020), for internal
-    coordinates; Kennedy and O'Hagan, Biometrika 87, 1 (2000), equation 2, for the share of a cheap function.
+    coordinates; Kennedy and O'Hagan, Biometrika 87, 1 (2000), equation 2, for the share of a cheap function;
+    Duvenaud, Nickisch and Rasmussen, Adv. Neural Inf. Process. Syst. 24, 226 (2011), for sums of kernels.
     """
 
     def __init__(
@@ -97,28 +99,28 @@ class Process:
         distrust: float = 0.0,
         newer: int | None = None,
         rough: float = 0.0,
+        local: float = 0.0,
     ) -> None:
         from scipy.linalg import solve_triangular
 
         self.features, self.length = features, length
-        self.u, j = features.at(x)
-        count, f, n = j.shape
-        flat = np.ascontiguousarray(j.transpose(1, 0, 2)).reshape(f, count * n)
-        back = (flat.T @ self.u.T).reshape(count, n, count).transpose(0, 2, 1)  # J_a^T u_b
-        own = np.einsum("aan->an", back)
-        apart = own[:, None] - back  # J_a^T (u_a - u_b)
-        first, second, _ = self._radial(((self.u[:, None] - self.u[None]) ** 2).sum(axis=2))
-        covariance = (flat.T @ flat).reshape(count, n, count, n)
+        every = np.ones((1, len(features.groups)))
+        each = features.groups == np.arange(features.groups.max() + 1)[:, None]
+        self.groups = np.concatenate([every, each]) if local else every  # (G, F), which features are in each
+        self.variances = np.full(len(self.groups), local)
+        self.variances[0] = 1 - local
+        self.u, self._j = features.at(x)
+        count, f, n = self._j.shape
+        covariance = np.zeros((count, n, count, n))
         for a in range(count):
             for b in range(a + 1):  # the lower triangle is enough
-                block = covariance[a, :, b]
-                block *= first[a, b]
-                block += np.outer(second[a, b] * apart[a, b], apart[b, a])
+                covariance[a, :, b] = self._of_gradients(a, b)
+        own = np.einsum("kfn,kf->kn", self._j, self.u)
         known = [g.reshape(count, n) - prior * own]
         if p is not None:
             known.append(p.reshape(count, n) - (prior - distrust) * own)
         rows = np.array(known).reshape(len(known), count * n)
-        self._priors, self._j = (prior, distrust), j
+        self._priors = prior, distrust
         sizes = np.sqrt((g.reshape(count, n) ** 2).mean(axis=1))
         sizes[0] = 0.0
         self._factor = factorized(
@@ -126,76 +128,74 @@ class Process:
         )
         self._halves = solve_triangular(self._factor, rows.T, trans="T").T
         self.believe(0.0 if p is None else likeliest_share(self._halves[:, : RECENT * n]))
-        half = self._halves[0] - self.share * self._halves[-1]
-        own, older = np.split(half, [(count if newer is None else newer) * n])
+        own, older = np.split(self._unexplained, [(count if newer is None else newer) * n])
         self.contradiction = mean_square(older) / mean_square(own) if older.size else 0.0
 
     def believe(self, share: float) -> None:
         """Let this share of the cheap surface count, in place of the likeliest one."""
-        from scipy.linalg import solve_triangular
-
         prior, distrust = self._priors
         self.share, self.prior = share, share * distrust + (1 - share) * prior
-        alpha = solve_triangular(self._factor, self._halves[0] - share * self._halves[-1])
-        self.beta = np.einsum("kfn,kn->kf", self._j, alpha.reshape(len(self._j), -1))
+        self._unexplained = self._halves[0] - share * self._halves[-1]
+        self.beta = self._weights(self._unexplained)
 
     def __call__(self, x: np.ndarray) -> Value:
         """Return the surface at the rows ``x`` (R, 3), A."""
         place = self.features.at(x[None])
         u, j = place.u[0], place.j[0]
-        d = u - self.u
-        first, second, third = self._radial((d * d).sum(axis=1))
-        along = (d * self.beta).sum(axis=1)
-        by_u = self.prior * u + first @ self.beta - (second * along) @ d
-        of_d, of_beta = d @ j, self.beta @ j
-        cross = (of_d * second[:, None]).T @ of_beta
-        hessian = (self.prior - second @ along) * (j.T @ j) - cross - cross.T
-        hessian += (of_d * (third * along)[:, None]).T @ of_d
-        return Value(0.5 * self.prior * float(u @ u) + float(first @ along), by_u @ j, hessian)
+        value, by_u = self._weighted(u - self.u, self.beta)
+        return Value(0.5 * self.prior * float(u @ u) + value, (self.prior * u + by_u) @ j)
+
+    def deviation(self, x: np.ndarray, origin: np.ndarray) -> Value:
+        """Return the standard deviation of what the energy at ``x`` (R, 3) is above that at ``origin`` (R, 3).
+
+        It is that of the process with its most probable amplitude, after all gradients that are known.
+        """
+        from scipy.linalg import solve_triangular
+
+        (u, start), (j, _) = self.features.at(np.stack([x, origin]))
+        way = u - start
+        k, first, _ = self._radial((way * way)[None])
+        from_known = self._with_gradients(u) - self._with_gradients(start)
+        half = solve_triangular(self._factor, from_known, trans="T")
+        variance = 2 * (self.variances - k[0]).sum() - half @ half
+        if variance <= 0:
+            return Value(0.0, np.zeros(x.size))
+        explained = self._weighted(u - self.u, self._weights(half))[1]
+        size = np.sqrt(mean_square(self._unexplained))
+        root = np.sqrt(variance)
+        return Value(size * root, size / root * (((first @ self.groups)[0] * way - explained) @ j))
+
+    def _weights(self, half: np.ndarray) -> np.ndarray:
+        """Return J^T alpha (K, F) for U^-T of what the gradients are (K n,), where U^T U is the covariance."""
+        from scipy.linalg import solve_triangular
+
+        alpha = solve_triangular(self._factor, half)
+        return np.einsum("kfn,kn->kf", self._j, alpha.reshape(len(self._j), -1))
+
+    def _weighted(self, apart: np.ndarray, beta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the sum of cov(f(u), g_b) alpha_b, for u - u_b and J^T alpha (K, F), and its gradient by u."""
+        _, first, second = self._radial(apart * apart)
+        along = (apart * beta) @ self.groups.T
+        slopes = (first @ self.groups) * beta - ((second * along) @ self.groups) * apart
+        return float((first * along).sum()), slopes.sum(axis=0)
+
+    def _with_gradients(self, u: np.ndarray) -> np.ndarray:
+        """Return the covariance (K n,) of the energy at the features ``u`` (F,) and all gradients."""
+        apart = u - self.u
+        first = self._radial(apart * apart)[1] @ self.groups
+        return np.einsum("kfn,kf->kn", self._j, first * apart).ravel()
+
+    def _of_gradients(self, a: int, b: int) -> np.ndarray:
+        """Return the covariance (n, n) of the gradients ``a`` and ``b``."""
+        apart, at_a, at_b = self.u[a] - self.u[b], self._j[a], self._j[b]
+        _, (first,), (second,) = self._radial((apart * apart)[None])
+        found = at_a.T @ ((first @ self.groups)[:, None] * at_b)
+        along = self.groups * apart
+        return np.asarray(found - ((along @ at_a) * second[:, None]).T @ (along @ at_b))
 
     def _radial(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (-2 d/ds)^i k of the ``squares`` s of distances, for i from 1 to 3."""
+        """Return (-2 d/ds)^i k (K, G) for i from 0 to 2, from the squares (K, F) of which s are sums."""
         root = 5**0.5 / self.length
-        r = np.sqrt(np.maximum(squares, 1e-16))
-        e = np.exp(-root * r)
-        return root**2 / 3 * (1 + root * r) * e, root**4 / 3 * e, root**5 / (3 * r) * e
-
-
-def mean_square(numbers: np.ndarray) -> float:
-    """Return the mean square of ``numbers`` (n,)."""
-    return float(numbers @ numbers) / len(numbers)
-
-
-def likeliest_share(halves: np.ndarray) -> float:
-    """Return the share of a cheap surface.
-
-    Parameters
-    ----------
-    halves
-        What is known without it, and what its whole would take from that (2, n), both in coordinates in which
-        the covariance is the unit matrix.
-    """
-    (aa, ad), (_, dd) = halves @ halves.T
-    share = 1.0
-    for _ in range(TURNS):
-        amplitude = max((aa - 2 * share * ad + share**2 * dd) / halves.shape[1], 1e-12 * aa)
-        share = (ad / amplitude + DOUBT**-2) / (dd / amplitude + DOUBT**-2)
-    return float(min(max(share, 0.0), HIGHEST))
-
-
-def factorized(covariance: np.ndarray, noise: float, own: np.ndarray) -> np.ndarray:
-    """Return U of the covariance (n, n) with its noise, U^T U, of which the lower triangle counts.
-
-    The noise is the same for all, relative to their deviation, and ``own`` (n,), eV/A.
-    """
-    from scipy.linalg import cholesky
-
-    size, diagonal = np.trace(covariance) / len(covariance), np.arange(len(covariance))
-    while True:
-        noisy = covariance.copy()
-        noisy[diagonal, diagonal] += noise * noise * size + own * own
-        try:
-            return np.asarray(cholesky(noisy.T, overwrite_a=True))
-        except np.linalg.LinAlgError:
-            if (noise := RAISED * noise) > MOST:
-                raise
+        t = root * np.sqrt(squares @ self.groups.T)
+        e = self.variances * np.exp(-t)
+        return (1 + t + t * t / 3) * e, root**2 / 3 * (1 + t) * e, root**4 / 3 * e

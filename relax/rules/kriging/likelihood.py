@@ -1,0 +1,54 @@
+"""What is most probable, given numbers of a Gaussian process."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["factorized", "likeliest_share", "mean_square"]
+
+RAISED, MOST = 3.0, 0.3
+"""Factor by which the noise is raised until the covariance is positive definite, and its limit."""
+
+DOUBT, HIGHEST, TURNS = 0.5, 1.5, 5
+"""Standard deviation of the share of a cheap surface before anything is known, its limit, and how often it is
+computed again."""
+
+
+def mean_square(numbers: np.ndarray) -> float:
+    """Return the mean square of ``numbers`` (n,)."""
+    return float(numbers @ numbers) / len(numbers)
+
+
+def likeliest_share(halves: np.ndarray) -> float:
+    """Return the share of a cheap surface; before anything is known it is 1 with the deviation :data:`DOUBT`.
+
+    Parameters
+    ----------
+    halves
+        What is known without it, and what its whole would take from that (2, n), both in coordinates in which
+        the covariance is the unit matrix.
+    """
+    (aa, ad), (_, dd) = halves @ halves.T
+    share = 1.0
+    for _ in range(TURNS):
+        amplitude = max((aa - 2 * share * ad + share**2 * dd) / halves.shape[1], 1e-12 * aa)
+        share = (ad / amplitude + DOUBT**-2) / (dd / amplitude + DOUBT**-2)
+    return float(min(max(share, 0.0), HIGHEST))
+
+
+def factorized(covariance: np.ndarray, noise: float, own: np.ndarray) -> np.ndarray:
+    """Return U of the covariance (n, n) with its noise, U^T U, of which the lower triangle counts.
+
+    The noise is the same for all, relative to their deviation, and ``own`` (n,), eV/A.
+    """
+    from scipy.linalg import cholesky
+
+    size, diagonal = np.trace(covariance) / len(covariance), np.arange(len(covariance))
+    while True:
+        noisy = covariance.copy()
+        noisy[diagonal, diagonal] += noise * noise * size + own * own
+        try:
+            return np.asarray(cholesky(noisy.T, overwrite_a=True))
+        except np.linalg.LinAlgError:
+            if (noise := RAISED * noise) > MOST:
+                raise

@@ -1,0 +1,53 @@
+"""What a surface is at most: a model of it, and what it may miss."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from relax.core.rule import Surface
+from relax.rules.kriging.process import Process, Value
+
+__all__ = ["UpperBound"]
+
+
+class UpperBound:
+    """An upper confidence bound of a surface, above what it is at one place.
+
+    ::
+
+        b(x) = share cheap(x) + m(x) + caution sd(m(x) - m(origin))
+
+    A soft direction in which there was no step promises little and is little known: the minimum of the model
+    alone may be far along it, for nothing.  That of the bound is not.
+
+    Parameters
+    ----------
+    process
+        What is known, perhaps beside a cheap surface.
+    origin
+        Where the deviation is zero (R, 3), A.
+    caution
+        How many standard deviations are added.
+    surface
+        The cheap surface, of which the process knows the share.
+
+    Source: Cox and John, IEEE Int. Conf. Syst. Man Cybern. 2, 1241 (1992), for bounds of a process in place of
+    its mean.
+    """
+
+    def __init__(
+        self, process: Process, origin: np.ndarray, caution: float, surface: Surface | None = None
+    ) -> None:
+        self.process, self.origin, self.caution, self.surface = process, origin, caution, surface
+
+    def __call__(self, x: np.ndarray) -> Value:
+        """Return the bound at the rows ``x`` (R, 3), A."""
+        value, gradient = self.process(x)
+        deviation = self.process.deviation(x, self.origin)
+        value += self.caution * deviation.value
+        gradient = gradient + self.caution * deviation.gradient
+        if self.surface is not None:
+            energy, slope = self.surface(x)
+            value += self.process.share * energy
+            gradient = gradient + self.process.share * slope.ravel()
+        return Value(value, gradient)
