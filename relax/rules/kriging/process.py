@@ -154,10 +154,10 @@ class Process:
 
         (u, start), (j, _) = self.features.at(np.stack([x, origin]))
         way = u - start
-        k, first, _ = self._radial((way * way)[None])
+        fallen, first, _ = self._radial((way * way)[None])
         from_known = self._with_gradients(u) - self._with_gradients(start)
         half = solve_triangular(self._factor, from_known, trans="T")
-        variance = 2 * (self.variances - k[0]).sum() - half @ half
+        variance = 2 * fallen.sum() - half @ half
         if variance <= 0:
             return Value(0.0, np.zeros(x.size))
         explained = self._weighted(u - self.u, self._weights(half))[1]
@@ -194,8 +194,9 @@ class Process:
         return np.asarray(found - ((along @ at_a) * second[:, None]).T @ (along @ at_b))
 
     def _radial(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (-2 d/ds)^i k (K, G) for i from 0 to 2, from the squares (K, F) of which s are sums."""
+        """Return k(0) - k, -2 dk/ds and 4 d^2k/ds^2 (K, G), from the squares (K, F) of which s are sums."""
         root = 5**0.5 / self.length
         t = root * np.sqrt(squares @ self.groups.T)
         e = self.variances * np.exp(-t)
-        return (1 + t + t * t / 3) * e, root**2 / 3 * (1 + t) * e, root**4 / 3 * e
+        fallen = -self.variances * np.expm1(-t) - (t + t * t / 3) * e
+        return fallen, root**2 / 3 * (1 + t) * e, root**4 / 3 * e
