@@ -124,7 +124,7 @@ def test_value_and_gradient_of_a_process_belong_together(prior, local):
         def at(y, what=what):
             return what(y.reshape(-1, 3))
 
-        gradient = differences(lambda y: np.array(at(y).value), there)  # noqa: B023
+        gradient = differences(lambda y: np.array(at(y).value), there)
         np.testing.assert_allclose(at(there).gradient, gradient, atol=1e-7)
 
 
@@ -143,7 +143,10 @@ def test_a_process_is_what_its_kernel_says(local):
     def slopes(function, at):
         return differences(lambda y: np.array(function(y.reshape(1, 3))), at.ravel(), h)
 
-    covariance = np.block([[slopes(lambda y, b=b: slopes(lambda z: kernel(y, z), b), a) for b in x] for a in x])
+    def mixed(a, b):
+        return slopes(lambda y: slopes(lambda z: kernel(y, z), b), a)
+
+    covariance = np.block([[mixed(a, b) for b in x] for a in x])
     covariance += noise**2 * np.trace(covariance) / 9 * np.eye(9)
     there, process = np.array([[0.2, -0.1, 0.4]]), Process(features, 0.0, x, g, length, noise, local=local)
     weights = np.linalg.solve(covariance, g.ravel())
@@ -159,7 +162,7 @@ def test_a_process_is_what_its_kernel_says(local):
 
 
 def test_one_step_tells_of_every_group_where_the_process_is_local():
-    """The energy is a sum of springs, one for each group: two gradients are enough for all of their stiffness."""
+    """The energy is a sum of springs, one for each group: two gradients are enough for all of them."""
     features = Linear(9, 9)
     features.j, features.groups = np.eye(9), np.arange(9)
     springs = np.linspace(0.5, 2.0, 9)
@@ -257,7 +260,7 @@ def test_the_minimum_within_a_radius_is_as_low_as_cauchys_point_and_free_it_is_t
 
 
 def test_the_minimum_far_along_a_torsion_takes_few_places_of_the_model():
-    """Methyl turns by 30 degrees. Straight steps would tear at it: distances that are to stay hardly change."""
+    """Methyl turns by 30 degrees, and distances between neighbours are to stay."""
     atoms, places = molecule("C2H6"), []
     stiff = atoms.get_all_distances() < 2.3
     before = atoms.get_dihedral(2, 0, 1, 5)

@@ -20,8 +20,12 @@ class Places(NamedTuple):
 class Features(Protocol):
     """Coordinates of a structure in which the energy of a model Hessian is half the square of a distance."""
 
-    metric: Metric  # the model Hessian of the structure alone at the origin, in which J^T J is H times a scale
     groups: Array  # (F,) numbers: features with the same one are of the same bond or angle
+
+    @property
+    def metric(self) -> Metric:
+        """The model Hessian H of the structure alone at the origin: J^T J is H times a scale."""
+        ...
 
     def at(self, x: Array) -> Places:
         """Return the features and their derivatives at the rows ``x`` (K, R, 3), A."""

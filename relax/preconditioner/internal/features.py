@@ -23,7 +23,7 @@ class ModelFeatures:
 
         u(x) = sqrt(w) (q(x) - q(x0)),  L^T (x - x0),       H = B^T w B + L L^T
 
-    Stretches are groups of their own.  Bends at the same atom are one group, torsions about the same bond, and
+    Each stretch is a group of its own.  Bends at the same atom are a group, torsions about the same bond, and
     all that is straight.
 
     Parameters
@@ -62,7 +62,7 @@ class ModelFeatures:
 
 
 def centres_of(internals: Internals) -> np.ndarray:
-    """Return the number of what each coordinate is of (M,): a bond, an atom, or a bond about which it turns."""
+    """Return the number of what each coordinate is of (M,): a bond, an atom, or a bond that turns."""
     stretches, bends, linear, planes, torsions = internals.kinds
     middle = [internals.first[kind[0]] for kind in (bends, linear, planes)]
     about = torsions[1] % internals.bonds + internals.bonds + internals.rows

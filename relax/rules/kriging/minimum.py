@@ -18,8 +18,8 @@ ROUNDS = 60
 """Most places at which the model is asked for."""
 
 FLAT, ENOUGH = 1e-3, 1e-3
-"""The search ends when no gradient is above the first number (eV/A), or when two steps on end gain less than the
-second of what was gained."""
+"""The search ends when no gradient is above the first number (eV/A), or when two steps on end gain less than
+the second of what was gained."""
 
 HALVINGS = 20
 """How often the way to the radius is halved."""
@@ -35,8 +35,8 @@ def minimum_within(
 ) -> tuple[np.ndarray, float]:
     """Return the way to the minimum of a model near a place, and the change of energy.
 
-    The default rule goes there from ``x``.  Where a step of it leaves the trust radius, it is shortened and the
-    last one.
+    The default rule goes there from ``x``.  A step of it that leaves the trust radius is shortened, and it is
+    the last one.
 
     Parameters
     ----------
@@ -83,9 +83,7 @@ def minimum_within(
     return step, change
 
 
-def within(
-    way: np.ndarray, dx: np.ndarray, radius: float, longest: Callable[[np.ndarray], float]
-) -> float:
+def within(way: np.ndarray, dx: np.ndarray, radius: float, longest: Callable[[np.ndarray], float]) -> float:
     """Return the largest part of a step ``dx`` (R, 3), A, with which ``way`` (R, 3) is within the radius."""
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):

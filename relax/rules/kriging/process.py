@@ -110,7 +110,7 @@ class Process:
         self.variances = np.full(len(self.groups), local)
         self.variances[0] = 1 - local
         self.u, self._j = features.at(x)
-        count, f, n = self._j.shape
+        count, _, n = self._j.shape
         covariance = np.zeros((count, n, count, n))
         for a in range(count):
             for b in range(a + 1):  # the lower triangle is enough
@@ -146,7 +146,7 @@ class Process:
         return Value(0.5 * self.prior * float(u @ u) + value, (self.prior * u + by_u) @ j)
 
     def deviation(self, x: np.ndarray, origin: np.ndarray) -> Value:
-        """Return the standard deviation of what the energy at ``x`` (R, 3) is above that at ``origin`` (R, 3).
+        """Return the standard deviation of how far the energy at ``x`` (R, 3) is above that at ``origin``.
 
         It is that of the process with its most probable amplitude, after all gradients that are known.
         """
@@ -166,14 +166,14 @@ class Process:
         return Value(size * root, size / root * (((first @ self.groups)[0] * way - explained) @ j))
 
     def _weights(self, half: np.ndarray) -> np.ndarray:
-        """Return J^T alpha (K, F) for U^-T of what the gradients are (K n,), where U^T U is the covariance."""
+        """Return J^T alpha (K, F) for U^-T times gradients (K n,), where U^T U is their covariance."""
         from scipy.linalg import solve_triangular
 
         alpha = solve_triangular(self._factor, half)
         return np.einsum("kfn,kn->kf", self._j, alpha.reshape(len(self._j), -1))
 
     def _weighted(self, apart: np.ndarray, beta: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the sum of cov(f(u), g_b) alpha_b, for u - u_b and J^T alpha (K, F), and its gradient by u."""
+        """Return the sum of cov(f, g_b) alpha_b and its gradient by u, for u - u_b and J^T alpha (K, F)."""
         _, first, second = self._radial(apart * apart)
         along = (apart * beta) @ self.groups.T
         slopes = (first @ self.groups) * beta - ((second * along) @ self.groups) * apart

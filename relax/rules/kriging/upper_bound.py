@@ -31,8 +31,8 @@ class UpperBound:
     surface
         The cheap surface, of which the process knows the share.
 
-    Source: Cox and John, IEEE Int. Conf. Syst. Man Cybern. 2, 1241 (1992), for bounds of a process in place of
-    its mean.
+    Source: Cox and John, IEEE Int. Conf. Syst. Man Cybern. 2, 1241 (1992), for a bound of a process in place
+    of its mean.
     """
 
     def __init__(
