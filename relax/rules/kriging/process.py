@@ -170,7 +170,7 @@ class Process:
         from scipy.linalg import solve_triangular
 
         alpha = solve_triangular(self._factor, half)
-        return np.einsum("kfn,kn->kf", self._j, alpha.reshape(len(self._j), -1))
+        return np.asarray(np.einsum("kfn,kn->kf", self._j, alpha.reshape(len(self._j), -1)))
 
     def _weighted(self, apart: np.ndarray, beta: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the sum of cov(f, g_b) alpha_b and its gradient by u, for u - u_b and J^T alpha (K, F)."""
@@ -183,7 +183,7 @@ class Process:
         """Return the covariance (K n,) of the energy at the features ``u`` (F,) and all gradients."""
         apart = u - self.u
         first = self._radial(apart * apart)[1] @ self.groups
-        return np.einsum("kfn,kf->kn", self._j, first * apart).ravel()
+        return np.asarray(np.einsum("kfn,kf->kn", self._j, first * apart).ravel())
 
     def _of_gradients(self, a: int, b: int) -> np.ndarray:
         """Return the covariance (n, n) of the gradients ``a`` and ``b``."""
