@@ -110,19 +110,20 @@ def test_a_process_has_the_gradients_that_it_knows(name):
     g = 0.5 * rng.normal(size=x.shape)
     process = Process(features, 0.6, x, g, 4.0, 1e-6)
     for place, gradient in zip(x, g, strict=True):
-        np.testing.assert_allclose(process(place).gradient, gradient.ravel(), atol=1e-3)
+        np.testing.assert_allclose(process(features.at(place[None])).gradient, gradient.ravel(), atol=1e-3)
 
 
 @pytest.mark.parametrize("local", [0.0, 0.9])
 @pytest.mark.parametrize("prior", [0.0, 0.6])
 def test_value_and_gradient_of_a_process_belong_together(prior, local):
     x, g = some_gradients(9, 4)
-    process = Process(Linear(9, 12), prior, x, g, 3.0, 1e-3, local=local)
-    there = np.random.default_rng(3).normal(size=9)
-    for what in (process, lambda y: process.deviation(y, x[0])):
+    features = Linear(9, 12)
+    process = Process(features, prior, x, g, 3.0, 1e-3, local=local)
+    there, origin = np.random.default_rng(3).normal(size=9), features.at(x[:1])
+    for what in (process, lambda place: process.deviation(place, origin)):
 
         def at(y, what=what):
-            return what(y.reshape(-1, 3))
+            return what(features.at(y.reshape(1, -1, 3)))
 
         gradient = differences(lambda y: np.array(at(y).value), there)
         np.testing.assert_allclose(at(there).gradient, gradient, atol=1e-7)
@@ -154,11 +155,12 @@ def test_a_process_is_what_its_kernel_says(local):
     def with_gradients(y):
         return np.concatenate([slopes(lambda z: kernel(y, z), b) for b in x])
 
-    assert process(there).value == pytest.approx(with_gradients(there) @ weights, rel=1e-3)
+    place, origin = features.at(there[None]), features.at(x[:1])
+    assert process(place).value == pytest.approx(with_gradients(there) @ weights, rel=1e-3)
     known = with_gradients(there) - with_gradients(x[0])
     rest = 2 * (kernel(x[0], x[0]) - kernel(there, x[0])) - known @ np.linalg.solve(covariance, known)
     size = g.ravel() @ weights / 9
-    assert process.deviation(there, x[0]).value == pytest.approx(np.sqrt(size * rest), rel=1e-3)
+    assert process.deviation(place, origin).value == pytest.approx(np.sqrt(size * rest), rel=1e-3)
 
 
 def test_one_step_tells_of_every_group_where_the_process_is_local():
@@ -171,19 +173,21 @@ def test_one_step_tells_of_every_group_where_the_process_is_local():
     apart = []
     for local in (0.0, 0.99):
         process = Process(features, 0.0, x[:2], g[:2], 100.0, 1e-6, local=local)
-        apart.append(np.abs(process(x[2]).gradient - g[2].ravel()).max())
+        apart.append(np.abs(process(features.at(x[2:])).gradient - g[2].ravel()).max())
     assert apart[0] > 0.2
     assert apart[1] < 0.05
 
 
 def test_a_gradient_that_is_known_leaves_little_doubt_of_its_direction():
     x, g = some_gradients(9, 2)
-    one = Process(Linear(9, 12), 0.0, x[:1], g[:1], 12.0, 1e-3)
-    two = Process(Linear(9, 12), 0.0, x, g, 12.0, 1e-3)
-    assert one.deviation(x[0], x[0]).value == 0.0
+    features = Linear(9, 12)
+    one = Process(features, 0.0, x[:1], g[:1], 12.0, 1e-3)
+    two = Process(features, 0.0, x, g, 12.0, 1e-3)
     across = x[0] + 0.3 * np.random.default_rng(6).normal(size=x[0].shape)
+    begin, along, beside = (features.at(y[None]) for y in (x[0], x[1], across))
+    assert one.deviation(begin, begin).value == 0.0
     for process, doubtful in ((one, True), (two, False)):
-        size = process.deviation(x[1], x[0]).value / process.deviation(across, x[0]).value
+        size = process.deviation(along, begin).value / process.deviation(beside, begin).value
         assert (size > 0.5) == doubtful
 
 
@@ -194,18 +198,20 @@ def test_gradients_of_a_quadratic_function_are_learned():
     g = (x.reshape(12, 9) @ a.T).reshape(x.shape)
     process = Process(features, 0.6, x, g, 500.0, 1e-8)
     between = x.mean(axis=0)
-    np.testing.assert_allclose(process(between).gradient, a @ between.ravel(), rtol=0.05, atol=0.05)
+    found = process(features.at(between[None])).gradient
+    np.testing.assert_allclose(found, a @ between.ravel(), rtol=0.05, atol=0.05)
 
 
 def test_rough_gradients_count_less_but_for_the_newest():
     x, g = some_gradients(9, 3)
-    features, there = Linear(9, 12), np.full((3, 3), 0.1)
+    features = Linear(9, 12)
+    there, first, second = (features.at(y[None]) for y in (np.full((3, 3), 0.1), x[0], x[1]))
     newest = Process(features, 0.6, x[:1], g[:1], 3.0, 1e-3)
     kept = [Process(features, 0.6, x, g, 3.0, 1e-3, rough=rough) for rough in (1e-9, 0.03, 1e9)]
-    apart = [np.abs(process(x[1]).gradient - g[1].ravel()).max() for process in kept]
+    apart = [np.abs(process(second).gradient - g[1].ravel()).max() for process in kept]
     assert apart[0] < apart[1] < apart[2]
     np.testing.assert_allclose(kept[2](there).gradient, newest(there).gradient, rtol=1e-4, atol=1e-5)
-    assert np.abs(kept[1](x[0]).gradient - g[0].ravel()).max() < 1e-2
+    assert np.abs(kept[1](first).gradient - g[0].ravel()).max() < 1e-2
 
 
 def test_a_cheap_surface_is_left_out_after_two_doubts_and_counts_again():

@@ -182,7 +182,7 @@ class Kriging(InternalLBFGS):
             after["share"][mine] = process.share
         part = min(process.share, 1.0)
         caution = part * self.caution_beside + (1 - part) * self.caution
-        bound = UpperBound(process, base.x[mine], caution, surface)
+        bound = UpperBound(features, process, base.x[mine], caution, surface)
         radius = float(after["radius"][mine.start, 0])
         one = Segments([mine.stop - mine.start], [base.seg.tensors[s]])
         step, change = minimum_within(bound, base.x[mine], features.metric, hardness, radius, one)

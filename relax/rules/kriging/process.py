@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from relax.preconditioner.base import Features
+from relax.preconditioner.base import Features, Places
 from relax.rules.kriging.likelihood import factorized, likeliest_share, mean_square
 
 __all__ = ["Process", "Value"]
@@ -103,7 +103,7 @@ class Process:
     ) -> None:
         from scipy.linalg import solve_triangular
 
-        self.features, self.length = features, length
+        self.length = length
         every = np.ones((1, len(features.groups)))
         each = features.groups == np.arange(features.groups.max() + 1)[:, None]
         self.groups = np.concatenate([every, each]) if local else every  # (G, F), which features are in each
@@ -138,28 +138,27 @@ class Process:
         self._unexplained = self._halves[0] - share * self._halves[-1]
         self.beta = self._weights(self._unexplained)
 
-    def __call__(self, x: np.ndarray) -> Value:
-        """Return the surface at the rows ``x`` (R, 3), A."""
-        place = self.features.at(x[None])
-        u, j = place.u[0], place.j[0]
+    def __call__(self, place: Places) -> Value:
+        """Return the surface at a place of the features."""
+        (u,), (j,) = place
         value, by_u = self._weighted(u - self.u, self.beta)
         return Value(0.5 * self.prior * float(u @ u) + value, (self.prior * u + by_u) @ j)
 
-    def deviation(self, x: np.ndarray, origin: np.ndarray) -> Value:
-        """Return the standard deviation of how far the energy at ``x`` (R, 3) is above that at ``origin``.
+    def deviation(self, place: Places, origin: Places) -> Value:
+        """Return the standard deviation of how far the energy at one place is above that at another.
 
         It is that of the process with its most probable amplitude, after all gradients that are known.
         """
         from scipy.linalg import solve_triangular
 
-        (u, start), (j, _) = self.features.at(np.stack([x, origin]))
+        ((u,), (j,)), start = place, origin.u[0]
         way = u - start
         fallen, first, _ = self._radial((way * way)[None])
         from_known = self._with_gradients(u) - self._with_gradients(start)
         half = solve_triangular(self._factor, from_known, trans="T")
         variance = 2 * fallen.sum() - half @ half
         if variance <= 0:
-            return Value(0.0, np.zeros(x.size))
+            return Value(0.0, np.zeros(j.shape[1]))
         explained = self._weighted(u - self.u, self._weights(half))[1]
         size = np.sqrt(mean_square(self._unexplained))
         root = np.sqrt(variance)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from relax.core.rule import Surface
+from relax.preconditioner.base import Features
 from relax.rules.kriging.process import Process, Value
 
 __all__ = ["UpperBound"]
@@ -22,6 +23,8 @@ class UpperBound:
 
     Parameters
     ----------
+    features
+        The features of the process.
     process
         What is known, perhaps beside a cheap surface.
     origin
@@ -36,14 +39,21 @@ class UpperBound:
     """
 
     def __init__(
-        self, process: Process, origin: np.ndarray, caution: float, surface: Surface | None = None
+        self,
+        features: Features,
+        process: Process,
+        origin: np.ndarray,
+        caution: float,
+        surface: Surface | None = None,
     ) -> None:
-        self.process, self.origin, self.caution, self.surface = process, origin, caution, surface
+        self.features, self.process, self.caution, self.surface = features, process, caution, surface
+        self.origin = features.at(origin[None])
 
     def __call__(self, x: np.ndarray) -> Value:
         """Return the bound at the rows ``x`` (R, 3), A."""
-        value, gradient = self.process(x)
-        deviation = self.process.deviation(x, self.origin)
+        place = self.features.at(x[None])
+        value, gradient = self.process(place)
+        deviation = self.process.deviation(place, self.origin)
         value += self.caution * deviation.value
         gradient = gradient + self.caution * deviation.gradient
         if self.surface is not None:
