@@ -28,7 +28,7 @@ class Kriging(InternalLBFGS):
 
         u      = features in which the model Hessian is 1/gamma J^T J = H: bonds, bends, torsions, springs
         m(x)   = prior/2 |u(x) - u(x(i))|^2 + a Gaussian process in u, such that m has the last gradients
-        x(i+1) = the minimum of m and caution times its deviation, within the trust radius
+        x(i+1) = the minimum of m(x) + caution sd(m(x) - m(x(i))) within the trust radius
 
     The model Hessian is built again at every step, and its scale 1/gamma, the trust radius and steps that are
     taken back are those of :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS`.  Beside a cheap surface the
@@ -83,7 +83,7 @@ class Kriging(InternalLBFGS):
     distrust: float = param(0.03, "[0, inf)", "", "as prior, beside the whole of a cheap surface")
     rough: float = param(0.03, "[0, inf)", "", "noise of older gradients relative to each, beside the same")
     caution_beside: float = param(3.0, "[0, inf)", "", "as caution, beside the same")
-    local: float = param(0.9, "[0, 1)", "", "how much of what that misses is of one bond or angle each")
+    local: float = param(0.9, "[0, 1)", "", "part of the process there that is of one bond or angle each")
 
     def init(self, x: Array) -> State:
         state = super().init(x)
