@@ -33,7 +33,7 @@ class Kriging(InternalLBFGS):
     The model Hessian is built again at every step, and its scale 1/gamma, the trust radius and steps that are
     taken back are those of :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS`.  Beside a cheap surface the
     process is on what a share of that misses, see :class:`~relax.rules.kriging.process.Process`, and the
-    radii are up to :attr:`REACH` times as long.  Steps take up to :attr:`SIZE` cubed operations.  Structures
+    first radius is :attr:`REACH` times as long.  Steps take up to :attr:`SIZE` cubed operations.  Structures
     with more than :attr:`LARGEST` rows, and those whose Hessian at the start is known, are relaxed as
     :class:`~relax.rules.metric.internal_lbfgs.InternalLBFGS` does it.
 
@@ -53,7 +53,8 @@ class Kriging(InternalLBFGS):
     """Most pairs (s, y) of a structure without a model."""
 
     REACH: ClassVar[float] = 2.0
-    """Factor of the trust radii beside the whole of a cheap surface, too."""
+    """Factor of the first trust radius beside a cheap surface, too.  Later steps of an angstrom may lead over
+    a low barrier of a soft surface, into another minimum."""
 
     LEAST: ClassVar[float] = 0.5
     """Share of a cheap surface below which it is left out."""
@@ -99,8 +100,7 @@ class Kriging(InternalLBFGS):
         if not point.surfaces:
             return super()._reach(state, point)
         beside = np.repeat([surface is not None for surface in point.surfaces], point.seg.lengths)[:, None]
-        wider = 1 + (self.REACH - 1) * np.clip(state["share"], 0.0, 1.0)
-        return np.where(beside, wider, super()._reach(state, point))
+        return np.where(beside & (state["t"] < 1), self.REACH, super()._reach(state, point))
 
     def _recalled(self, state: State, point: Point) -> int:
         known = min(self.PAIRS, super()._recalled(state, point))
