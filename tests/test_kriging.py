@@ -14,6 +14,7 @@ from scipy.optimize import minimize
 
 from relax import relax, relax_many
 from relax.calculators.potentials import as_potential
+from relax.core.rule import Point
 from relax.core.segments import Segments
 from relax.engine.arrays import prepare
 from relax.engine.batch.cheap_surface import CheapSurface
@@ -26,6 +27,7 @@ from relax.preconditioner.network import SpringNetwork
 from relax.rules import Kriging
 from relax.rules.kriging.minimum import minimum_within
 from relax.rules.kriging.process import Process, Value
+from relax.rules.kriging.upper_bound import UpperBound
 
 
 def model_of(atoms: Atoms, scale: float | None = None) -> ModelHessian:
@@ -212,6 +214,36 @@ def test_rough_gradients_count_less_but_for_the_newest():
     assert apart[0] < apart[1] < apart[2]
     np.testing.assert_allclose(kept[2](there).gradient, newest(there).gradient, rtol=1e-4, atol=1e-5)
     assert np.abs(kept[1](first).gradient - g[0].ravel()).max() < 1e-2
+
+
+def test_the_bound_is_the_surface_where_it_begins_and_above_it_elsewhere():
+    x, g = some_gradients(9, 2)
+    features, a = Linear(9, 12), np.diag(np.arange(1.0, 10.0))
+
+    def cheap(y):
+        flat = y.ravel()
+        return float(0.5 * flat @ a @ flat), (a @ flat).reshape(y.shape)
+
+    process = Process(features, 0.6, x, g, 12.0, 1e-3, np.stack([cheap(y)[1] for y in x]), 0.03, local=0.9)
+    there = np.random.default_rng(8).normal(size=9)
+    model, bound = (UpperBound(features, process, x[0], caution, cheap) for caution in (0.0, 2.0))
+    assert bound(x[0]).value == model(x[0]).value
+    np.testing.assert_array_equal(bound(x[0]).gradient, model(x[0]).gradient)
+    np.testing.assert_allclose(model(x[0]).gradient, g[0].ravel(), atol=1e-2)
+    places = features.at(there.reshape(1, 3, 3)), features.at(x[:1])
+    above = bound(there.reshape(3, 3)).value - model(there.reshape(3, 3)).value
+    assert above == pytest.approx(2 * process.deviation(*places).value)
+    assert above > 0
+    gradient = differences(lambda y: np.array(bound(y.reshape(3, 3)).value), there)
+    np.testing.assert_allclose(bound(there.reshape(3, 3)).gradient, gradient, atol=1e-6)
+
+
+def test_only_the_first_trust_radius_is_longer_beside_a_cheap_surface():
+    rule, x = Kriging(), np.zeros((4, 3))
+    point = Point(x, x, x[:, :1], Segments([2, 2]), None, surfaces=(lambda y: (0.0, y), None))
+    first, later = rule.init(x), rule.init(x) | {"t": np.ones((4, 1))}
+    assert rule._reach(first, point).ravel().tolist() == [2.0, 2.0, 1.0, 1.0]
+    assert np.broadcast_to(rule._reach(later, point), (4, 1)).ravel().tolist() == [1.0, 1.0, 1.0, 1.0]
 
 
 def test_a_cheap_surface_is_left_out_after_two_doubts_and_counts_again():
