@@ -463,7 +463,7 @@ def test_commands_learn_from_what_is_known(relax):
     # Nearer to the minimum than the start: with two others as far away, one start takes as many calls.
     write("near.traj", [computed(rattled(crystal(), 0.02, seed), EMT()) for seed in (2, 3, 4, 5)])
     calls = {}
-    for words in ((), ("--known", "near.traj", "--known", "good.traj@0")):
+    for words in ((), ("--known", "near.traj", "--known", "near.traj@0")):
         code, out, _ = relax("run", "start.extxyz", "-c", "emt", "-r", "kriging", "--json", *words)
         assert code == 0
         calls[words] = json.loads(out)["force_calls"]
