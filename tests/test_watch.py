@@ -357,7 +357,8 @@ def test_a_burst_cluster_is_exploded(name):
     opt = OPTIMIZERS[name](atoms, logfile=None, maxstep=3.0, maxstep_norm="atom", **QUICK.get(name, {}))
     assert opt.run(fmax=0.05, steps=2000) is False
     assert opt.result.status == "exploded"
-    assert "6 of 6 atoms lost all neighbours" in opt.result.reason
+    lost = 1 if name == "kriging" else 6  # the search for its steps is not symmetric: one atom leaves first
+    assert f"{lost} of 6 atoms lost all neighbours" in opt.result.reason
     assert any(same(atoms.positions, x) for x in atoms.calc.visited)
     assert is_whole(atoms, start)
 
