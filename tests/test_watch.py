@@ -346,6 +346,9 @@ QUICK: dict[str, dict[str, Any]] = {
     "adadelta": {"eps": 1e-2},
     "rmsprop": {"lr": 0.3},
     "core": {"metric": False},  # in a metric it finds that this potential lets the whole cluster leave
+    "kriging": {
+        "largest": 0.2
+    },  # where nothing is curved, longer searches follow rounding
 }
 
 
@@ -357,8 +360,7 @@ def test_a_burst_cluster_is_exploded(name):
     opt = OPTIMIZERS[name](atoms, logfile=None, maxstep=3.0, maxstep_norm="atom", **QUICK.get(name, {}))
     assert opt.run(fmax=0.05, steps=2000) is False
     assert opt.result.status == "exploded"
-    lost = 1 if name == "kriging" else 6  # the search for its steps is not symmetric: one atom leaves first
-    assert f"{lost} of 6 atoms lost all neighbours" in opt.result.reason
+    assert "6 of 6 atoms lost all neighbours" in opt.result.reason
     assert any(same(atoms.positions, x) for x in atoms.calc.visited)
     assert is_whole(atoms, start)
 
