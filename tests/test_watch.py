@@ -346,9 +346,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "adadelta": {"eps": 1e-2},
     "rmsprop": {"lr": 0.3},
     "core": {"metric": False},  # in a metric it finds that this potential lets the whole cluster leave
-    "kriging": {
-        "largest": 0.2
-    },  # where nothing is curved, longer searches follow rounding
+    "kriging": {"largest": 0.2},  # where nothing is curved, longer searches follow rounding
 }
 
 
