@@ -25,6 +25,7 @@ from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import SpringNetwork
 from relax.rules import Kriging
+from relax.rules.kriging.deviation import Deviation
 from relax.rules.kriging.minimum import minimum_within
 from relax.rules.kriging.process import Process, Value
 from relax.rules.kriging.upper_bound import UpperBound
@@ -99,6 +100,15 @@ class Linear:
         return Places(flat @ self.j.T, np.repeat(self.j[None], len(x), axis=0))
 
 
+class Curved(Linear):
+    """Features of which a part is the square of a coordinate."""
+
+    def at(self, x):
+        flat, (u, j) = x.reshape(len(x), -1), super().at(x)
+        bent = 0.2 * self.j[::-1]
+        return Places(u + (flat @ bent.T) ** 2, j + 2 * (flat @ bent.T)[:, :, None] * bent)
+
+
 def some_gradients(n: int, count: int, seed: int = 2):
     rng = np.random.default_rng(seed)
     return 0.3 * rng.normal(size=(count, n // 3, 3)), rng.normal(size=(count, n // 3, 3))
@@ -121,11 +131,12 @@ def test_value_and_gradient_of_a_process_belong_together(prior, local):
     x, g = some_gradients(9, 4)
     features = Linear(9, 12)
     process = Process(features, prior, x, g, 3.0, 1e-3, local=local)
-    there, origin = np.random.default_rng(3).normal(size=9), features.at(x[:1])
-    for what in (process, lambda place: process.deviation(place, origin)):
+    deviation = Deviation(process, features.at(x[:1]))
+    there = np.random.default_rng(3).normal(size=9)
+    for what in (lambda place, _: process(place), deviation):
 
         def at(y, what=what):
-            return what(features.at(y.reshape(1, -1, 3)))
+            return what(features.at(y.reshape(1, -1, 3)), y - x[0].ravel())
 
         gradient = differences(lambda y: np.array(at(y).value), there)
         np.testing.assert_allclose(at(there).gradient, gradient, atol=1e-7)
@@ -134,11 +145,12 @@ def test_value_and_gradient_of_a_process_belong_together(prior, local):
 @pytest.mark.parametrize("local", [0.0, 0.9])
 def test_a_process_is_what_its_kernel_says(local):
     """Mean and deviation by hand, from the kernel of energies alone, differentiated by differences."""
-    features, (x, g) = Linear(3, 5), some_gradients(3, 3)
+    features, (x, g) = Curved(3, 5), some_gradients(3, 3)
     noise, length, h = 1e-2, 3.0, 1e-3
 
     def kernel(x, y):
-        d = features.j @ (x - y).ravel()
+        (u, v), _ = features.at(np.array([x, y]).reshape(2, 1, 3))
+        d = u - v
         squares = [(d**2).sum()] + [(d[features.groups == group] ** 2).sum() for group in range(4)]
         t = np.sqrt(5 * np.array(squares)) / length
         return np.array([1 - local] + 4 * [local]) @ ((1 + t + t * t / 3) * np.exp(-t))
@@ -149,20 +161,59 @@ def test_a_process_is_what_its_kernel_says(local):
     def mixed(a, b):
         return slopes(lambda y: slopes(lambda z: kernel(y, z), b), a)
 
-    covariance = np.block([[mixed(a, b) for b in x] for a in x])
-    covariance += noise**2 * np.trace(covariance) / 9 * np.eye(9)
+    known = np.eye(9) - np.eye(9, k=-3) - np.eye(9, k=-6)  # the newest, and what others are above it
+    known[6:, 3:6] = 0.0
+    covariance = known @ np.block([[mixed(a, b) for b in x] for a in x]) @ known.T
+    sizes = np.linalg.norm(g, axis=2) / np.linalg.norm(g, axis=2).max()
+    covariance += noise**2 * np.trace(covariance[:3, :3]) / 3 * np.diag(np.repeat(sizes, 3) ** 2)
     there, process = np.array([[0.2, -0.1, 0.4]]), Process(features, 0.0, x, g, length, noise, local=local)
-    weights = np.linalg.solve(covariance, g.ravel())
+    numbers = known @ g.ravel()
 
     def with_gradients(y):
-        return np.concatenate([slopes(lambda z: kernel(y, z), b) for b in x])
+        return known @ np.concatenate([slopes(lambda z: kernel(y, z), b) for b in x])
 
-    place, origin = features.at(there[None]), features.at(x[:1])
-    assert process(place).value == pytest.approx(with_gradients(there) @ weights, rel=1e-3)
-    known = with_gradients(there) - with_gradients(x[0])
-    rest = 2 * (kernel(x[0], x[0]) - kernel(there, x[0])) - known @ np.linalg.solve(covariance, known)
-    size = g.ravel() @ weights / 9
-    assert process.deviation(place, origin).value == pytest.approx(np.sqrt(size * rest), rel=1e-3)
+    place, origin, moved = features.at(there[None]), features.at(x[:1]), (there - x[0]).ravel()
+    difference = with_gradients(there) - with_gradients(x[0])
+    found = process(place).value - process(origin).value
+    assert found == pytest.approx(difference @ np.linalg.solve(covariance, numbers), rel=1e-3)
+    tangent = difference - known @ np.concatenate([mixed(x[0], b).T @ moved for b in x])
+    rest = (
+        kernel(there, there)
+        + kernel(x[0], x[0])
+        - 2 * kernel(there, x[0])
+        + moved @ mixed(x[0], x[0]) @ moved
+    )
+    rest -= 2 * moved @ (slopes(lambda z: kernel(there, z), x[0]) - slopes(lambda z: kernel(x[0], z), x[0]))
+    rest -= tangent @ np.linalg.solve(covariance, tangent)
+    size = numbers @ np.linalg.solve(covariance, numbers) / 9
+    assert Deviation(process, origin)(place, moved).value == pytest.approx(np.sqrt(size * rest), rel=1e-3)
+
+
+def test_noise_of_a_small_gradient_is_small():
+    x, g = some_gradients(9, 3)
+    g *= np.array([1e-2, 0.1, 1.0])[:, None, None]
+    features = Linear(9, 12)
+    process = Process(features, 0.6, x, g, 3.0, 0.1)
+    apart = [np.abs(process(features.at(x[k : k + 1])).gradient - g[k].ravel()).max() for k in range(3)]
+    assert apart[0] < apart[1] < apart[2]
+    assert apart[0] < 0.02 * apart[2]
+
+
+def test_rounding_near_the_minimum_changes_a_process_no_more_than_that():
+    """Steps and forces become shorter: after the last step, of 1e-4 A, all gradients are almost the same."""
+    features, rng = Curved(9, 12), np.random.default_rng(4)
+    a = features.j.T @ features.j
+    x = (0.3 ** np.arange(8)[::-1, None] * rng.normal(size=(8, 9))).reshape(8, 3, 3)
+    g = (x.reshape(8, 9) @ a + (x.reshape(8, 9) ** 3)).reshape(x.shape)
+    there, found = x[0] + 1e-4, []
+    for change in (0.0, 1e-15):
+        places = x * (1 + change * rng.normal(size=x.shape))
+        process = Process(features, 0.6, places, g, 12.0, 1e-3, local=0.9)
+        deviation = Deviation(process, features.at(places[:1]))
+        place, moved = features.at(there[None]), (there - places[0]).ravel()
+        found.append((process(place).gradient, deviation(place, moved).gradient))
+    size = np.abs(found[0][0]).max()
+    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-9 * size)
 
 
 def test_one_step_tells_of_every_group_where_the_process_is_local():
@@ -186,11 +237,14 @@ def test_a_gradient_that_is_known_leaves_little_doubt_of_its_direction():
     one = Process(features, 0.0, x[:1], g[:1], 12.0, 1e-3)
     two = Process(features, 0.0, x, g, 12.0, 1e-3)
     across = x[0] + 0.3 * np.random.default_rng(6).normal(size=x[0].shape)
-    begin, along, beside = (features.at(y[None]) for y in (x[0], x[1], across))
-    assert one.deviation(begin, begin).value == 0.0
+
     for process, doubtful in ((one, True), (two, False)):
-        size = process.deviation(along, begin).value / process.deviation(beside, begin).value
-        assert (size > 0.5) == doubtful
+        deviation = Deviation(process, features.at(x[:1]))
+        begin, along, beside = (
+            deviation(features.at(y[None]), (y - x[0]).ravel()).value for y in (x[0], x[1], across)
+        )
+        assert begin == 0.0
+        assert (along / beside > 0.5) == doubtful
 
 
 def test_gradients_of_a_quadratic_function_are_learned():
@@ -230,9 +284,9 @@ def test_the_bound_is_the_surface_where_it_begins_and_above_it_elsewhere():
     assert bound(x[0]).value == model(x[0]).value
     np.testing.assert_array_equal(bound(x[0]).gradient, model(x[0]).gradient)
     np.testing.assert_allclose(model(x[0]).gradient, g[0].ravel(), atol=1e-2)
-    places = features.at(there.reshape(1, 3, 3)), features.at(x[:1])
+    place, moved = features.at(there.reshape(1, 3, 3)), there - x[0].ravel()
     above = bound(there.reshape(3, 3)).value - model(there.reshape(3, 3)).value
-    assert above == pytest.approx(2 * process.deviation(*places).value)
+    assert above == pytest.approx(2 * Deviation(process, features.at(x[:1]))(place, moved).value)
     assert above > 0
     gradient = differences(lambda y: np.array(bound(y.reshape(3, 3)).value), there)
     np.testing.assert_allclose(bound(there.reshape(3, 3)).gradient, gradient, atol=1e-6)

@@ -70,7 +70,7 @@ def test_every_package_has_its_place_and_is_small():
 @pytest.mark.parametrize("name", PURE)
 def test_rules_know_arrays_and_each_other(name):
     lazy = {"relax.core.segments": {"torch"}}
-    lazy |= {f"relax.rules.kriging.{file}": {"scipy"} for file in ("likelihood", "process")}
+    lazy |= {f"relax.rules.kriging.{file}": {"scipy"} for file in ("kernel", "likelihood", "process")}
     for imported, loads in imports(name):
         top = imported.partition(".")[0]
         known = {*sys.stdlib_module_names, "array_api_compat", "numpy"}

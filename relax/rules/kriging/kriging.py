@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -28,7 +29,9 @@ class Kriging(InternalLBFGS):
 
         u      = features in which the model Hessian is 1/gamma J^T J = H: bonds, bends, torsions, springs
         m(x)   = prior/2 |u(x) - u(x(i))|^2 + a Gaussian process in u, such that m has the last gradients
-        x(i+1) = the minimum of m(x) + caution sd(m(x) - m(x(i))) within the trust radius
+        x(i+1) = the minimum of m(x) + caution sd(x) within the trust radius
+
+    where sd is the standard deviation of how far the surface is above its tangent at x(i).
 
     The model Hessian is built again at every step, and its scale 1/gamma, the trust radius and steps that are
     taken back are those of :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS`.  Beside a cheap surface the
@@ -43,7 +46,7 @@ class Kriging(InternalLBFGS):
 
     NAME = "kriging"
 
-    SIZE: ClassVar[int] = 1800
+    SIZE: ClassVar[int] = 1200
     """Most numbers that a model knows, 3R for each gradient: the oldest are left out."""
 
     LARGEST: ClassVar[int] = 120
@@ -71,7 +74,8 @@ class Kriging(InternalLBFGS):
     memory: int = param(20, "[1, inf)", "steps", "number of pairs (s, y) that are kept")
     length: float = param(12.0, "(0, inf)", "sqrt(eV)", "length over which the process forgets")
     prior: float = param(0.6, "[0, inf)", "", "how much of the model Hessian is in the prior")
-    noise: float = param(1e-3, "(0, inf)", "", "noise of gradients, relative to their deviation")
+    local: float = param(0.9, "[0, 1)", "", "part of the process that is of one bond or angle each")
+    noise: float = param(1e-3, "(0, inf)", "", "noise of the largest gradient, relative to its deviation")
     radius: float = param(0.3, "(0, inf)", "A", "first trust radius")
     largest: float = param(0.5, "(0, inf)", "A", "largest trust radius")
     worst: float = param(0.0, "(-inf, 1)", "", "rho below which a step is taken back")
@@ -83,8 +87,7 @@ class Kriging(InternalLBFGS):
 
     distrust: float = param(0.03, "[0, inf)", "", "as prior, beside the whole of a cheap surface")
     rough: float = param(0.03, "[0, inf)", "", "noise of older gradients relative to each, beside the same")
-    caution_beside: float = param(3.0, "[0, inf)", "", "as caution, beside the same")
-    local: float = param(0.9, "[0, 1)", "", "part of the process there that is of one bond or angle each")
+    caution_beside: float = param(5.0, "[0, inf)", "", "as caution, beside the same")
 
     def init(self, x: Array) -> State:
         state = super().init(x)
@@ -213,12 +216,12 @@ class Kriging(InternalLBFGS):
         own = int(after["t"][mine.start, 0])
         count = min(own + int(after["before"][mine.start, 0]), self.room(mine.stop - mine.start))
         x, g, p = (after[name][mine, :count].swapaxes(0, 1) for name in ("xs", "gs", "ps"))
-        alone = (features, self.prior, x, g, self.length, self.noise)
+        alone = partial(Process, features, self.prior, x, g, self.length, self.noise, local=self.local)
         own = min(own, count)
         if not beside:
-            return Process(*alone, newer=own)
+            return alone(newer=own)
         rough = self.rough * float(after["share"][mine.start, 0])
-        return Process(*alone, p, self.distrust, newer=own, rough=rough, local=self.local)
+        return alone(p, self.distrust, newer=own, rough=rough)
 
     def _of_surfaces(self, state: State, base: Point, after: State) -> State:
         """Return the gradients of cheap surfaces, zero where one fails; which have, for good; and shares."""

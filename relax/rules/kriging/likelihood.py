@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["factorized", "likeliest_share", "mean_square"]
 
-RAISED, MOST = 3.0, 0.3
+RAISED, MOST = 3.0, 300.0
 """Factor by which the noise is raised until the covariance is positive definite, and its limit."""
 
 DOUBT, HIGHEST, TURNS = 0.5, 1.5, 5
@@ -36,19 +36,19 @@ def likeliest_share(halves: np.ndarray) -> float:
     return float(min(max(share, 0.0), HIGHEST))
 
 
-def factorized(covariance: np.ndarray, noise: float, own: np.ndarray) -> np.ndarray:
+def factorized(covariance: np.ndarray, noise: np.ndarray, own: np.ndarray) -> np.ndarray:
     """Return U of the covariance (n, n) with its noise, U^T U, of which the lower triangle counts.
 
-    The noise is the same for all, relative to their deviation, and ``own`` (n,), eV/A.
+    The noises (n,), eV/A, are two: the first is raised until the covariance is positive definite.
     """
     from scipy.linalg import cholesky
 
-    size, diagonal = np.trace(covariance) / len(covariance), np.arange(len(covariance))
+    diagonal, factor = np.arange(len(covariance)), 1.0
     while True:
         noisy = covariance.copy()
-        noisy[diagonal, diagonal] += noise * noise * size + own * own
+        noisy[diagonal, diagonal] += (factor * noise) ** 2 + own * own
         try:
             return np.asarray(cholesky(noisy.T, overwrite_a=True))
         except np.linalg.LinAlgError:
-            if (noise := RAISED * noise) > MOST:
+            if (factor := RAISED * factor) > MOST:
                 raise

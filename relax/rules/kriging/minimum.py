@@ -17,9 +17,9 @@ __all__ = ["minimum_within"]
 ROUNDS = 60
 """Most places at which the model is asked for."""
 
-FLAT, ENOUGH = 1e-3, 1e-3
-"""The search ends when no gradient is above the first number (eV/A), or when two steps on end gain less than
-the second of what was gained."""
+FLAT, PART, ENOUGH = 1e-3, 0.05, 1e-3
+"""The search ends when no gradient is above the first number (eV/A) and the second part of the longest one at
+the beginning, or when two steps on end gain less than the third part of what was gained."""
 
 HALVINGS = 20
 """How often the way to the radius is halved."""
@@ -64,20 +64,22 @@ def minimum_within(
 
     rule = InternalLBFGS(hardness=hardness)
     state, place = rule.init(x), x
-    begin, step, change, small, last = 0.0, 0 * x, 0.0, 0, False
+    begin, flat, step, change, small, last = 0.0, FLAT, 0 * x, 0.0, 0, False
     for k in range(ROUNDS):
         value, gradient = model(place)
         g = gradient.reshape(x.shape)
-        begin = value if k == 0 else begin
-        if not np.isfinite(value) or not np.isfinite(g).all():
+        if k == 0:
+            begin, flat = value, min(FLAT, PART * longest(g))
+        above = value - begin
+        if not np.isfinite(above) or not np.isfinite(g).all():
             break
-        if value - begin < change:
-            gained = change - (value - begin)
-            step, change = place - x, value - begin
+        if above < change:
+            gained = change - above
+            step, change = place - x, above
             small = small + 1 if gained <= -ENOUGH * change else 0
-        if last or small == 2 or longest(g) < FLAT:
+        if last or small == 2 or longest(g) < flat:
             break
-        dx, state = rule.update(state, Point(place, g, np.full((len(x), 1), value), seg, metric))
+        dx, state = rule.update(state, Point(place, g, np.full((len(x), 1), above), seg, metric))
         last = longest(place + dx - x) > radius
         place = place + (within(place - x, dx, radius, longest) if last else 1.0) * dx
     return step, change

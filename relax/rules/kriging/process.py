@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from relax.preconditioner.base import Features, Places
+from relax.rules.kriging.kernel import Matern
 from relax.rules.kriging.likelihood import factorized, likeliest_share, mean_square
 
-__all__ = ["Process", "Value"]
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+__all__ = ["Process", "Value", "Weights"]
 
 RECENT = 4
 """From how many of the newest gradients the share of a cheap surface is estimated: those of a rough start say
 little of the rest."""
+
+LEAST = 1e-3
+"""Least noise of a small gradient, relative to that of the largest one."""
 
 
 class Value(NamedTuple):
@@ -23,6 +30,16 @@ class Value(NamedTuple):
     gradient: np.ndarray  # (n,) eV/A
 
 
+class Weights(NamedTuple):
+    """A function of F features that K gradients tell of, f(u) = line u + sum over b of c(u - u_b) beta_b.
+
+    c(u - u_b) is the covariance of f(u) and the slopes at u_b, but for what is the same at all places.
+    """
+
+    line: np.ndarray  # (F,)
+    beta: np.ndarray  # (K, F)
+
+
 class Process:
     """A surface that has given gradients: a quadratic prior, and a Gaussian process on what that misses.
 
@@ -30,7 +47,6 @@ class Process:
 
         m(x) = prior/2 |u|^2 + sum over b of cov(f(x), g_b) alpha_b,    u = u(x) from the features' origin
         cov(f, f') = (1 - local) k(|u - u'|) + local times the sum of k(|v - v'|) over all groups v of u
-        k(r) = (1 + t + t^2/3) exp(-t),    t = sqrt(5) r / length
         (cov(g_a, g_b) + noise) alpha = g - prior J^T u
 
     Beside a cheap surface with the gradients p it is what is missing to a share of that::
@@ -43,6 +59,10 @@ class Process:
     :func:`~relax.rules.kriging.likelihood.likeliest_share`.  Where the cheap gradients say nothing of those
     that count, it goes to zero.  :meth:`believe` puts another in its place.
 
+    Near a minimum all gradients are almost the same number of the process, and what they tell of curvature is
+    in their small differences.  So what is known here is the newest gradient, and what the others are above
+    it, and no such difference is taken of large numbers.
+
     Parameters
     ----------
     features
@@ -52,9 +72,11 @@ class Process:
     x, g
         The places of K gradients (K, R, 3), A, and these (K, R, 3), eV/A.
     length
-        Length of the kernel, sqrt(eV).
+        Length of the kernel k, sqrt(eV), see :class:`~relax.rules.kriging.kernel.Matern`.
     noise
-        Noise of the gradients, relative to their deviation in the process.
+        Noise of the largest gradient, relative to the deviation of a gradient in the process.  Smaller
+        gradients have it in proportion to their size: the same noise for all would hide the minimum from a
+        process that has seen a rough start.
     p
         Gradients of a cheap surface at the same places (K, R, 3), eV/A.
     distrust
@@ -102,100 +124,132 @@ class Process:
         local: float = 0.0,
     ) -> None:
         from scipy.linalg import solve_triangular
+        from scipy.sparse import csr_array
 
-        self.length = length
-        every = np.ones((1, len(features.groups)))
-        each = features.groups == np.arange(features.groups.max() + 1)[:, None]
-        self.groups = np.concatenate([every, each]) if local else every  # (G, F), which features are in each
-        self.variances = np.full(len(self.groups), local)
-        self.variances[0] = 1 - local
-        self.u, self._j = features.at(x)
-        count, _, n = self._j.shape
-        covariance = np.zeros((count, n, count, n))
-        for a in range(count):
-            for b in range(a + 1):  # the lower triangle is enough
-                covariance[a, :, b] = self._of_gradients(a, b)
-        own = np.einsum("kfn,kf->kn", self._j, self.u)
+        groups, variances = features.groups, np.ones(1)
+        every = np.zeros(len(groups), int)
+        if local:
+            variances = np.append(1 - local, np.full(groups.max() + 1, local))
+        self.kernel = Matern.of([every, groups + 1] if local else [every], variances, length)
+        self.u, j = features.at(x)
+        count, number, n = j.shape
+        lines = np.concatenate([j[:1], j[1:] - j[0]]).transpose(1, 0, 2).reshape(number, -1)
+        self._lines, self._each = csr_array(lines), block_diagonal(j)
+        own = (self.u.ravel() @ self._each).reshape(count, n)
         known = [g.reshape(count, n) - prior * own]
         if p is not None:
             known.append(p.reshape(count, n) - (prior - distrust) * own)
-        rows = np.array(known).reshape(len(known), count * n)
+        rows = np.array(known)
+        rows[:, 1:] -= rows[:, :1]
         self._priors = prior, distrust
         sizes = np.sqrt((g.reshape(count, n) ** 2).mean(axis=1))
-        sizes[0] = 0.0
+        sizes = np.maximum(sizes, LEAST * sizes.max())
+        deviation = np.sqrt(self.kernel.stiffest * (j[0] ** 2).sum() / n)
+        noises = noise * deviation * sizes / sizes.max()
+        older = np.arange(count) > 0
         self._factor = factorized(
-            covariance.reshape(count * n, count * n), noise, np.repeat(rough * sizes, n)
+            self._covariance(j, lines), np.repeat(noises, n), np.repeat(rough * older * sizes, n)
         )
-        self._halves = solve_triangular(self._factor, rows.T, trans="T").T
+        self._halves = solve_triangular(self._factor, rows.reshape(len(rows), -1).T, trans="T").T
         self.believe(0.0 if p is None else likeliest_share(self._halves[:, : RECENT * n]))
-        own, older = np.split(self._unexplained, [(count if newer is None else newer) * n])
-        self.contradiction = mean_square(older) / mean_square(own) if older.size else 0.0
+        own, others = np.split(self.unexplained, [(count if newer is None else newer) * n])
+        self.contradiction = mean_square(others) / mean_square(own) if others.size else 0.0
 
     def believe(self, share: float) -> None:
         """Let this share of the cheap surface count, in place of the likeliest one."""
         prior, distrust = self._priors
         self.share, self.prior = share, share * distrust + (1 - share) * prior
-        self._unexplained = self._halves[0] - share * self._halves[-1]
-        self.beta = self._weights(self._unexplained)
+        self.unexplained = self._halves[0] - share * self._halves[-1]
+        self._weights = self.weights(self.unexplained)
 
     def __call__(self, place: Places) -> Value:
-        """Return the surface at a place of the features."""
+        """Return the surface at a place of the features; the zero of its energy has no meaning."""
         (u,), (j,) = place
-        value, by_u = self._weighted(u - self.u, self.beta)
-        return Value(0.5 * self.prior * float(u @ u) + value, (self.prior * u + by_u) @ j)
+        value, by_u = self.curved(u - self.u, self._weights.beta)
+        value += 0.5 * self.prior * float(u @ u) + float(self._weights.line @ (u - self.u[0]))
+        return Value(value, (self.prior * u + self._weights.line + by_u) @ j)
 
-    def deviation(self, place: Places, origin: Places) -> Value:
-        """Return the standard deviation of how far the energy at one place is above that at another.
+    def half_of(self, slopes: np.ndarray, line: np.ndarray) -> np.ndarray:
+        """Return U^-T times the covariance (K n,) of some number and all that is known.
 
-        It is that of the process with its most probable amplitude, after all gradients that are known.
+        Parameters
+        ----------
+        slopes, line
+            The covariance of this number and the slopes by the features at the place b of a gradient is
+            slopes_b + stiffest line, (K, F) and (F,).
         """
         from scipy.linalg import solve_triangular
 
-        ((u,), (j,)), start = place, origin.u[0]
-        way = u - start
-        fallen, first, _ = self._radial((way * way)[None])
-        from_known = self._with_gradients(u) - self._with_gradients(start)
-        half = solve_triangular(self._factor, from_known, trans="T")
-        variance = 2 * fallen.sum() - half @ half
-        if variance <= 0:
-            return Value(0.0, np.zeros(j.shape[1]))
-        explained = self._weighted(u - self.u, self._weights(half))[1]
-        size = np.sqrt(mean_square(self._unexplained))
-        root = np.sqrt(variance)
-        return Value(size * root, size / root * (((first @ self.groups)[0] * way - explained) @ j))
+        known = (slopes.ravel() @ self._each).reshape(len(slopes), -1)
+        known[1:] -= known[0]
+        known = known.ravel() + self.kernel.stiffest * (line @ self._lines)
+        return np.asarray(solve_triangular(self._factor, known, trans="T"))
 
-    def _weights(self, half: np.ndarray) -> np.ndarray:
-        """Return J^T alpha (K, F) for U^-T times gradients (K n,), where U^T U is their covariance."""
+    def weights(self, half: np.ndarray) -> Weights:
+        """Return the function whose covariance with what is known is U^T times ``half`` (K n,)."""
         from scipy.linalg import solve_triangular
 
         alpha = solve_triangular(self._factor, half)
-        return np.asarray(np.einsum("kfn,kn->kf", self._j, alpha.reshape(len(self._j), -1)))
+        line = self.kernel.stiffest * (self._lines @ alpha)
+        of_each = alpha.reshape(len(self.u), -1)
+        of_each[0] -= of_each[1:].sum(axis=0)
+        return Weights(line, (self._each @ alpha).reshape(self.u.shape))
 
-    def _weighted(self, apart: np.ndarray, beta: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the sum of cov(f, g_b) alpha_b and its gradient by u, for u - u_b and J^T alpha (K, F)."""
-        _, first, second = self._radial(apart * apart)
-        along = (apart * beta) @ self.groups.T
-        slopes = (first @ self.groups) * beta - ((second * along) @ self.groups) * apart
-        return float((first * along).sum()), slopes.sum(axis=0)
+    def curved(self, apart: np.ndarray, beta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return what a function of these weights is beside its line, and the slopes (F,) of that.
 
-    def _with_gradients(self, u: np.ndarray) -> np.ndarray:
-        """Return the covariance (K n,) of the energy at the features ``u`` (F,) and all gradients."""
-        apart = u - self.u
-        first = self._radial(apart * apart)[1] @ self.groups
-        return np.asarray(np.einsum("kfn,kf->kn", self._j, first * apart).ravel())
+        Parameters
+        ----------
+        apart
+            From the features at the places of the gradients to those at another place (K, F).
+        beta
+            The weights (K, F).
+        """
+        lost, along = self.kernel.slopes(self.kernel.squares(apart))
+        way = self.kernel.along(apart, beta)
+        slopes = lost * beta + (along * way) @ self.kernel.groups * apart
+        return -float((lost * apart * beta).sum()), -slopes.sum(axis=0)
 
-    def _of_gradients(self, a: int, b: int) -> np.ndarray:
-        """Return the covariance (n, n) of the gradients ``a`` and ``b``."""
-        apart, at_a, at_b = self.u[a] - self.u[b], self._j[a], self._j[b]
-        _, (first,), (second,) = self._radial((apart * apart)[None])
-        found = at_a.T @ ((first @ self.groups)[:, None] * at_b)
-        along = self.groups * apart
-        return np.asarray(found - ((along @ at_a) * second[:, None]).T @ (along @ at_b))
+    def _covariance(self, j: np.ndarray, lines: np.ndarray) -> np.ndarray:
+        """Return the covariance (K n, K n) of all that is known, of which the lower triangle counts.
 
-    def _radial(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return k(0) - k, -2 dk/ds and 4 d^2k/ds^2 (K, G), from the squares (K, F) of which s are sums."""
-        root = 5**0.5 / self.length
-        t = root * np.sqrt(squares @ self.groups.T)
-        e = self.variances * np.exp(-t)
-        fallen = -self.variances * np.expm1(-t) - (t + t * t / 3) * e
-        return fallen, root**2 / 3 * (1 + t) * e, root**4 / 3 * e
+        Parameters
+        ----------
+        j, lines
+            Derivatives of the features (K, F, n), and those at the newest place and what the others are
+            above them (F, K n).
+        """
+        count, _, n = j.shape
+        less = np.zeros((count, n, count, n))
+        for a in range(count):
+            for b in range(a):
+                less[a, :, b] = self._less(self.u[a] - self.u[b], j[a], j[b])
+        from_newest = less[1:, :, 0]
+        found = self.kernel.stiffest * (lines.T @ lines).reshape(less.shape) - less
+        found[1:, :, 1:] += from_newest[:, :, None] + from_newest.transpose(2, 0, 1)
+        return np.asarray(found.reshape(count * n, count * n))
+
+    def _less(self, apart: np.ndarray, at_a: np.ndarray, at_b: np.ndarray) -> np.ndarray:
+        """Return by how much less (n, n) two gradients have in common than those of a linear function.
+
+        Parameters
+        ----------
+        apart, at_a, at_b
+            From the features of one place to those of the other (F,), and their derivatives there (F, n).
+        """
+        (lost,), (along,) = self.kernel.slopes(self.kernel.squares(apart[None]))
+        ways = self.kernel.each(apart)
+        found = at_a.T @ (lost[:, None] * at_b)
+        return np.asarray(found + ((ways @ at_a) * along[:, None]).T @ (ways @ at_b))
+
+
+def block_diagonal(j: np.ndarray) -> csr_array:
+    """Return the blocks (K, F, n) as the diagonal of a sparse matrix (K F, K n)."""
+    from scipy.sparse import csr_array
+
+    count, features, n = j.shape
+    rows = csr_array(j.reshape(-1, n))
+    places = np.repeat(np.arange(count * features) // features, np.diff(rows.indptr))
+    return csr_array(
+        (rows.data, rows.indices + n * places, rows.indptr), shape=(len(j) * features, count * n)
+    )

@@ -6,6 +6,7 @@ import numpy as np
 
 from relax.core.rule import Surface
 from relax.preconditioner.base import Features
+from relax.rules.kriging.deviation import Deviation
 from relax.rules.kriging.process import Process, Value
 
 __all__ = ["UpperBound"]
@@ -16,10 +17,11 @@ class UpperBound:
 
     ::
 
-        b(x) = share cheap(x) + m(x) + caution sd(m(x) - m(origin))
+        b(x) = share cheap(x) + m(x) + caution sd(x)
 
-    A soft direction in which there was no step promises little and is little known: the minimum of the model
-    alone may be far along it, for nothing.  That of the bound is not.
+    sd is the deviation of how far the surface is above its tangent at the origin.  A soft direction in which
+    there was no step promises little and is little known: the minimum of the model alone may be far along it,
+    for nothing.  That of the bound is not.
 
     Parameters
     ----------
@@ -47,13 +49,13 @@ class UpperBound:
         surface: Surface | None = None,
     ) -> None:
         self.features, self.process, self.caution, self.surface = features, process, caution, surface
-        self.origin = features.at(origin[None])
+        self.origin, self.deviation = origin, Deviation(process, features.at(origin[None]))
 
     def __call__(self, x: np.ndarray) -> Value:
         """Return the bound at the rows ``x`` (R, 3), A."""
         place = self.features.at(x[None])
         value, gradient = self.process(place)
-        deviation = self.process.deviation(place, self.origin)
+        deviation = self.deviation(place, (x - self.origin).ravel())
         value += self.caution * deviation.value
         gradient = gradient + self.caution * deviation.gradient
         if self.surface is not None:

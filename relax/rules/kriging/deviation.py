@@ -1,0 +1,54 @@
+"""How much a process may miss."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from relax.preconditioner.base import Places
+from relax.rules.kriging.likelihood import mean_square
+from relax.rules.kriging.process import Process, Value
+
+__all__ = ["Deviation"]
+
+
+class Deviation:
+    """The standard deviation of how far a surface is above its tangent at one place.
+
+    It is that of a process with its most probable amplitude, after all gradients that are known.
+
+    Parameters
+    ----------
+    process
+        What is known.
+    origin
+        Where the tangent is: the features there.
+
+    Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), equation 2.26.
+    """
+
+    def __init__(self, process: Process, origin: Places) -> None:
+        self.process, ((self._u,), (self._j,)) = process, origin
+        self._apart = self._u - process.u
+        self._lost, self._along = process.kernel.slopes(process.kernel.squares(self._apart))
+
+    def __call__(self, place: Places, moved: np.ndarray) -> Value:
+        """Return the deviation at a place of the features, ``moved`` (n,), A, from the origin."""
+        process, kernel = self.process, self.process.kernel
+        (u,), (j,) = place
+        way, apart, straight = u - self._u, u - process.u, self._j @ moved
+        off, turned = way - straight, j - self._j
+        (lost,), (along,) = kernel.slopes(kernel.squares(way[None]))
+        variance = kernel.above_tangent(kernel.squares(way)) + (kernel.stiffest * off - 2 * lost * way) @ off
+        known = self._lost * (apart - off) - kernel.slopes(kernel.squares(apart))[0] * apart
+        known += (self._along * kernel.along(self._apart, straight)) @ kernel.groups * self._apart
+        half = process.half_of(known, off)
+        variance -= half @ half
+        if variance <= 0:
+            return Value(0.0, np.zeros(j.shape[1]))
+        line, beta = process.weights(half)
+        by_u = lost * straight + (along * kernel.along(way, straight)) @ kernel.groups * way
+        gradient = (by_u - process.curved(apart, beta)[1]) @ j
+        gradient += (kernel.stiffest * off - lost * way - line) @ turned
+        gradient += process.curved(self._apart, beta)[1] @ self._j
+        size, root = np.sqrt(mean_square(process.unexplained)), np.sqrt(variance)
+        return Value(size * root, size / root * gradient)

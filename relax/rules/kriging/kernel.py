@@ -1,0 +1,101 @@
+"""A kernel of Matern: how what two places have in common falls with their distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+__all__ = ["Matern"]
+
+
+class Matern(NamedTuple):
+    """The covariance of a function at two places: a sum of kernels, one for each group of features.
+
+    ::
+
+        cov(f, f') = the sum of variance k(|v - v'|) over all groups v of the features u
+        k(r) = (1 + t + t^2/3) exp(-t),    t = sqrt(5) r / length
+
+    Places of a run are near each other.  What is small for small r is computed as such, by the incomplete
+    gamma function P(n, t) = 1 - exp(-t) (1 + t + ... + t^(n-1)/(n-1)!), and not as a difference of large
+    numbers.
+
+    Parameters
+    ----------
+    groups
+        Which of the F features are in each of the G groups, 1 or 0, sparse (G, F).
+    variances
+        The variance of each group (G,).
+    length
+        Length of the kernel, sqrt(eV).
+
+    Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), equation 4.17.
+    """
+
+    groups: csr_array
+    variances: np.ndarray
+    length: float
+
+    @classmethod
+    def of(cls, numbers: Sequence[np.ndarray], variances: np.ndarray, length: float) -> Matern:
+        """Return the kernel for groups whose numbers are given once or more for each feature (F,)."""
+        from scipy.sparse import csr_array
+
+        group, feature = np.concatenate(numbers), np.tile(np.arange(len(numbers[0])), len(numbers))
+        shape = len(variances), len(numbers[0])
+        return cls(csr_array((np.ones(len(group)), (group, feature)), shape=shape), variances, length)
+
+    def each(self, u: np.ndarray) -> csr_array:
+        """Return the features (F,) of each group, sparse (G, F)."""
+        from scipy.sparse import csr_array
+
+        indices, indptr = self.groups.indices, self.groups.indptr
+        return csr_array((u[indices], indices, indptr), shape=self.groups.shape)
+
+    @property
+    def stiffest(self) -> float:
+        """Variance of the slope by a feature, 1/eV, if the variances of its groups are 1 together."""
+        return 5 / (3 * self.length**2)
+
+    def squares(self, apart: np.ndarray) -> np.ndarray:
+        """Return the squares of the distances (K, G) of differences of features (K, F)."""
+        return self.along(apart, apart)
+
+    def along(self, apart: np.ndarray, way: np.ndarray) -> np.ndarray:
+        """Return the scalar products (K, G) of (K, F) and (K, F), or (F,), in each group."""
+        return np.asarray((apart * way) @ self.groups.T)
+
+    def slopes(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return by how much less slopes at two places have in common than slopes at one place.
+
+        Parameters
+        ----------
+        squares
+            Squares r^2 of the distances (K, G).
+
+        Returns
+        -------
+        lost, along
+            The covariance of two slopes at the difference d of features is stiffest - lost for the same
+            feature (K, F), and for any two of a group along d_i d_j less than that (K, G).
+        """
+        from scipy.special import gammainc
+
+        t = self._t(squares)
+        lost = (self.stiffest * self.variances * gammainc(2, t)) @ self.groups
+        return lost, 5 / self.length**2 * self.stiffest * self.variances * np.exp(-t)
+
+    def above_tangent(self, squares: np.ndarray) -> float:
+        """Return the variance of how far a function is above its tangent at a distance, from r^2 (G,)."""
+        from scipy.special import gammainc
+
+        t = self._t(squares)
+        return float(self.variances @ (2 * gammainc(4, t) + t * t / 3 * gammainc(2, t)))
+
+    def _t(self, squares: np.ndarray) -> np.ndarray:
+        return np.asarray(np.sqrt(5 * squares) / self.length)
