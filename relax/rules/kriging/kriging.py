@@ -83,11 +83,10 @@ class Kriging(InternalLBFGS):
     fine: float = param(0.6, "(0, inf)", "", "rho above which the radius grows")
     shrink: float = param(0.4, "(0, 1)", "", "new radius after a poor step, relative to its length")
 
-    caution: float = param(1.0, "[0, inf)", "", "standard deviations of the model that are added to it")
+    caution: float = param(4.0, "[0, inf)", "", "standard deviations of the model that are added to it")
 
     distrust: float = param(0.03, "[0, inf)", "", "as prior, beside the whole of a cheap surface")
     rough: float = param(0.03, "[0, inf)", "", "noise of older gradients relative to each, beside the same")
-    caution_beside: float = param(5.0, "[0, inf)", "", "as caution, beside the same")
 
     def init(self, x: Array) -> State:
         state = super().init(x)
@@ -183,9 +182,7 @@ class Kriging(InternalLBFGS):
                 process.believe(0.0)
                 surface = None
             after["share"][mine] = process.share
-        part = min(process.share, 1.0)
-        caution = part * self.caution_beside + (1 - part) * self.caution
-        bound = UpperBound(features, process, base.x[mine], caution, surface)
+        bound = UpperBound(features, process, base.x[mine], self.caution, surface)
         radius = float(after["radius"][mine.start, 0])
         one = Segments([mine.stop - mine.start], [base.seg.tensors[s]])
         step, change = minimum_within(bound, base.x[mine], features.metric, hardness, radius, one)
