@@ -429,6 +429,17 @@ def test_a_prior_saves_calls_and_ends_in_the_same_minimum(build, cell):
     np.testing.assert_allclose(done.atoms.positions, ours.positions, atol=1e-9)
 
 
+@pytest.mark.parametrize(("build", "cell"), [(cluster, False), (crystal, False), (crystal, True)])
+def test_a_tight_fmax_takes_no_more_calls_than_by_the_default_rule(build, cell):
+    """Near a minimum a process is of no use if its noise is that of the forces at a rough start."""
+    default, ours = (
+        relax(build(), EMT(), rule=rule, fmax=1e-6, cell=cell) for rule in ("internal-lbfgs", "kriging")
+    )
+    assert default.converged
+    assert ours.converged
+    assert ours.force_calls <= default.force_calls
+
+
 BAD = {
     "a spring too many": lambda: Off(1.0, 1.0),
     "tenfold": lambda: Off(10.0, 0.0),
