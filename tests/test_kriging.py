@@ -189,6 +189,14 @@ def test_a_process_is_what_its_kernel_says(local):
     assert Deviation(process, origin)(place, moved).value == pytest.approx(np.sqrt(size * rest), rel=1e-3)
 
 
+def test_gradients_that_are_all_zero_make_a_flat_surface():
+    features, x = Linear(9, 12), some_gradients(9, 2)[0]
+    process = Process(features, 0.0, x, 0.0 * x, 3.0, 1e-3)
+    place, moved = features.at(x[1:]), (x[1] - x[0]).ravel()
+    np.testing.assert_array_equal(process(place).gradient, 0.0)
+    np.testing.assert_array_equal(Deviation(process, features.at(x[:1]))(place, moved).gradient, 0.0)
+
+
 def test_noise_of_a_small_gradient_is_small():
     x, g = some_gradients(9, 3)
     g *= np.array([1e-2, 0.1, 1.0])[:, None, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["factorized", "likeliest_share", "mean_square"]
+__all__ = ["factorized", "likeliest_share", "mean_square", "noises_of"]
 
 RAISED, MOST = 3.0, 300.0
 """Factor by which the noise is raised until the covariance is positive definite, and its limit."""
@@ -12,6 +12,9 @@ RAISED, MOST = 3.0, 300.0
 DOUBT, HIGHEST, TURNS = 0.5, 1.5, 5
 """Standard deviation of the share of a cheap surface before anything is known, its limit, and how often it is
 computed again."""
+
+LEAST = 1e-3
+"""Least noise of a small gradient, relative to that of the largest one."""
 
 
 def mean_square(numbers: np.ndarray) -> float:
@@ -52,3 +55,11 @@ def factorized(covariance: np.ndarray, noise: np.ndarray, own: np.ndarray) -> np
         except np.linalg.LinAlgError:
             if (factor := RAISED * factor) > MOST:
                 raise
+
+
+def noises_of(g: np.ndarray, noise: float, rough: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the noises (K n,), eV/A, of the gradients (K, n): that of all, and more of all but the first."""
+    sizes = np.sqrt((g**2).mean(axis=1))
+    relative = np.maximum(sizes / (sizes.max() or 1.0), LEAST)
+    older = rough * sizes.max() * relative * (np.arange(len(g)) > 0)
+    return np.repeat(noise * relative, g.shape[1]), np.repeat(older, g.shape[1])

@@ -8,7 +8,7 @@ import numpy as np
 
 from relax.preconditioner.base import Features, Places
 from relax.rules.kriging.kernel import Matern
-from relax.rules.kriging.likelihood import factorized, likeliest_share, mean_square
+from relax.rules.kriging.likelihood import factorized, likeliest_share, mean_square, noises_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -18,9 +18,6 @@ __all__ = ["Process", "Value", "Weights"]
 RECENT = 4
 """From how many of the newest gradients the share of a cheap surface is estimated: those of a rough start say
 little of the rest."""
-
-LEAST = 1e-3
-"""Least noise of a small gradient, relative to that of the largest one."""
 
 
 class Value(NamedTuple):
@@ -142,14 +139,9 @@ class Process:
         rows = np.array(known)
         rows[:, 1:] -= rows[:, :1]
         self._priors = prior, distrust
-        sizes = np.sqrt((g.reshape(count, n) ** 2).mean(axis=1))
-        sizes = np.maximum(sizes, LEAST * sizes.max())
         deviation = np.sqrt(self.kernel.stiffest * (j[0] ** 2).sum() / n)
-        noises = noise * deviation * sizes / sizes.max()
-        older = np.arange(count) > 0
-        self._factor = factorized(
-            self._covariance(j, lines), np.repeat(noises, n), np.repeat(rough * older * sizes, n)
-        )
+        noises = noises_of(g.reshape(count, n), noise * deviation, rough)
+        self._factor = factorized(self._covariance(j, lines), *noises)
         self._halves = solve_triangular(self._factor, rows.reshape(len(rows), -1).T, trans="T").T
         self.believe(0.0 if p is None else likeliest_share(self._halves[:, : RECENT * n]))
         own, others = np.split(self.unexplained, [(count if newer is None else newer) * n])
