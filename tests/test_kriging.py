@@ -327,6 +327,18 @@ def test_the_share_of_a_cheap_surface_is_what_it_says_of_the_gradients(cheap, sh
     assert process.share == pytest.approx(share, abs=0.02)
 
 
+def test_beside_more_than_a_cheap_surface_no_less_than_none_of_the_model_hessian_counts():
+    """A negative part of it would make soft what the cheap surface has right."""
+    features = Linear(9, 9)
+    a = features.j.T @ features.j
+    x, _ = some_gradients(9, 4)
+    g = (x.reshape(4, 9) @ a.T).reshape(x.shape)
+    for stiffness, share, rest in ((0.8, 1 / 0.83, 0.03 / 0.83), (2.0, 0.4 / 1.43, 1 - 2 * 0.4 / 1.43)):
+        process = Process(features, 0.6, x, g, 50.0, 1e-3, stiffness * g, 0.03)
+        assert process.share == pytest.approx(share, abs=0.01)  # of share * stiffness + rest = 1
+        assert process.prior == pytest.approx(rest, abs=0.01)
+
+
 def quadratic(a, b):
     def at(x):
         y = x.ravel()

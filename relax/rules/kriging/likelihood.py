@@ -22,19 +22,19 @@ def mean_square(numbers: np.ndarray) -> float:
     return float(numbers @ numbers) / len(numbers)
 
 
-def likeliest_share(halves: np.ndarray) -> float:
+def likeliest_share(known: np.ndarray, cheap: np.ndarray) -> float:
     """Return the share of a cheap surface; before anything is known it is 1 with the deviation :data:`DOUBT`.
 
     Parameters
     ----------
-    halves
-        What is known without it, and what its whole would take from that (2, n), both in coordinates in which
-        the covariance is the unit matrix.
+    known, cheap
+        What is known without it, and what its whole would take from that (n,), in coordinates in which the
+        covariance is the unit matrix.
     """
-    (aa, ad), (_, dd) = halves @ halves.T
+    aa, ad, dd = known @ known, known @ cheap, cheap @ cheap
     share = 1.0
     for _ in range(TURNS):
-        amplitude = max((aa - 2 * share * ad + share**2 * dd) / halves.shape[1], 1e-12 * aa)
+        amplitude = max((aa - 2 * share * ad + share**2 * dd) / len(known), 1e-12 * aa)
         share = (ad / amplitude + DOUBT**-2) / (dd / amplitude + DOUBT**-2)
     return float(min(max(share, 0.0), HIGHEST))
 

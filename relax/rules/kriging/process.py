@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from relax.preconditioner.base import Features, Places
 from relax.rules.kriging.kernel import Matern
 from relax.rules.kriging.likelihood import factorized, likeliest_share, mean_square, noises_of
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 __all__ = ["Process", "Value", "Weights"]
 
@@ -49,7 +46,7 @@ class Process:
     Beside a cheap surface with the gradients p it is what is missing to a share of that::
 
         m(x) = share cheap(x) + rest/2 |u|^2 + sum over b of cov(f(x), g_b) alpha_b
-        rest = share distrust + (1 - share) prior
+        rest = share distrust + max(1 - share, 0) prior
         (cov(g_a, g_b) + noise) alpha = g - share p - rest J^T u
 
     The share is the most probable one, for an amplitude of the process that is the most probable as well, see
@@ -121,7 +118,7 @@ class Process:
         local: float = 0.0,
     ) -> None:
         from scipy.linalg import solve_triangular
-        from scipy.sparse import csr_array
+        from scipy.sparse import block_diag, csr_array
 
         groups, variances = features.groups, np.ones(1)
         every = np.zeros(len(groups), int)
@@ -131,28 +128,38 @@ class Process:
         self.u, j = features.at(x)
         count, number, n = j.shape
         lines = np.concatenate([j[:1], j[1:] - j[0]]).transpose(1, 0, 2).reshape(number, -1)
-        self._lines, self._each = csr_array(lines), block_diagonal(j)
-        own = (self.u.ravel() @ self._each).reshape(count, n)
-        known = [g.reshape(count, n) - prior * own]
-        if p is not None:
-            known.append(p.reshape(count, n) - (prior - distrust) * own)
-        rows = np.array(known)
+        self._lines, self._each = csr_array(lines), block_diag([csr_array(at) for at in j], format="csr")
+        model = self.u.ravel() @ self._each
+        rows = np.array([model, g.ravel()] if p is None else [model, g.ravel(), p.ravel()])
+        rows = rows.reshape(-1, count, n)
         rows[:, 1:] -= rows[:, :1]
         self._priors = prior, distrust
         deviation = np.sqrt(self.kernel.stiffest * (j[0] ** 2).sum() / n)
         noises = noises_of(g.reshape(count, n), noise * deviation, rough)
         self._factor = factorized(self._covariance(j, lines), *noises)
         self._halves = solve_triangular(self._factor, rows.reshape(len(rows), -1).T, trans="T").T
-        self.believe(0.0 if p is None else likeliest_share(self._halves[:, : RECENT * n]))
+        self.believe(0.0 if p is None else self._likeliest(RECENT * n))
         own, others = np.split(self.unexplained, [(count if newer is None else newer) * n])
         self.contradiction = mean_square(others) / mean_square(own) if others.size else 0.0
 
     def believe(self, share: float) -> None:
         """Let this share of the cheap surface count, in place of the likeliest one."""
-        prior, distrust = self._priors
-        self.share, self.prior = share, share * distrust + (1 - share) * prior
-        self.unexplained = self._halves[0] - share * self._halves[-1]
+        model, g, p = self._halves[0], self._halves[1], self._halves[-1]
+        self.share, self.prior = share, self._rest(share)
+        self.unexplained = g - share * p - self.prior * model
         self._weights = self.weights(self.unexplained)
+
+    def _rest(self, share: float) -> float:
+        """Return how much of the model Hessian is beside this share of a cheap surface."""
+        prior, distrust = self._priors
+        return share * distrust + max(1 - share, 0.0) * prior
+
+    def _likeliest(self, numbers: int) -> float:
+        """Return the most probable share of the cheap surface, from so many of the numbers that are known."""
+        model, g, p = self._halves[:, :numbers]
+        prior, distrust = self._priors
+        share = likeliest_share(g - prior * model, p - (prior - distrust) * model)
+        return share if share <= 1 else max(1.0, likeliest_share(g, p + distrust * model))
 
     def __call__(self, place: Places) -> Value:
         """Return the surface at a place of the features; the zero of its energy has no meaning."""
@@ -233,15 +240,3 @@ class Process:
         ways = self.kernel.each(apart)
         found = at_a.T @ (lost[:, None] * at_b)
         return np.asarray(found + ((ways @ at_a) * along[:, None]).T @ (ways @ at_b))
-
-
-def block_diagonal(j: np.ndarray) -> csr_array:
-    """Return the blocks (K, F, n) as the diagonal of a sparse matrix (K F, K n)."""
-    from scipy.sparse import csr_array
-
-    count, features, n = j.shape
-    rows = csr_array(j.reshape(-1, n))
-    places = np.repeat(np.arange(count * features) // features, np.diff(rows.indptr))
-    return csr_array(
-        (rows.data, rows.indices + n * places, rows.indptr), shape=(len(j) * features, count * n)
-    )
