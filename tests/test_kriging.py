@@ -26,6 +26,7 @@ from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import SpringNetwork
 from relax.rules import Kriging
 from relax.rules.kriging.deviation import Deviation
+from relax.rules.kriging.kernel import Matern
 from relax.rules.kriging.minimum import minimum_within
 from relax.rules.kriging.process import Process, Value
 from relax.rules.kriging.upper_bound import UpperBound
@@ -195,6 +196,16 @@ def test_gradients_that_are_all_zero_make_a_flat_surface():
     place, moved = features.at(x[1:]), (x[1] - x[0]).ravel()
     np.testing.assert_array_equal(process(place).gradient, 0.0)
     np.testing.assert_array_equal(Deviation(process, features.at(x[:1]))(place, moved).gradient, 0.0)
+
+
+def test_a_kernel_is_exact_for_places_near_each_other():
+    """Its Taylor series: k = 1 - t^2/6 + t^4/24 - ..., of which differences would leave nothing for such t."""
+    kernel = Matern.of([np.zeros(1, int)], np.ones(1), 5**0.5)  # r is t
+    for t in (1e-7, 1e-5, 1e-3):
+        lost, along = kernel.slopes(np.array([[t * t]]))
+        assert lost[0, 0] == pytest.approx(t * t / 6, rel=2 * t)
+        assert along[0, 0] == pytest.approx(1 / 3, rel=2 * t)
+        assert kernel.above_tangent(np.array([t * t])) == pytest.approx(t**4 / 4, rel=2 * t)
 
 
 def test_noise_of_a_small_gradient_is_small():
