@@ -199,7 +199,7 @@ def test_gradients_that_are_all_zero_make_a_flat_surface():
 
 
 def test_a_kernel_is_exact_for_places_near_each_other():
-    """Its Taylor series: k = 1 - t^2/6 + t^4/24 - ..., of which differences would leave nothing for such t."""
+    """Its Taylor series: k = 1 - t^2/6 + t^4/24 - ..., of which differences leave nothing."""
     kernel = Matern.of([np.zeros(1, int)], np.ones(1), 5**0.5)  # r is t
     for t in (1e-7, 1e-5, 1e-3):
         lost, along = kernel.slopes(np.array([[t * t]]))
