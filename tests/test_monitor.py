@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -106,6 +107,29 @@ def test_what_is_interrupted_before_it_is_evaluated_is_where_it_started():
         collect(ends, crystals(1), Stops(0, KeyboardInterrupt()))
     assert [(end.result.status, end.atoms.calc) for end in ends] == [("interrupted", None)]
     np.testing.assert_array_equal(ends[0].atoms.positions, crystals()[0].positions)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_wherever_an_interruption_comes_nothing_that_was_taken_is_lost(size):
+    class Ends(Monitor):
+        def __init__(self, left: int) -> None:
+            self.left = left
+
+        def interruptible(self) -> Any:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+            return super().interruptible()
+
+    statuses = set()
+    for left in range(2, 30):
+        given, ends = iter(crystals()), []
+        with contextlib.suppress(KeyboardInterrupt):
+            collect(ends, given, EMT(), fmax=0.1, monitor=Ends(left), batch_size=size)
+        assert len(ends) + len(list(given)) == 4
+        assert len({end.index for end in ends}) == len(ends)
+        statuses |= {end.result.status for end in ends}
+    assert statuses == {"converged", "interrupted"}
 
 
 def test_a_monitor_may_end_the_run_and_nothing_is_lost():

@@ -54,6 +54,12 @@ class Interrupts:
         self._raise_pending()
 
     @contextlib.contextmanager
+    def put_off(self) -> Iterator[None]:
+        """Hold a signal back within the block, and until interruption is allowed the next time."""
+        with self._holding(True):
+            yield
+
+    @contextlib.contextmanager
     def allowed(self) -> Iterator[None]:
         """Allow interruption within the block."""
         with self._holding(False):

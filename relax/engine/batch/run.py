@@ -104,6 +104,9 @@ class BatchRun:
                 yield from self._round()
         except (KeyboardInterrupt, UsageError):
             if self._whole:
+                if begun := [*self._arrivals, *([self._next] if self._next else [])]:
+                    self._arrivals, self._next = [], None
+                    self._join(begun)
                 yield from self._interrupted()
             raise
         finally:
