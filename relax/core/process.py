@@ -49,7 +49,7 @@ class Interrupts:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold a signal back within the block, but where it is allowed."""
-        with self._holding(True):
+        with self.put_off():
             yield
         self._raise_pending()
 

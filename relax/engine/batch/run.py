@@ -81,6 +81,11 @@ class BatchRun:
         return [] if self.relaxation is None else self.relaxation.entries
 
     @property
+    def _taken(self) -> list[Entry]:
+        """The structures that were taken and are not in the batch yet."""
+        return [*self._arrivals, *([self._next] if self._next else [])]
+
+    @property
     def active(self) -> int:
         """The number of structures that are being relaxed."""
         return len(self.entries)
@@ -104,13 +109,13 @@ class BatchRun:
                 yield from self._round()
         except (KeyboardInterrupt, UsageError):
             if self._whole:
-                if begun := [*self._arrivals, *([self._next] if self._next else [])]:
+                if self._taken:
+                    self._join(self._taken)
                     self._arrivals, self._next = [], None
-                    self._join(begun)
                 yield from self._interrupted()
             raise
         finally:
-            for entry in [*self.entries, *self._arrivals, *([self._next] if self._next else [])]:
+            for entry in [*self.entries, *self._taken]:
                 self._release(entry)
             self.relaxation, self._arrivals, self._next = None, [], None
 

@@ -28,27 +28,27 @@ class Deviation:
 
     def __init__(self, process: Process, origin: Places) -> None:
         self.process, ((self._u,), (self._j,)) = process, origin
-        self._apart = self._u - process.u
-        self._lost, self._along = process.kernel.slopes(process.kernel.squares(self._apart))
+        self._seen = process.kernel.slopes(self._u - process.u)
 
     def __call__(self, place: Places, moved: np.ndarray) -> Value:
         """Return the deviation at a place of the features, ``moved`` (n,), A, from the origin."""
         process, kernel = self.process, self.process.kernel
         (u,), (j,) = place
-        way, apart, straight = u - self._u, u - process.u, self._j @ moved
+        way, straight, origin = u - self._u, self._j @ moved, self._seen
         off, turned = way - straight, j - self._j
-        (lost,), (along,) = kernel.slopes(kernel.squares(way[None]))
-        variance = kernel.above_tangent(kernel.squares(way)) + (kernel.stiffest * off - 2 * lost * way) @ off
-        known = self._lost * (apart - off) - kernel.slopes(kernel.squares(apart))[0] * apart
-        known += (self._along * kernel.along(self._apart, straight)) @ kernel.groups * self._apart
+        _, (lost,), (along,) = kernel.slopes(way[None])
+        variance = kernel.above_tangent(way) + (kernel.stiffest * off - 2 * lost * way) @ off
+        seen = kernel.slopes(u - process.u)
+        known = origin.lost * (seen.apart - off) - seen.lost * seen.apart
+        known += (origin.along * kernel.along(origin.apart, straight)) @ kernel.groups * origin.apart
         half = process.half_of(known, off)
         variance -= half @ half
         if variance <= 0:
             return Value(0.0, np.zeros(j.shape[1]))
         line, beta = process.weights(half)
         by_u = lost * straight + (along * kernel.along(way, straight)) @ kernel.groups * way
-        gradient = (by_u - process.curved(apart, beta)[1]) @ j
+        gradient = (by_u - process.curved(seen, beta)[1]) @ j
         gradient += (kernel.stiffest * off - lost * way - line) @ turned
-        gradient += process.curved(self._apart, beta)[1] @ self._j
+        gradient += process.curved(origin, beta)[1] @ self._j
         size, root = np.sqrt(mean_square(process.unexplained)), np.sqrt(variance)
         return Value(size * root, size / root * gradient)

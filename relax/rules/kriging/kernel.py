@@ -10,7 +10,19 @@ import numpy as np
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["Matern"]
+__all__ = ["Matern", "Slopes"]
+
+
+class Slopes(NamedTuple):
+    """What slopes at K pairs of places have in common, by the differences of their features.
+
+    The covariance of two slopes by the same feature is ``stiffest - lost``, and that of any two of a group is
+    less by ``along`` times the differences of both features.
+    """
+
+    apart: np.ndarray  # (K, F) the differences
+    lost: np.ndarray  # (K, F)
+    along: np.ndarray  # (K, G)
 
 
 class Matern(NamedTuple):
@@ -62,40 +74,24 @@ class Matern(NamedTuple):
         """Variance of the slope by a feature, 1/eV, if the variances of its groups are 1 together."""
         return 5 / (3 * self.length**2)
 
-    def squares(self, apart: np.ndarray) -> np.ndarray:
-        """Return the squares of the distances (K, G) of differences of features (K, F)."""
-        return self.along(apart, apart)
-
     def along(self, apart: np.ndarray, way: np.ndarray) -> np.ndarray:
-        """Return the scalar products (K, G) of (K, F) and (K, F), or (F,), in each group."""
+        """Return the scalar products of (K, F) and (K, F) in each group (K, G); of one place without K."""
         return np.asarray((apart * way) @ self.groups.T)
 
-    def slopes(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return by how much less slopes at two places have in common than slopes at one place.
-
-        Parameters
-        ----------
-        squares
-            Squares r^2 of the distances (K, G).
-
-        Returns
-        -------
-        lost, along
-            The covariance of two slopes at the difference d of features is stiffest - lost for the same
-            feature (K, F), and for any two of a group along d_i d_j less than that (K, G).
-        """
+    def slopes(self, apart: np.ndarray) -> Slopes:
+        """Return what slopes have in common at places whose features differ by (K, F)."""
         from scipy.special import gammainc
 
-        t = self._t(squares)
+        t = self._t(apart)
         lost = (self.stiffest * self.variances * gammainc(2, t)) @ self.groups
-        return lost, 5 / self.length**2 * self.stiffest * self.variances * np.exp(-t)
+        return Slopes(apart, lost, 5 / self.length**2 * self.stiffest * self.variances * np.exp(-t))
 
-    def above_tangent(self, squares: np.ndarray) -> float:
-        """Return the variance of how far a function is above its tangent at a distance, from r^2 (G,)."""
+    def above_tangent(self, way: np.ndarray) -> float:
+        """Return the variance of how far a function is above its tangent, ``way`` (F,) from where that is."""
         from scipy.special import gammainc
 
-        t = self._t(squares)
+        t = self._t(way)
         return float(self.variances @ (2 * gammainc(4, t) + t * t / 3 * gammainc(2, t)))
 
-    def _t(self, squares: np.ndarray) -> np.ndarray:
-        return np.asarray(np.sqrt(5 * squares) / self.length)
+    def _t(self, apart: np.ndarray) -> np.ndarray:
+        return np.asarray(np.sqrt(5 * self.along(apart, apart)) / self.length)

@@ -18,8 +18,8 @@ ROUNDS = 60
 """Most places at which the model is asked for."""
 
 FLAT, PART, ENOUGH = 1e-3, 0.05, 1e-3
-"""The search ends when no gradient is above the first number (eV/A) and the second part of the longest one at
-the beginning, or when two steps on end gain less than the third part of what was gained."""
+"""The search ends when no gradient is above ``FLAT`` (eV/A) nor above ``PART`` of the longest one at the
+beginning, or when two steps on end gain less than ``ENOUGH`` of what was gained."""
 
 HALVINGS = 20
 """How often the way to the radius is halved."""

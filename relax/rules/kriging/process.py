@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from relax.preconditioner.base import Features, Places
-from relax.rules.kriging.kernel import Matern
+from relax.rules.kriging.kernel import Matern, Slopes
 from relax.rules.kriging.likelihood import factorized, likeliest_share, mean_square, noises_of
 
 __all__ = ["Process", "Value", "Weights"]
@@ -164,7 +164,7 @@ class Process:
     def __call__(self, place: Places) -> Value:
         """Return the surface at a place of the features; the zero of its energy has no meaning."""
         (u,), (j,) = place
-        value, by_u = self.curved(u - self.u, self._weights.beta)
+        value, by_u = self.curved(self.kernel.slopes(u - self.u), self._weights.beta)
         value += 0.5 * self.prior * float(u @ u) + float(self._weights.line @ (u - self.u[0]))
         return Value(value, (self.prior * u + self._weights.line + by_u) @ j)
 
@@ -194,17 +194,17 @@ class Process:
         of_each[0] -= of_each[1:].sum(axis=0)
         return Weights(line, (self._each @ alpha).reshape(self.u.shape))
 
-    def curved(self, apart: np.ndarray, beta: np.ndarray) -> tuple[float, np.ndarray]:
+    def curved(self, seen: Slopes, beta: np.ndarray) -> tuple[float, np.ndarray]:
         """Return what a function of these weights is beside its line, and the slopes (F,) of that.
 
         Parameters
         ----------
-        apart
-            From the features at the places of the gradients to those at another place (K, F).
+        seen
+            From the places of the gradients to another place.
         beta
             The weights (K, F).
         """
-        lost, along = self.kernel.slopes(self.kernel.squares(apart))
+        apart, lost, along = seen
         way = self.kernel.along(apart, beta)
         slopes = lost * beta + (along * way) @ self.kernel.groups * apart
         return -float((lost * apart * beta).sum()), -slopes.sum(axis=0)
@@ -236,7 +236,7 @@ class Process:
         apart, at_a, at_b
             From the features of one place to those of the other (F,), and their derivatives there (F, n).
         """
-        (lost,), (along,) = self.kernel.slopes(self.kernel.squares(apart[None]))
+        _, (lost,), (along,) = self.kernel.slopes(apart[None])
         ways = self.kernel.each(apart)
         found = at_a.T @ (lost[:, None] * at_b)
         return np.asarray(found + ((ways @ at_a) * along[:, None]).T @ (ways @ at_b))
