@@ -11,6 +11,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
 from scipy.optimize import minimize
+from scipy.sparse import block_diag, csr_array
 
 from relax import relax, relax_many
 from relax.calculators.potentials import as_potential
@@ -20,12 +21,14 @@ from relax.engine.arrays import prepare
 from relax.engine.batch.cheap_surface import CheapSurface
 from relax.geometry.cell import cell_freedom
 from relax.optimizers.named import OPTIMIZERS
-from relax.preconditioner.base import Identity, Places
+from relax.preconditioner.base import Identity
+from relax.preconditioner.features import Places
 from relax.preconditioner.internal_stiffness import InternalStiffness
 from relax.preconditioner.model_hessian import ModelHessian
 from relax.preconditioner.network import SpringNetwork
 from relax.rules import Kriging
 from relax.rules.kriging.deviation import Deviation
+from relax.rules.kriging.feature_metric import FeatureMetric
 from relax.rules.kriging.kernel import Matern
 from relax.rules.kriging.minimum import minimum_within
 from relax.rules.kriging.process import Process, Value
@@ -45,6 +48,17 @@ CASES = {
 }
 
 
+def curved(u, j):
+    """Return features at K places, all of them curved, with the derivatives (K, F, n)."""
+    return Places(u, block_diag([csr_array(one) for one in j], format="csr"), np.zeros((0, j.shape[2])))
+
+
+def derivatives(features, x):
+    """Return the derivatives (F, n) of features at rows (R, 3)."""
+    place = features.at(x[None])
+    return np.concatenate([place.curved.toarray(), place.straight])
+
+
 def differences(function, x, h=1e-5):
     """Return the derivatives of a function of (n,) by central differences, one row for each coordinate."""
     return np.stack([(function(x + h * e) - function(x - h * e)) / (2 * h) for e in np.eye(len(x))])
@@ -55,11 +69,11 @@ def test_features_make_the_model_hessian(name):
     model = CASES[name]()
     features = model.features(0, 7.0)
     v = np.random.default_rng(0).normal(size=model.x.shape)
-    here = features.at(model.x[None])
-    np.testing.assert_allclose(here.u, 0.0, atol=1e-12)
-    np.testing.assert_allclose((here.j[0].T @ here.j[0]) @ v.ravel(), 7 * model.apply(v).ravel(), rtol=1e-9)
-    whole = np.stack([features.metric.apply(e.reshape(v.shape)).ravel() for e in np.eye(v.size)])
-    np.testing.assert_allclose(7 * whole, here.j[0].T @ here.j[0], rtol=0, atol=1e-8)
+    j = derivatives(features, model.x)
+    np.testing.assert_allclose(features.at(model.x[None]).u, 0.0, atol=1e-12)
+    np.testing.assert_allclose((j.T @ j) @ v.ravel(), 7 * model.apply(v).ravel(), rtol=1e-9)
+    whole = np.stack([model.apply(e.reshape(v.shape)).ravel() for e in np.eye(v.size)])
+    np.testing.assert_allclose(7 * whole, j.T @ j, rtol=0, atol=1e-8)
     if model.seg.tensors[0]:
         v[-3:] += v[-3:].T  # the antisymmetric part of a strain is a rotation
     there, h = model.x + 0.05 * v, 1e-5
@@ -69,13 +83,13 @@ def test_features_make_the_model_hessian(name):
         by_hand = (features.at((there + h * w)[None]).u[0] - features.at((there - h * w)[None]).u[0]) / (
             2 * h
         )
-        np.testing.assert_allclose(features.at(there[None]).j[0] @ w.ravel(), by_hand, atol=1e-6)
+        np.testing.assert_allclose(derivatives(features, there) @ w.ravel(), by_hand, atol=1e-6)
 
 
 def test_features_of_the_same_bond_or_angle_are_a_group():
     """Ethanol has 8 bonds, bends at both carbon atoms and at the oxygen atom, and two bonds with torsions."""
     features = CASES["ethanol"]().features(0, 7.0)
-    j = features.at(features.x[None]).j[0]
+    j = derivatives(features, features.x)
     touched = np.abs(j).reshape(len(j), -1, 3).max(axis=2) > 1e-9
     found = {}
     for group in range(features.groups.max() + 1):
@@ -89,6 +103,46 @@ def test_features_of_the_same_bond_or_angle_are_a_group():
     assert turns == {(0, 1): 9, (1, 2, 3): 3}  # all of the latter have the hydrogen of the hydroxyl group
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_metric_of_features_is_that_of_their_derivatives(name):
+    model = CASES[name]()
+    features, rng = model.features(0, 7.0), np.random.default_rng(2)
+    x, v = model.x + 0.05 * rng.normal(size=model.x.shape), rng.normal(size=model.x.shape)
+    metric, j = FeatureMetric(features, x), derivatives(features, x)
+    np.testing.assert_allclose(metric.apply(v).ravel(), j.T @ (j @ v.ravel()), rtol=1e-9)
+    np.testing.assert_allclose(metric.solve(metric.apply(v)), v, rtol=1e-6)
+    np.testing.assert_allclose(metric.root(metric.root(v)), metric.solve(v), rtol=1e-6)
+    np.testing.assert_allclose(metric.size, (j**2).sum() / v.size, rtol=1e-9)
+    moved, kept = metric.reused(x, model.x)
+    np.testing.assert_array_equal(moved.reused(kept, x)[0].apply(v), metric.apply(v))
+    np.testing.assert_allclose(moved.apply(v), 7 * model.apply(v), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_metric_of_features_transports_and_retracts_as_the_model_hessian_does(name):
+    """That has the same coordinates, and solves with errors of a hundredth."""
+    model = CASES[name]()
+    features, rng = model.features(0, 7.0), np.random.default_rng(3)
+    metric, n = FeatureMetric(features, model.x), len(model.networks[0].numbers)
+    x, g = np.stack(3 * [model.x]), rng.normal(size=(3, *model.x.shape))
+    x[1:, :n] += 0.1 * rng.normal(size=(2, n, 3))
+    g -= g.mean(axis=1, keepdims=True)
+    for found, expected in zip(metric.transport(x, g), model.transport(x, g), strict=True):
+        size = np.abs(expected - expected[0]).max()
+        np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=0, atol=0.03 * size)
+    np.testing.assert_allclose(metric.transport(x[:1], g[:1])[1], g[:1], atol=1e-6)
+
+    dx = np.zeros_like(model.x)
+    dx[:n] = 0.1 * rng.normal(size=(n, 3))
+    wanted = derivatives(features, model.x) @ dx.ravel()
+
+    def missing(z):
+        return ((features.values((model.x + z)[None])[0] - wanted) ** 2).sum()
+
+    assert missing(metric.retract(dx)) <= 1.3 * missing(model.retract(dx)) + 1e-20
+    np.testing.assert_allclose(metric.retract(1e-5 * dx), 1e-5 * dx, rtol=1e-2, atol=1e-9)
+
+
 class Linear:
     """Features that are a linear function of the coordinates."""
 
@@ -98,16 +152,15 @@ class Linear:
 
     def at(self, x):
         flat = x.reshape(len(x), -1)
-        return Places(flat @ self.j.T, np.repeat(self.j[None], len(x), axis=0))
+        return curved(flat @ self.j.T, np.repeat(self.j[None], len(x), axis=0))
 
 
 class Curved(Linear):
     """Features of which a part is the square of a coordinate."""
 
     def at(self, x):
-        flat, (u, j) = x.reshape(len(x), -1), super().at(x)
-        bent = 0.2 * self.j[::-1]
-        return Places(u + (flat @ bent.T) ** 2, j + 2 * (flat @ bent.T)[:, :, None] * bent)
+        flat, bent = x.reshape(len(x), -1), 0.2 * self.j[::-1]
+        return curved(flat @ self.j.T + (flat @ bent.T) ** 2, self.j + 2 * (flat @ bent.T)[:, :, None] * bent)
 
 
 def some_gradients(n: int, count: int, seed: int = 2):
@@ -150,7 +203,7 @@ def test_a_process_is_what_its_kernel_says(local):
     noise, length, h = 1e-2, 3.0, 1e-3
 
     def kernel(x, y):
-        (u, v), _ = features.at(np.array([x, y]).reshape(2, 1, 3))
+        u, v = features.at(np.array([x, y]).reshape(2, 1, 3)).u
         d = u - v
         squares = [(d**2).sum()] + [(d[features.groups == group] ** 2).sum() for group in range(4)]
         t = np.sqrt(5 * np.array(squares)) / length

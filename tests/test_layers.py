@@ -25,7 +25,9 @@ MODULES = {
 # Arrays and each other are all that rules know.
 PURE = [name for name in MODULES if name.startswith("relax.rules")]
 PURE += [f"relax.core.{name}" for name in ("parameters", "rule", "segments", "state")]
-PURE += [f"relax.preconditioner.{name}" for name in ("base", "pair_stiffness", "internal_stiffness")]
+PURE += [
+    f"relax.preconditioner.{name}" for name in ("base", "features", "pair_stiffness", "internal_stiffness")
+]
 
 
 def imports(name):
@@ -69,8 +71,9 @@ def test_every_package_has_its_place_and_is_small():
 
 @pytest.mark.parametrize("name", PURE)
 def test_rules_know_arrays_and_each_other(name):
-    lazy = {"relax.core.segments": {"torch"}}
-    lazy |= {f"relax.rules.kriging.{file}": {"scipy"} for file in ("kernel", "likelihood", "process")}
+    lazy = {"relax.core.segments": {"torch"}, "relax.preconditioner.features": {"scipy"}}
+    kriging = ("covariance", "feature_metric", "kernel", "likelihood", "process")
+    lazy |= {f"relax.rules.kriging.{file}": {"scipy"} for file in kriging}
     for imported, loads in imports(name):
         top = imported.partition(".")[0]
         known = {*sys.stdlib_module_names, "array_api_compat", "numpy"}

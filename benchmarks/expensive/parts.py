@@ -174,7 +174,9 @@ PARTS = {
         "drugs with priors that mislead", few_drugs, "gfn2", (*DIRECT[:2], *(f"prior:{n}" for n in BAD))
     ),
     "mlip-mace": MLIP,
-    "mlip-mace-cell": replace(MLIP, title="rattled crystals with their cells", system=System.CRYSTALS),
+    "mlip-mace-cell": replace(
+        MLIP, title="rattled crystals with their cells", system=System.CRYSTALS, draws=4
+    ),
     "mlip-r2scan": R2SCAN,
     "mlip-r2scan-cell": replace(R2SCAN, title="rattled crystals with their cells", system=System.CRYSTALS),
     "dft-molecules": MOLECULES,

@@ -3,33 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, Self
+from typing import Protocol, Self
 
 from relax.core.segments import Array
+from relax.preconditioner.features import Features
 
-__all__ = ["Featureless", "Features", "Frozen", "Identity", "Metric", "Modelled", "Places", "StraightPaths"]
-
-
-class Places(NamedTuple):
-    """F features of one structure with n = 3R coordinates at K places."""
-
-    u: Array  # (K, F) sqrt(eV), from the origin
-    j: Array  # (K, F, n) their derivatives, sqrt(eV)/A
-
-
-class Features(Protocol):
-    """Coordinates of a structure in which the energy of a model Hessian is half the square of a distance."""
-
-    groups: Array  # (F,) numbers: features with the same one are of the same bond or angle
-
-    @property
-    def metric(self) -> Metric:
-        """The model Hessian H of the structure alone at the origin: J^T J is H times a scale."""
-        ...
-
-    def at(self, x: Array) -> Places:
-        """Return the features and their derivatives at the rows ``x`` (K, R, 3), A."""
-        ...
+__all__ = ["Featureless", "Frozen", "Identity", "Metric", "Modelled", "StraightPaths"]
 
 
 class Metric(Protocol):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from relax.preconditioner.base import Places
+from relax.preconditioner.features import Places
 from relax.preconditioner.matrices.dense import Dense
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class ModelFeatures:
     """
 
     def __init__(self, model: ModelHessian, scale: float) -> None:
-        self.x, self.internals, self.metric = model.x, model.internals, model
+        self.x, self.internals = model.x, model.internals
         part = model.parts[0].matrix
         assert isinstance(part, Dense)
         self.root = np.linalg.cholesky(scale * part.straight[0])  # L (n, n)
@@ -45,20 +45,38 @@ class ModelFeatures:
             centres = centres_of(self.internals)
         straight = np.full(self.x.size, -1)
         self.groups = np.unique(np.concatenate([centres, straight]), return_inverse=True)[1]
+        self._latest: tuple[bytes, Places] | None = None
+
+    def values(self, x: np.ndarray) -> np.ndarray:
+        """Return the features (K, F) at the rows ``x`` (K, R, 3), A."""
+        return self._from_origin(x, None if self.internals is None else self.internals.values(x))
 
     def at(self, x: np.ndarray) -> Places:
-        """Return the features and their derivatives at the rows ``x`` (K, R, 3), A."""
-        count, n, m = len(x), self.x.size, len(self.sqrt_w)
-        u, j = np.empty((count, m + n)), np.zeros((count, m + n, n))
-        u[:, m:] = (x - self.x).reshape(count, n) @ self.root
-        j[:, m:] = self.root.T
-        if self.internals is not None:
-            q, derivatives = self.internals.at(x)
-            u[:, :m] = self.internals.change(q, self.q) * self.sqrt_w
-            b = derivatives.matrix
-            rows = np.repeat(np.arange(count * m), np.diff(b.indptr))
-            j[rows // m, rows % m, b.indices % n] = b.data * self.sqrt_w[rows % m]
-        return Places(u, j)
+        """Return the features and their derivatives at the rows ``x`` (K, R, 3), A.
+
+        They are kept for the same rows again.
+        """
+        key = x.tobytes()
+        if self._latest is None or self._latest[0] != key:
+            self._latest = key, self._at(x)
+        return self._latest[1]
+
+    def _at(self, x: np.ndarray) -> Places:
+        if self.internals is None:
+            from scipy.sparse import csr_array
+
+            return Places(self._from_origin(x, None), csr_array((0, x.size)), self.root.T)
+        q, derivatives = self.internals.at(x)
+        curved = derivatives.matrix
+        curved.data *= np.repeat(np.tile(self.sqrt_w, len(x)), np.diff(curved.indptr))
+        return Places(self._from_origin(x, q), curved, self.root.T)
+
+    def _from_origin(self, x: np.ndarray, q: np.ndarray | None) -> np.ndarray:
+        """Return the features (K, F) at the rows ``x`` (K, R, 3) with the internal coordinates ``q``."""
+        straight = (x - self.x).reshape(len(x), -1) @ self.root
+        if q is None or self.internals is None:
+            return np.asarray(straight)
+        return np.concatenate([self.internals.change(q, self.q) * self.sqrt_w, straight], axis=1)
 
 
 def centres_of(internals: Internals) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from relax.preconditioner.base import Places
+from relax.preconditioner.features import Places
 from relax.rules.kriging.likelihood import mean_square
 from relax.rules.kriging.process import Process, Value
 
@@ -27,28 +27,28 @@ class Deviation:
     """
 
     def __init__(self, process: Process, origin: Places) -> None:
-        self.process, ((self._u,), (self._j,)) = process, origin
-        self._seen = process.kernel.slopes(self._u - process.u)
+        self.process, self._origin = process, origin
+        self._seen = process.kernel.slopes(origin.u - process.places.u)
 
     def __call__(self, place: Places, moved: np.ndarray) -> Value:
         """Return the deviation at a place of the features, ``moved`` (n,), A, from the origin."""
         process, kernel = self.process, self.process.kernel
-        (u,), (j,) = place
-        way, straight, origin = u - self._u, self._j @ moved, self._seen
-        off, turned = way - straight, j - self._j
+        (way,), (straight,), origin = place.u - self._origin.u, self._origin.times(moved[None]), self._seen
+        off = way - straight
         _, (lost,), (along,) = kernel.slopes(way[None])
         variance = kernel.above_tangent(way) + (kernel.stiffest * off - 2 * lost * way) @ off
-        seen = kernel.slopes(u - process.u)
+        seen = kernel.slopes(place.u - process.places.u)
         known = origin.lost * (seen.apart - off) - seen.lost * seen.apart
-        known += (origin.along * kernel.along(origin.apart, straight)) @ kernel.groups * origin.apart
+        known += kernel.spread(origin.along * kernel.along(origin.apart, straight)) * origin.apart
         half = process.half_of(known, off)
         variance -= half @ half
         if variance <= 0:
-            return Value(0.0, np.zeros(j.shape[1]))
+            return Value(0.0, np.zeros(moved.shape))
         line, beta = process.weights(half)
-        by_u = lost * straight + (along * kernel.along(way, straight)) @ kernel.groups * way
-        gradient = (by_u - process.curved(seen, beta)[1]) @ j
-        gradient += (kernel.stiffest * off - lost * way - line) @ turned
-        gradient += process.curved(origin, beta)[1] @ self._j
+        by_u = lost * straight + kernel.spread(along * kernel.along(way, straight)) * way
+        by_u -= process.curved(seen, beta)[1]
+        turned = kernel.stiffest * off - lost * way - line
+        at_origin = turned - process.curved(origin, beta)[1]
+        gradient = place.back((by_u + turned)[None])[0] - self._origin.back(at_origin[None])[0]
         size, root = np.sqrt(mean_square(process.unexplained)), np.sqrt(variance)
         return Value(size * root, size / root * gradient)

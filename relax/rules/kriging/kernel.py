@@ -41,6 +41,8 @@ class Matern(NamedTuple):
     ----------
     groups
         Which of the F features are in each of the G groups, 1 or 0, sparse (G, F).
+    members
+        The transpose of that.
     variances
         The variance of each group (G,).
     length
@@ -50,6 +52,7 @@ class Matern(NamedTuple):
     """
 
     groups: csr_array
+    members: csr_array
     variances: np.ndarray
     length: float
 
@@ -60,14 +63,19 @@ class Matern(NamedTuple):
 
         group, feature = np.concatenate(numbers), np.tile(np.arange(len(numbers[0])), len(numbers))
         shape = len(variances), len(numbers[0])
-        return cls(csr_array((np.ones(len(group)), (group, feature)), shape=shape), variances, length)
+        groups = csr_array((np.ones(len(group)), (group, feature)), shape=shape)
+        return cls(groups, groups.T.tocsr(), variances, length)
 
     def each(self, u: np.ndarray) -> csr_array:
-        """Return the features (F,) of each group, sparse (G, F)."""
+        """Return the features (K, F) of each group at K places, sparse (K G, K F) with a block for each."""
         from scipy.sparse import csr_array
 
-        indices, indptr = self.groups.indices, self.groups.indptr
-        return csr_array((u[indices], indices, indptr), shape=self.groups.shape)
+        columns, starts, (groups, features) = self.groups.indices, self.groups.indptr, self.groups.shape
+        block = np.arange(len(u), dtype=columns.dtype)[:, None]
+        all_columns, all_starts = columns + features * block, starts[:-1] + starts[-1] * block
+        ends = np.append(all_starts, len(u) * starts[-1])
+        shape = len(u) * groups, len(u) * features
+        return csr_array((u[:, columns].ravel(), all_columns.ravel(), ends), shape=shape)
 
     @property
     def stiffest(self) -> float:
@@ -76,14 +84,18 @@ class Matern(NamedTuple):
 
     def along(self, apart: np.ndarray, way: np.ndarray) -> np.ndarray:
         """Return the scalar products of (K, F) and (K, F) in each group (K, G); of one place without K."""
-        return np.asarray((apart * way) @ self.groups.T)
+        return np.asarray((self.groups @ (apart * way).T).T)
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Return the sums of values of groups (K, G) for each feature (K, F); of one place without K."""
+        return np.asarray((self.members @ values.T).T)
 
     def slopes(self, apart: np.ndarray) -> Slopes:
         """Return what slopes have in common at places whose features differ by (K, F)."""
         from scipy.special import gammainc
 
         t = self._t(apart)
-        lost = (self.stiffest * self.variances * gammainc(2, t)) @ self.groups
+        lost = self.spread(self.stiffest * self.variances * gammainc(2, t))
         return Slopes(apart, lost, 5 / self.length**2 * self.stiffest * self.variances * np.exp(-t))
 
     def above_tangent(self, way: np.ndarray) -> float:

@@ -12,7 +12,8 @@ from relax.core.parameters import param
 from relax.core.rule import Point, Surface
 from relax.core.segments import Array, Segments
 from relax.core.state import State
-from relax.preconditioner.base import Features
+from relax.preconditioner.features import Features
+from relax.rules.kriging.feature_metric import FeatureMetric
 from relax.rules.kriging.minimum import minimum_within
 from relax.rules.kriging.process import Process
 from relax.rules.kriging.upper_bound import UpperBound
@@ -46,7 +47,7 @@ class Kriging(InternalLBFGS):
 
     NAME = "kriging"
 
-    SIZE: ClassVar[int] = 1200
+    SIZE: ClassVar[int] = 900
     """Most numbers that a model knows, 3R for each gradient: the oldest are left out."""
 
     LARGEST: ClassVar[int] = 120
@@ -185,7 +186,9 @@ class Kriging(InternalLBFGS):
         bound = UpperBound(features, process, base.x[mine], self.caution, surface)
         radius = float(after["radius"][mine.start, 0])
         one = Segments([mine.stop - mine.start], [base.seg.tensors[s]])
-        step, change = minimum_within(bound, base.x[mine], features.metric, hardness, radius, one)
+        step, change = minimum_within(
+            bound, base.x[mine], FeatureMetric(features, base.x[mine]), 1.0, radius, one
+        )
         return (step, change) if change < 0 else None
 
     def _doubted(self, after: State, mine: slice, share: float) -> bool:

@@ -40,18 +40,19 @@ def likeliest_share(known: np.ndarray, cheap: np.ndarray) -> float:
 
 
 def factorized(covariance: np.ndarray, noise: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Return U of the covariance (n, n) with its noise, U^T U, of which the lower triangle counts.
+    """Return L of the covariance (n, n) with its noise, L L^T, of which the upper triangle counts.
 
     The noises (n,), eV/A, are two: the first is raised until the covariance is positive definite.
+    Above the diagonal of L is anything.
     """
-    from scipy.linalg import cholesky
+    from scipy.linalg import cho_factor
 
     diagonal, factor = np.arange(len(covariance)), 1.0
     while True:
         noisy = covariance.copy()
         noisy[diagonal, diagonal] += (factor * noise) ** 2 + own * own
         try:
-            return np.asarray(cholesky(noisy.T, overwrite_a=True))
+            return np.asarray(cho_factor(noisy.T, lower=True, overwrite_a=True, check_finite=False)[0])
         except np.linalg.LinAlgError:
             if (factor := RAISED * factor) > MOST:
                 raise

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from relax.preconditioner.base import Features, Places
+from relax.preconditioner.features import Features, Places
+from relax.rules.kriging.covariance import covariance
 from relax.rules.kriging.kernel import Matern, Slopes
 from relax.rules.kriging.likelihood import factorized, likeliest_share, mean_square, noises_of
 
@@ -118,26 +119,24 @@ class Process:
         local: float = 0.0,
     ) -> None:
         from scipy.linalg import solve_triangular
-        from scipy.sparse import block_diag, csr_array
 
         groups, variances = features.groups, np.ones(1)
         every = np.zeros(len(groups), int)
         if local:
             variances = np.append(1 - local, np.full(groups.max() + 1, local))
         self.kernel = Matern.of([every, groups + 1] if local else [every], variances, length)
-        self.u, j = features.at(x)
-        count, number, n = j.shape
-        lines = np.concatenate([j[:1], j[1:] - j[0]]).transpose(1, 0, 2).reshape(number, -1)
-        self._lines, self._each = csr_array(lines), block_diag([csr_array(at) for at in j], format="csr")
-        model = self.u.ravel() @ self._each
-        rows = np.array([model, g.ravel()] if p is None else [model, g.ravel(), p.ravel()])
+        self.places, count, n = features.at(x), len(x), x[0].size
+        self._newest, self._above = self.places.first, self.places.from_first
+        model = self.places.back(self.places.u)
+        rows = np.array([model.ravel(), g.ravel()] if p is None else [model.ravel(), g.ravel(), p.ravel()])
         rows = rows.reshape(-1, count, n)
         rows[:, 1:] -= rows[:, :1]
         self._priors = prior, distrust
-        deviation = np.sqrt(self.kernel.stiffest * (j[0] ** 2).sum() / n)
-        noises = noises_of(g.reshape(count, n), noise * deviation, rough)
-        self._factor = factorized(self._covariance(j, lines), *noises)
-        self._halves = solve_triangular(self._factor, rows.reshape(len(rows), -1).T, trans="T").T
+        squares = (self._newest.curved.data**2).sum() + (self._newest.straight**2).sum()
+        noises = noises_of(g.reshape(count, n), noise * np.sqrt(self.kernel.stiffest * squares / n), rough)
+        self._factor = factorized(covariance(self.kernel, self.places, self._above), *noises)
+        known = rows.reshape(len(rows), -1).T
+        self._halves = solve_triangular(self._factor, known, lower=True, check_finite=False).T
         self.believe(0.0 if p is None else self._likeliest(RECENT * n))
         own, others = np.split(self.unexplained, [(count if newer is None else newer) * n])
         self.contradiction = mean_square(others) / mean_square(own) if others.size else 0.0
@@ -163,13 +162,13 @@ class Process:
 
     def __call__(self, place: Places) -> Value:
         """Return the surface at a place of the features; the zero of its energy has no meaning."""
-        (u,), (j,) = place
-        value, by_u = self.curved(self.kernel.slopes(u - self.u), self._weights.beta)
-        value += 0.5 * self.prior * float(u @ u) + float(self._weights.line @ (u - self.u[0]))
-        return Value(value, (self.prior * u + self._weights.line + by_u) @ j)
+        (u,), (newest,) = place.u, self._newest.u
+        value, by_u = self.curved(self.kernel.slopes(u - self.places.u), self._weights.beta)
+        value += 0.5 * self.prior * float(u @ u) + float(self._weights.line @ (u - newest))
+        return Value(value, place.back((self.prior * u + self._weights.line + by_u)[None])[0])
 
     def half_of(self, slopes: np.ndarray, line: np.ndarray) -> np.ndarray:
-        """Return U^-T times the covariance (K n,) of some number and all that is known.
+        """Return L^-1 times the covariance (K n,) of some number and all that is known.
 
         Parameters
         ----------
@@ -179,20 +178,21 @@ class Process:
         """
         from scipy.linalg import solve_triangular
 
-        known = (slopes.ravel() @ self._each).reshape(len(slopes), -1)
+        known = self.places.back(slopes)
         known[1:] -= known[0]
-        known = known.ravel() + self.kernel.stiffest * (line @ self._lines)
-        return np.asarray(solve_triangular(self._factor, known, trans="T"))
+        known[:1] += self.kernel.stiffest * self._newest.back(line[None])
+        known[1:] += self.kernel.stiffest * self._above.back(np.broadcast_to(line, slopes[1:].shape))
+        return np.asarray(solve_triangular(self._factor, known.ravel(), lower=True, check_finite=False))
 
     def weights(self, half: np.ndarray) -> Weights:
-        """Return the function whose covariance with what is known is U^T times ``half`` (K n,)."""
+        """Return the function whose covariance with what is known is L times ``half`` (K n,)."""
         from scipy.linalg import solve_triangular
 
-        alpha = solve_triangular(self._factor, half)
-        line = self.kernel.stiffest * (self._lines @ alpha)
-        of_each = alpha.reshape(len(self.u), -1)
+        alpha = solve_triangular(self._factor, half, trans="T", lower=True, check_finite=False)
+        of_each = alpha.reshape(len(self.places.u), -1)
+        line = self._newest.times(of_each[:1])[0] + self._above.times(of_each[1:]).sum(axis=0)
         of_each[0] -= of_each[1:].sum(axis=0)
-        return Weights(line, (self._each @ alpha).reshape(self.u.shape))
+        return Weights(self.kernel.stiffest * line, self.places.times(of_each))
 
     def curved(self, seen: Slopes, beta: np.ndarray) -> tuple[float, np.ndarray]:
         """Return what a function of these weights is beside its line, and the slopes (F,) of that.
@@ -206,37 +206,5 @@ class Process:
         """
         apart, lost, along = seen
         way = self.kernel.along(apart, beta)
-        slopes = lost * beta + (along * way) @ self.kernel.groups * apart
+        slopes = lost * beta + self.kernel.spread(along * way) * apart
         return -float((lost * apart * beta).sum()), -slopes.sum(axis=0)
-
-    def _covariance(self, j: np.ndarray, lines: np.ndarray) -> np.ndarray:
-        """Return the covariance (K n, K n) of all that is known, of which the lower triangle counts.
-
-        Parameters
-        ----------
-        j, lines
-            Derivatives of the features (K, F, n), and those at the newest place and what the others are
-            above them (F, K n).
-        """
-        count, _, n = j.shape
-        less = np.zeros((count, n, count, n))
-        for a in range(count):
-            for b in range(a):
-                less[a, :, b] = self._less(self.u[a] - self.u[b], j[a], j[b])
-        from_newest = less[1:, :, 0]
-        found = self.kernel.stiffest * (lines.T @ lines).reshape(less.shape) - less
-        found[1:, :, 1:] += from_newest[:, :, None] + from_newest.transpose(2, 0, 1)
-        return np.asarray(found.reshape(count * n, count * n))
-
-    def _less(self, apart: np.ndarray, at_a: np.ndarray, at_b: np.ndarray) -> np.ndarray:
-        """Return by how much less (n, n) two gradients have in common than those of a linear function.
-
-        Parameters
-        ----------
-        apart, at_a, at_b
-            From the features of one place to those of the other (F,), and their derivatives there (F, n).
-        """
-        _, (lost,), (along,) = self.kernel.slopes(apart[None])
-        ways = self.kernel.each(apart)
-        found = at_a.T @ (lost[:, None] * at_b)
-        return np.asarray(found + ((ways @ at_a) * along[:, None]).T @ (ways @ at_b))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from relax.core.rule import Surface
-from relax.preconditioner.base import Features
+from relax.preconditioner.features import Features
 from relax.rules.kriging.deviation import Deviation
 from relax.rules.kriging.process import Process, Value
 
