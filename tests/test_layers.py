@@ -28,6 +28,7 @@ PURE += [f"relax.core.{name}" for name in ("parameters", "rule", "segments", "st
 PURE += [
     f"relax.preconditioner.{name}" for name in ("base", "features", "pair_stiffness", "internal_stiffness")
 ]
+PURE += ["relax.preconditioner.internal.derivatives", "relax.preconditioner.matrices.factorised"]
 
 
 def imports(name):
@@ -71,8 +72,10 @@ def test_every_package_has_its_place_and_is_small():
 
 @pytest.mark.parametrize("name", PURE)
 def test_rules_know_arrays_and_each_other(name):
-    lazy = {"relax.core.segments": {"torch"}, "relax.preconditioner.features": {"scipy"}}
-    kriging = ("covariance", "feature_metric", "kernel", "likelihood", "process")
+    lazy = {"relax.core.segments": {"torch"}}
+    preconditioner = ("features", "internal.derivatives", "matrices.factorised")
+    lazy |= {f"relax.preconditioner.{file}": {"scipy"} for file in preconditioner}
+    kriging = ("covariance", "kernel", "likelihood", "process")
     lazy |= {f"relax.rules.kriging.{file}": {"scipy"} for file in kriging}
     for imported, loads in imports(name):
         top = imported.partition(".")[0]

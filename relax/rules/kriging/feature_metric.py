@@ -8,6 +8,7 @@ import numpy as np
 
 from relax.preconditioner.base import Modelled
 from relax.preconditioner.features import Features, Places
+from relax.preconditioner.matrices.factorised import Cholesky
 
 __all__ = ["FeatureMetric"]
 
@@ -23,17 +24,12 @@ class Local:
         self.h = (here.curved.T @ here.curved).toarray() + here.straight.T @ here.straight
 
     @cached_property
-    def _factor(self) -> tuple[np.ndarray, bool]:
-        from scipy.linalg import cho_factor
-
-        factor: tuple[np.ndarray, bool] = cho_factor(self.h, check_finite=False)
-        return factor
+    def _factor(self) -> Cholesky:
+        return Cholesky(self.h.copy())
 
     def solve(self, flat: np.ndarray) -> np.ndarray:
         """Return the inverse of H times ``flat`` (K, n)."""
-        from scipy.linalg import cho_solve
-
-        return np.asarray(cho_solve(self._factor, flat.T, check_finite=False).T)
+        return self._factor.solve(flat.T).T
 
     def back(self, slopes: np.ndarray) -> np.ndarray:
         """Return the transpose of J times ``slopes`` (K, F), all at this place (K, n)."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from relax.preconditioner.internal.derivatives import block_diagonal
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -66,16 +68,10 @@ class Matern(NamedTuple):
         groups = csr_array((np.ones(len(group)), (group, feature)), shape=shape)
         return cls(groups, groups.T.tocsr(), variances, length)
 
-    def each(self, u: np.ndarray) -> csr_array:
+    def each(self, u: np.ndarray) -> Any:
         """Return the features (K, F) of each group at K places, sparse (K G, K F) with a block for each."""
-        from scipy.sparse import csr_array
-
-        columns, starts, (groups, features) = self.groups.indices, self.groups.indptr, self.groups.shape
-        block = np.arange(len(u), dtype=columns.dtype)[:, None]
-        all_columns, all_starts = columns + features * block, starts[:-1] + starts[-1] * block
-        ends = np.append(all_starts, len(u) * starts[-1])
-        shape = len(u) * groups, len(u) * features
-        return csr_array((u[:, columns].ravel(), all_columns.ravel(), ends), shape=shape)
+        columns, starts = self.groups.indices, self.groups.indptr
+        return block_diagonal(u[:, columns], columns, starts, self.groups.shape[1])
 
     @property
     def stiffest(self) -> float:
