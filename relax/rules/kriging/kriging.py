@@ -84,8 +84,9 @@ class Kriging(InternalLBFGS):
     fine: float = param(0.6, "(0, inf)", "", "rho above which the radius grows")
     shrink: float = param(0.4, "(0, 1)", "", "new radius after a poor step, relative to its length")
 
-    caution: float = param(4.0, "[0, inf)", "", "standard deviations of the model that are added to it")
+    caution: float = param(1.5, "[0, inf)", "", "standard deviations of the model that are added to it")
 
+    wary: float = param(4.0, "[0, inf)", "", "as caution, beside a cheap surface")
     distrust: float = param(0.03, "[0, inf)", "", "as prior, beside the whole of a cheap surface")
     rough: float = param(0.03, "[0, inf)", "", "noise of older gradients relative to each, beside the same")
 
@@ -183,7 +184,8 @@ class Kriging(InternalLBFGS):
                 process.believe(0.0)
                 surface = None
             after["share"][mine] = process.share
-        bound = UpperBound(features, process, base.x[mine], self.caution, surface)
+        caution = self.caution if surface is None else self.wary
+        bound = UpperBound(features, process, base.x[mine], caution, surface)
         radius = float(after["radius"][mine.start, 0])
         one = Segments([mine.stop - mine.start], [base.seg.tensors[s]])
         step, change = minimum_within(
