@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -17,6 +17,12 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
 Row = dict[str, Any]
+
+
+def rows_of(name: str) -> list[Row]:
+    """Return the rows of a file of results."""
+    rows: list[Row] = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+    return rows
 
 
 def lj38() -> str:
@@ -54,7 +60,7 @@ def update_cost() -> str:
 
 def crystals(name: str) -> str:
     """Return what optimizers need, and where they end, from the starts as they are and from rattled ones."""
-    rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+    rows = rows_of(name)
     rattles = sorted({row["rattle"] for row in rows})
     titles = [
         f"{'rattled' if rattle else 'as they are'}: calls | of FIRE's | failed | ≤ 1 meV, % | ≤ 10 meV, %"
@@ -86,7 +92,7 @@ def choice() -> str:
     """Return the mean force calls of optimizers on clusters, crystals and molecules, side by side."""
 
     def calls(name: str, *chosen: tuple[str, float]) -> dict[str, str]:
-        rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+        rows = rows_of(name)
         return {
             row["optimizer"]: f"{row['mean']:.1f}" + (f" ({row['failed']} failed)" if row["failed"] else "")
             for row in rows
@@ -109,7 +115,7 @@ def choice() -> str:
 
 def molecules(name: str) -> str:
     """Return what optimizers need for molecules, beside the best of ASE's, and where they end."""
-    rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+    rows = rows_of(name)
     best = {row["fmax"]: list(row["beside"])[-1] for row in rows}
     titles = [f"fmax {fmax:g}: calls | of `{other}`'s | failed | ≤ 1 meV, %" for fmax, other in best.items()]
     lines = [f"| optimizer | {' | '.join(titles)} |", f"| --- | {'---: | ' * 4 * len(best)}".rstrip()]
@@ -130,10 +136,11 @@ def molecules(name: str) -> str:
 
 
 def molecule_set(name: str) -> str:
-    """Return what optimizers need for a set of molecules, and where they end, beside ``default``."""
-    from benchmarks.molecules.tables import ends, ratio
+    """Return what optimizers need for a set of molecules, and where they end, beside ours."""
+    from benchmarks.molecules.tables import beside_columns
 
-    return beside_default(f"molecules_{name}", "ends no higher: default's / its", ratio, ends)
+    rows = rows_of(f"molecules_{name}")
+    return calls_and(beside_columns(rows), rows)
 
 
 def material_set(name: str) -> str:
@@ -141,27 +148,24 @@ def material_set(name: str) -> str:
     from benchmarks.materials.tables import ends, ratio
 
     words = "ends beside default's: lower / same / higher"
-    return beside_default(f"materials_chgnet_{name}", words, ratio, ends)
+    return calls_and({"default's calls, of its": ratio, words: ends}, rows_of(f"materials_chgnet_{name}"))
 
 
-def beside_default(name: str, words: str, ratio: Callable[[Row], str], ends: Callable[[Row], str]) -> str:
-    """Return the table of a file of results; ``words`` say what the ``ends`` of a row are."""
+def calls_and(more: Mapping[str, Callable[[Row], str]], rows: Sequence[Row]) -> str:
+    """Return the table of rows, fewest calls first, with more columns."""
     from relax.analysis.comparison.tables import markdown
 
-    rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
-    columns = ("optimizer", "mean", "median", "failed", "default's calls, of its", words)
     cells = [
         [
             f"`{row['optimizer']}`",
             f"{row['mean']:.1f}",
             f"{row['median']:.0f}",
             f"{row['failed']}",
-            ratio(row),
-            ends(row),
+            *(cell(row) for cell in more.values()),
         ]
         for row in sorted(rows, key=lambda row: (row["mean"], row["optimizer"]))
     ]
-    return "\n".join(markdown(columns, cells))
+    return "\n".join(markdown(["optimizer", "mean", "median", "failed", *more], cells))
 
 
 def kinds() -> str:
@@ -210,7 +214,7 @@ def alloy(part: str) -> str:
 
 def single_cost() -> str:
     """Return the table of the time of single structures."""
-    rows = json.loads((RESULTS / "single_cost.json").read_text())["rows"]
+    rows = rows_of("single_cost")
     lines = ["| way | force calls | ms per call |", "| --- | ---: | ---: |"]
     for row in rows:
         lines.append(f"| {row['way']} | {row['force_calls']:.1f} | {row['ms_per_call']:.2f} |")
@@ -265,7 +269,7 @@ def cell_cost() -> str:
 def step_cost() -> str:
     """Return the time of a step of the default, by the number of atoms."""
     lines = ["| structure | atoms: ms | | | exponent |", "| --- | ---: | ---: | ---: | ---: |"]
-    for row in json.loads((RESULTS / "step_cost.json").read_text())["rows"]:
+    for row in rows_of("step_cost"):
         times = zip(row["atoms"], row["seconds"], strict=True)
         cells = [f"{atoms:,}: {1e3 * seconds:.1f}" for atoms, seconds in times]
         lines.append(f"| {row['kind']} | {' | '.join(cells)} | {row['exponent']:.2f} |")
@@ -294,7 +298,7 @@ def stiffness() -> str:
 def ase_suite() -> str:
     """Return how many of ASE's own tests pass with other optimizers in the place of ASE's."""
     lines = ["| in the place of ASE's | passed | failed |", "| --- | ---: | ---: |"]
-    for row in json.loads((RESULTS / "ase_suite.json").read_text())["rows"]:
+    for row in rows_of("ase_suite"):
         lines.append(f"| `{row['optimizer']}` | {row['passed']} | {row['failed']} |")
     return "\n".join(lines)
 
@@ -341,7 +345,7 @@ def minima() -> str:
 
 def tuned(name: str) -> str:
     """Return what each number of a rule is worth, as ``benchmarks.tools.tune`` found it."""
-    rows = json.loads((RESULTS / f"tune_{name}.json").read_text())["rows"]
+    rows = rows_of(f"tune_{name}")
     lines = [
         f"| {name} | clusters: mean | max | failed | crystals: mean | failed | energy, eV/atom |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -365,7 +369,7 @@ def landscape(case: str) -> str:
     """Return how the runs of a landscape ended."""
     from benchmarks.landscapes.tables import table
 
-    rows = json.loads((RESULTS / "landscapes.json").read_text())["rows"]
+    rows = rows_of("landscapes")
     return table(next(row for row in rows if row["case"] == case))
 
 

@@ -219,3 +219,18 @@ def test_a_cheap_surface_is_left_out_after_two_doubts_and_counts_again():
     left_out = [rule._doubted(after, slice(1, 4), share) for share in shares]
     assert left_out == [False, False, False, True, True, False, False, False]
     assert after["doubts"][0, 0] == 0.0  # another structure
+
+
+@pytest.mark.parametrize(
+    ("prior", "counts", "other"), [(False, "caution", "wary"), (True, "wary", "caution")]
+)
+def test_caution_is_another_number_beside_a_cheap_surface(prior, counts, other):
+    ends = []
+    for settings in ({}, {counts: 9.0}, {other: 9.0}):
+        atoms = cluster()
+        cheap = Off(factor=0.8, spring=0.5) if prior else None
+        relax(atoms, EMT(), rule="kriging", prior=cheap, fmax=1e-3, steps=3, **settings)
+        ends.append(atoms.positions)
+    usual, changed, unchanged = ends
+    assert np.abs(changed - usual).max() > 1e-4
+    np.testing.assert_array_equal(unchanged, usual)

@@ -20,7 +20,7 @@ from relax.analysis.comparison.files.results_file import Json, Schema
 from relax.analysis.comparison.minimizers.construction import settings_text
 from relax.analysis.comparison.minimizers.names import System, packages_of
 from relax.analysis.comparison.runs.run import OVERLAP, end_arrays
-from relax.analysis.comparison.statistics import beside_default, summarized
+from relax.analysis.comparison.statistics import beside_ours, summarized
 
 RAW = ("parameters", "versions", *(f.name for f in fields(End) if f.name != "reason"), "reasons")
 """Entries of a row that are not computed from others."""
@@ -79,7 +79,7 @@ def complete(head: Json, rows: Sequence[Json]) -> Json:
     """Return all results: the rows with statistics, and the command that makes them."""
     ordered = sorted(rows, key=lambda row: -row["fmax"])
     made = summarized(ordered, "fmax", head["cap"], RAW, other_bonds)
-    made = beside_default(made, "fmax", head["atoms"], head["cap"])
+    made = beside_ours(made, "fmax", head["atoms"], head["cap"])
     return head | {"command": command(head, made), "rows": made}
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from benchmarks.molecules.sets import SETS
 from benchmarks.molecules.starts import excluded_text
+from relax.analysis.comparison.statistics import OURS
 from relax.analysis.comparison.tables import (
     TIMES,
     Cell,
@@ -18,23 +21,30 @@ from relax.analysis.comparison.tables import (
 
 def columns(rows: list[Row]) -> dict[str, Cell]:
     """Return the columns of a table: title and cell."""
-    found = shared_columns(rows)
-    if any("default" in row for row in rows):
-        found |= {"default's calls, of its": ratio, "ends no higher: default's / its": ends}
-    return found | {"other bonds": number(0, "other_bonds")} | TIMES
+    return shared_columns(rows) | beside_columns(rows) | {"other bonds": number(0, "other_bonds")} | TIMES
 
 
-def ratio(row: Row) -> str:
-    """Return the calls of ``default`` as a multiple of the row's, with an interval."""
-    if "default" not in row:
+def beside_columns(rows: list[Row]) -> dict[str, Cell]:
+    """Return the columns that put rows beside those of ours that their table has."""
+    found: dict[str, Cell] = {}
+    for name in OURS:
+        if any(name in row for row in rows):
+            found[f"{name}'s calls, of its"] = partial(ratio, name)
+            found[f"ends no higher: {name}'s / its"] = partial(ends, name)
+    return found
+
+
+def ratio(name: str, row: Row) -> str:
+    """Return the calls of one of ours as a multiple of the row's, with an interval."""
+    if name not in row:
         return ""
-    value, low, high = row["default"]["calls"]
+    value, low, high = row[name]["calls"]
     return f"{value:.2f} ({low:.2f} to {high:.2f})"
 
 
-def ends(row: Row) -> str:
-    """Return on how many structures ``default`` ended no higher than the row, and the other way round."""
-    return " / ".join(str(count) for count in row["default"]["no_higher"]) if "default" in row else ""
+def ends(name: str, row: Row) -> str:
+    """Return on how many structures one of ours ended no higher than the row, and the other way round."""
+    return " / ".join(str(count) for count in row[name]["no_higher"]) if name in row else ""
 
 
 def subject(results: Row) -> str:
@@ -66,10 +76,10 @@ def notes(results: Row) -> str:
     )
     if results.get("stop"):
         text += " The calculator ends each run at the first force call within fmax, the same for all."
-    if any("default" in row for row in results["rows"]):
+    if any(name in row for row in results["rows"] for name in OURS):
         text += (
-            " Ends no higher: on how many structures default ended within 1 meV of the other's end or below "
-            "it, and on how many the other did of default's."
+            " Ends no higher: on how many structures ours ended within 1 meV of the other's end or below it, "
+            "and on how many the other did of ours."
         )
     if results["excluded"]:
         name = results.get("set", "g2").replace("g2", "G2")

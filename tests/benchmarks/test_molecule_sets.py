@@ -23,7 +23,7 @@ from benchmarks.molecules.sets import REPORTED, SETS, chosen_sets
 from benchmarks.molecules.tables import ends, ratio
 from relax.analysis.comparison.minimizers import peers
 from relax.analysis.comparison.minimizers.names import PEERS
-from relax.analysis.comparison.statistics import beside_default, no_higher
+from relax.analysis.comparison.statistics import beside_ours, no_higher
 
 command = partial(call, molecules.main)
 
@@ -158,14 +158,25 @@ def test_the_comparison_with_default_worked_out_by_hand():
     theirs = row("sella", [20, 20, 60], [-0.999, -2.00005, -1.0])
     assert no_higher(ours, theirs, [2, 10, 2]) == 2
     assert no_higher(theirs, ours, [2, 10, 2]) == 2
-    first, second = beside_default([ours, theirs], "fmax", [2, 10, 2], 100)
+    first, second = beside_ours([ours, theirs], "fmax", [2, 10, 2], 100)
     assert "default" not in first
     assert second["default"]["no_higher"] == [2, 2]
     assert second["default"]["calls"][0] == pytest.approx(130 / 100)
-    assert ratio(second).startswith("1.30 (")
-    assert (ratio(first), ends(first), ends(second)) == ("", "", "2 / 2")
-    (alone,) = beside_default([theirs], "fmax", [2, 10, 2], 100)
+    assert ratio("default", second).startswith("1.30 (")
+    assert (ratio("default", first), ends("default", first), ends("default", second)) == ("", "", "2 / 2")
+    (alone,) = beside_ours([theirs], "fmax", [2, 10, 2], 100)
     assert "default" not in alone
+
+
+def test_each_of_ours_is_put_beside_all_others_of_its_table():
+    rows = [row("default", [10, 20], [-1.0, -2.0]), row("kriging", [5, 10], [-1.0, -1.0])]
+    rows += [row("sella", [20, 20], [-1.0, -2.0]), row("sella", [7, 7], [-1.0, -2.0]) | {"fmax": 0.05}]
+    default, kriging, sella, elsewhere = beside_ours(rows, "fmax", [2, 2], 100)
+    assert (ends("kriging", default), ends("default", kriging)) == ("1 / 2", "2 / 1")
+    assert (ends("default", sella), ends("kriging", sella)) == ("2 / 2", "1 / 2")
+    assert sella["kriging"]["calls"][0] == pytest.approx(15 / 40, abs=1e-4)
+    assert "kriging" not in kriging
+    assert not {"default", "kriging"} & set(elsewhere)
 
 
 # The command

@@ -12,10 +12,10 @@ A row holds, for each structure in order, ``calls`` (before a failure is counted
   fewest mean calls: ``calls``, the ratio of mean calls, and ``within_10``, the difference of these
   percentages, each with a 95 % confidence interval.
 
-:func:`beside_default` adds ``default``, the comparison with the optimizer of this name, if the table has it:
-``calls``, the mean calls of ``default`` as a multiple of this row's, with its interval; and ``no_higher``,
-two counts of structures: where ``default`` ended within 1 meV (of the whole structure) of this row's end or
-below it, and where this row did of ``default``'s.
+:func:`beside_ours` adds ``default`` and ``kriging``, the comparisons with the optimizers of these names that
+the table has: ``calls``, the mean calls of ours as a multiple of this row's, with its interval; and
+``no_higher``, two counts of structures: where ours ended within 1 meV (of the whole structure) of this row's
+end or below it, and where this row did of ours.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ from relax.analysis.comparison.minimizers.names import DEFAULT, FIRE
 RESAMPLES = 2000
 BOOTSTRAP_SEED = 0
 LEVEL = 95.0
+
+OURS = DEFAULT, "kriging"
+"""Optimizers beside which all others of a table are put."""
 
 Row = dict[str, Any]
 Statistic = Callable[[np.ndarray], np.ndarray]
@@ -162,8 +165,8 @@ def no_higher(row: Row, other: Row, atoms: Sequence[int]) -> int:
     return int((np.isfinite(ours) & (ours <= theirs + 1e-3)).sum())
 
 
-def beside_default(rows: Sequence[Row], by: str, atoms: Sequence[int], cap: int) -> list[Row]:
-    """Return rows, each with its comparison with the row of ``default`` in its table, if there is one.
+def beside_ours(rows: Sequence[Row], by: str, atoms: Sequence[int], cap: int) -> list[Row]:
+    """Return rows, each with its comparison with each of :data:`OURS` that is another row of its table.
 
     Parameters
     ----------
@@ -172,13 +175,18 @@ def beside_default(rows: Sequence[Row], by: str, atoms: Sequence[int], cap: int)
     atoms
         Number of atoms of each structure.
     """
-    ours = {row[by]: row for row in rows if row["optimizer"] == DEFAULT}
     found = []
     for row in rows:
-        if row[by] in ours and row["optimizer"] != DEFAULT:
-            default = ours[row[by]]
-            ratio = comparison(default, row, lowest_energies([default, row]), cap)["calls"]
-            ends = [no_higher(default, row, atoms), no_higher(row, default, atoms)]
-            row = row | {"default": {"calls": ratio, "no_higher": ends}}
-        found.append(row)
+        table = {other["optimizer"]: other for other in rows if other[by] == row[by]}
+        found.append(
+            row
+            | {
+                name: {
+                    "calls": comparison(ours, row, lowest_energies([ours, row]), cap)["calls"],
+                    "no_higher": [no_higher(ours, row, atoms), no_higher(row, ours, atoms)],
+                }
+                for name in OURS
+                if name != row["optimizer"] and (ours := table.get(name)) is not None
+            }
+        )
     return found
