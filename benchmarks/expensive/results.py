@@ -40,6 +40,9 @@ RAW = ("parameters", "versions", *(f.name for f in fields(End) if f.name != "rea
 """Entries of a row that are not computed from others."""
 
 
+ALONE = "direct:kriging"
+"""Beside what methods are put, too, that begin from the structure as it is."""
+
 MORE = 2
 """Force calls by which one method is noticeably worse on a structure than another."""
 
@@ -93,12 +96,15 @@ def complete(head: Json, rows: Sequence[Json]) -> Json:
     """Return all results: the rows with statistics, and the command that makes them."""
     made = summarized(rows, "fmax", head["cap"], RAW, lambda row: {})
     ours = next((row for row in made if row["optimizer"].startswith("prior:")), None)
+    alone = next((row for row in made if row["optimizer"] == ALONE), None)
     for row in made:
         row.pop("beside", None)
         means = mean_calls(row, head)
         row |= {"median": float(np.median(means)), "max": round(float(means.max()), 2)}
         if ours is not None and row is not ours:
             row["ours"] = compared(ours, row, head)
+        if alone is not None and row is not alone and row["optimizer"].startswith("direct:"):
+            row["alone"] = compared(alone, row, head)
     words = f"--part {head['part']}" + (f" --only {head['names']}" if head["names"] else "")
     methods = ",".join(row["optimizer"] for row in made)
     return head | {"command": f"python -m benchmarks.expensive {words} --methods {methods}", "rows": made}

@@ -20,6 +20,14 @@ NOTES = (
     "counts / outside, the cheap calculator included."
 )
 
+ALONE = "Kriging alone: the same of direct:kriging, beside others that begin from the structure as it is."
+
+BESIDE = (
+    ("ours", ("ours, of its", "over 2 more", "ends no higher: ours / its")),
+    ("alone", ("kriging alone, of its", "alone: over 2 more", "ends no higher: alone / its")),
+)
+"""Entries of a row that compare it with one of ours, and their columns."""
+
 DRAWS = "Each structure is relaxed from {} starts, moved by 0.002 A, and its calls are the mean."
 
 
@@ -29,8 +37,10 @@ def as_markdown(results: Json) -> str:
     count = len(results["structures"]) // part.draws
     title = f"{count} {part.title}, {part.calculator}, fmax {results['fmax']:g} eV/A"
     rows = sorted(results["rows"], key=lambda row: row["mean"])
-    columns = ["method", "mean", "median", "max", "failed", "ours, of its", "over 2 more",
-               "ends no higher: ours / its", "s a call"]  # fmt: skip
+    alone = any("alone" in row for row in rows)
+    more = BESIDE if alone else BESIDE[:1]
+    columns = ["method", "mean", "median", "max", "failed"]
+    columns += [column for _, columns in more for column in columns]
     cells = [
         [
             f"`{row['optimizer']}`",
@@ -38,18 +48,25 @@ def as_markdown(results: Json) -> str:
             f"{row['median']:.1f}",
             f"{row['max']:g}",
             str(row["failed"]),
-            f"{row['ours']['calls']:.2f}" if "ours" in row else "",
-            str(row["ours"]["worse"]) if "ours" in row else "",
-            " / ".join(map(str, row["ours"]["no_higher"])) if "ours" in row else "",
+            *(cell for name, _ in more for cell in comparison(row.get(name))),
             f"{row['ms_calculator'] / 1e3:.3g} / {row['ms_outside'] / 1e3:.3g}",
         ]
         for row in rows
     ]
-    notes = NOTES if part.draws == 1 else f"{NOTES}  {DRAWS.format(part.draws)}"
-    lines = [f"# {title}", "", notes, "", *markdown(columns, cells, ("method",)), ""]
+    notes = "  ".join(
+        [NOTES, *([ALONE] if alone else []), *([DRAWS.format(part.draws)] if part.draws > 1 else [])]
+    )
+    lines = [f"# {title}", "", notes, "", *markdown([*columns, "s a call"], cells, ("method",)), ""]
     lines += failure_list(failure_counts(rows))
     lines += [f"`{results['command']}`", "", f"{versions_text(results)}."]
     return "\n".join(lines) + "\n"
+
+
+def comparison(beside: Json | None) -> list[str]:
+    """Return the cells of a comparison with one of ours, empty where there is none."""
+    if beside is None:
+        return [""] * 3
+    return [f"{beside['calls']:.2f}", str(beside["worse"]), " / ".join(map(str, beside["no_higher"]))]
 
 
 def overview(parts: Sequence[Json]) -> list[str]:

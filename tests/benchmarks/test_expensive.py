@@ -21,7 +21,7 @@ from benchmarks.expensive.bad import BAD, Morse, failing, noisy, tenfold
 from benchmarks.expensive.calculators import chgnet_r2scan, espresso
 from benchmarks.expensive.methods import begun, check, peers_of
 from benchmarks.expensive.parts import PARTS, chosen_parts
-from benchmarks.expensive.results import compared, mean_calls
+from benchmarks.expensive.results import compared, complete, mean_calls
 from benchmarks.expensive.runs import Key, Task, run_task
 from benchmarks.expensive.tables import as_markdown
 from relax.analysis.comparison.minimizers.names import System
@@ -116,6 +116,25 @@ def test_calls_are_means_over_the_draws_and_failures_count_as_the_cap():
     assert found["calls"] == pytest.approx(34.5 / 43.0, abs=1e-4)
     assert found["worse"] == 1  # 5 against 2.5
     assert found["no_higher"] == [3, 4]
+
+
+def test_direct_methods_are_put_beside_kriging_alone():
+    def row(method, calls, energy):
+        many = {"status": ["converged"] * 2, "seconds_calculator": [1.0, 1.0], "seconds_outside": [1.0, 1.0]}
+        raw = {"parameters": "", "versions": {}, "bonds": ["kept"] * 2, "reasons": {}}
+        return {"optimizer": method, "fmax": 0.01, "calls": calls, "energy": energy} | many | raw
+
+    head = {"cap": 50, "draws": 1, "atoms": [2, 2], "part": "gfn", "names": "", "structures": ["a", "b"]}
+    rows = [
+        row("prior:gfn1", [3, 3], [-1.0, -1.0]),
+        row("direct:kriging", [10, 10], [-1.0, -1.0]),
+        row("direct:default", [20, 5], [-1.0, -2.0]),
+        row("pre:default", [9, 9], [-1.0, -1.0]),
+    ]
+    found = {row["optimizer"]: row for row in complete(head, rows)["rows"]}
+    assert found["direct:default"]["alone"] == {"calls": 0.8, "worse": 1, "no_higher": [1, 2]}
+    assert [name for name in found if "alone" in found[name]] == ["direct:default"]
+    assert [name for name in found if "ours" in found[name]] == [row["optimizer"] for row in rows[1:]]
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,9 @@ class Kriging(InternalLBFGS):
     The model Hessian is built again at every step, and its scale 1/gamma, the trust radius and steps that are
     taken back are those of :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS`.  Beside a cheap surface the
     process is on what a share of that misses, see :class:`~relax.rules.kriging.process.Process`, and the
-    first radius is :attr:`REACH` times as long.  Steps take up to :attr:`SIZE` cubed operations.  Structures
-    with more than :attr:`LARGEST` rows, and those whose Hessian at the start is known, are relaxed as
-    :class:`~relax.rules.metric.internal_lbfgs.InternalLBFGS` does it.
+    first radius is :attr:`REACH` times as long, and ``wary`` is the number of deviations.  Steps take up to
+    :attr:`SIZE` cubed operations.  Structures with more than :attr:`LARGEST` rows, and those whose Hessian at
+    the start is known, are relaxed as :class:`~relax.rules.metric.internal_lbfgs.InternalLBFGS` does it.
 
     Source: Denzel and Kaestner, J. Chem. Phys. 148, 094114 (2018); Raggi, Fdez. Galvan, Ritterhoff, Vacher
     and Lindh, J. Chem. Theory Comput. 16, 3989 (2020).
