@@ -221,16 +221,24 @@ def test_a_cheap_surface_is_left_out_after_two_doubts_and_counts_again():
     assert after["doubts"][0, 0] == 0.0  # another structure
 
 
-@pytest.mark.parametrize(
-    ("prior", "counts", "other"), [(False, "caution", "wary"), (True, "wary", "caution")]
-)
-def test_caution_is_another_number_beside_a_cheap_surface(prior, counts, other):
-    ends = []
-    for settings in ({}, {counts: 9.0}, {other: 9.0}):
-        atoms = cluster()
-        cheap = Off(factor=0.8, spring=0.5) if prior else None
-        relax(atoms, EMT(), rule="kriging", prior=cheap, fmax=1e-3, steps=3, **settings)
-        ends.append(atoms.positions)
-    usual, changed, unchanged = ends
-    assert np.abs(changed - usual).max() > 1e-4
-    np.testing.assert_array_equal(unchanged, usual)
+def end_of(monkeypatch, cheap, caution, alone):
+    monkeypatch.setattr(Kriging, "ALONE", alone)
+    atoms = cluster()
+    relax(atoms, EMT(), rule="kriging", prior=cheap, fmax=1e-3, steps=5, caution=caution)
+    return atoms.positions
+
+
+def test_a_part_of_caution_counts_without_a_cheap_surface(monkeypatch):
+    some, same, more = (end_of(monkeypatch, None, *two) for two in ((4.0, 0.5), (2.0, 1.0), (4.0, 1.0)))
+    np.testing.assert_array_equal(some, same)
+    assert np.abs(more - some).max() > 1e-4
+
+
+@pytest.mark.parametrize("misleads", [False, True])
+def test_all_of_it_counts_beside_one_even_if_that_is_left_out(misleads, monkeypatch):
+    cheap = {"factor": 0.1, "spring": 3.0} if misleads else {"factor": 0.8, "spring": 0.5}
+    some, same, less = (
+        end_of(monkeypatch, Off(**cheap), *two) for two in ((4.0, 1.0), (4.0, 0.5), (1.0, 1.0))
+    )
+    np.testing.assert_array_equal(some, same)
+    assert np.abs(less - some).max() > 1e-6

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from relax.preconditioner.features import Places
-from relax.rules.kriging.kernel import Slopes
 from relax.rules.kriging.likelihood import mean_square
 from relax.rules.kriging.process import Process, Value
 
@@ -29,19 +28,16 @@ class Deviation:
 
     def __init__(self, process: Process, origin: Places) -> None:
         self.process, self._origin = process, origin
-        self._seen = process.seen(origin)
+        self._seen = process.kernel.slopes(origin.u - process.places.u)
 
-    def __call__(self, place: Places, moved: np.ndarray, seen: Slopes | None = None) -> Value:
-        """Return the deviation at a place of the features, ``moved`` (n,), A, from the origin.
-
-        What the process has :meth:`~Process.seen` of the place can be given.
-        """
+    def __call__(self, place: Places, moved: np.ndarray) -> Value:
+        """Return the deviation at a place of the features, ``moved`` (n,), A, from the origin."""
         process, kernel = self.process, self.process.kernel
         (way,), (straight,), origin = place.u - self._origin.u, self._origin.times(moved[None]), self._seen
         off = way - straight
         _, (lost,), (along,) = kernel.slopes(way[None])
         variance = kernel.above_tangent(way) + (kernel.stiffest * off - 2 * lost * way) @ off
-        seen = process.seen(place) if seen is None else seen
+        seen = kernel.slopes(place.u - process.places.u)
         known = origin.lost * (seen.apart - off) - seen.lost * seen.apart
         known += kernel.spread(origin.along * kernel.along(origin.apart, straight)) * origin.apart
         half = process.half_of(known, off)

@@ -37,9 +37,10 @@ class Kriging(InternalLBFGS):
     The model Hessian is built again at every step, and its scale 1/gamma, the trust radius and steps that are
     taken back are those of :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS`.  Beside a cheap surface the
     process is on what a share of that misses, see :class:`~relax.rules.kriging.process.Process`, and the
-    first radius is :attr:`REACH` times as long, and ``wary`` is the number of deviations.  Steps take up to
-    :attr:`SIZE` cubed operations.  Structures with more than :attr:`LARGEST` rows, and those whose Hessian at
-    the start is known, are relaxed as :class:`~relax.rules.metric.internal_lbfgs.InternalLBFGS` does it.
+    first radius is :attr:`REACH` times as long.  Without one, :attr:`ALONE` of ``caution`` counts.  Steps
+    take up to :attr:`SIZE` cubed operations.  Structures with more than :attr:`LARGEST` rows, and those
+    whose Hessian at the start is known, are relaxed as
+    :class:`~relax.rules.metric.internal_lbfgs.InternalLBFGS` does it.
 
     Source: Denzel and Kaestner, J. Chem. Phys. 148, 094114 (2018); Raggi, Fdez. Galvan, Ritterhoff, Vacher
     and Lindh, J. Chem. Theory Comput. 16, 3989 (2020).
@@ -59,6 +60,10 @@ class Kriging(InternalLBFGS):
     REACH: ClassVar[float] = 2.0
     """Factor of the first trust radius beside a cheap surface, too.  Later steps of an angstrom may lead over
     a low barrier of a soft surface, into another minimum."""
+
+    ALONE: ClassVar[float] = 0.6
+    """Part of ``caution`` in runs without a cheap surface, which knows soft directions.  Without one, short
+    steps along these end on plateaus."""
 
     LEAST: ClassVar[float] = 0.5
     """Share of a cheap surface below which it is left out."""
@@ -84,9 +89,8 @@ class Kriging(InternalLBFGS):
     fine: float = param(0.6, "(0, inf)", "", "rho above which the radius grows")
     shrink: float = param(0.4, "(0, 1)", "", "new radius after a poor step, relative to its length")
 
-    caution: float = param(1.5, "[0, inf)", "", "standard deviations of the model that are added to it")
+    caution: float = param(4.0, "[0, inf)", "", "standard deviations of the model that are added to it")
 
-    wary: float = param(4.0, "[0, inf)", "", "as caution, beside a cheap surface")
     distrust: float = param(0.03, "[0, inf)", "", "as prior, beside the whole of a cheap surface")
     rough: float = param(0.03, "[0, inf)", "", "noise of older gradients relative to each, beside the same")
 
@@ -184,7 +188,8 @@ class Kriging(InternalLBFGS):
                 process.believe(0.0)
                 surface = None
             after["share"][mine] = process.share
-        caution = self.caution if surface is None else self.wary
+        alone = not base.surfaces or base.surfaces[s] is None
+        caution = self.caution * (self.ALONE if alone else 1.0)
         bound = UpperBound(features, process, base.x[mine], caution, surface)
         radius = float(after["radius"][mine.start, 0])
         one = Segments([mine.stop - mine.start], [base.seg.tensors[s]])

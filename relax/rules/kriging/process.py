@@ -160,17 +160,10 @@ class Process:
         share = likeliest_share(g - prior * model, p - (prior - distrust) * model)
         return share if share <= 1 else max(1.0, likeliest_share(g, p + distrust * model))
 
-    def seen(self, place: Places) -> Slopes:
-        """Return what slopes at the places of the gradients have in common with those at a place."""
-        return self.kernel.slopes(place.u - self.places.u)
-
-    def __call__(self, place: Places, seen: Slopes | None = None) -> Value:
-        """Return the surface at a place of the features; the zero of its energy has no meaning.
-
-        :meth:`seen` of the place can be given, where it is needed for more.
-        """
+    def __call__(self, place: Places) -> Value:
+        """Return the surface at a place of the features; the zero of its energy has no meaning."""
         (u,), (newest,) = place.u, self._newest.u
-        value, by_u = self.curved(self.seen(place) if seen is None else seen, self._weights.beta)
+        value, by_u = self.curved(self.kernel.slopes(u - self.places.u), self._weights.beta)
         value += 0.5 * self.prior * float(u @ u) + float(self._weights.line @ (u - newest))
         return Value(value, place.back((self.prior * u + self._weights.line + by_u)[None])[0])
 

@@ -54,9 +54,8 @@ class UpperBound:
     def __call__(self, x: np.ndarray) -> Value:
         """Return the bound at the rows ``x`` (R, 3), A."""
         place = self.features.at(x[None])
-        seen = self.process.seen(place)
-        value, gradient = self.process(place, seen)
-        deviation = self.deviation(place, (x - self.origin).ravel(), seen)
+        value, gradient = self.process(place)
+        deviation = self.deviation(place, (x - self.origin).ravel())
         value += self.caution * deviation.value
         gradient = gradient + self.caution * deviation.gradient
         if self.surface is not None:
