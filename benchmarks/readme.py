@@ -19,9 +19,14 @@ RESULTS = ROOT / "benchmarks" / "results"
 Row = dict[str, Any]
 
 
+def results_of(name: str) -> Any:
+    """Return what is in a file of results."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
 def rows_of(name: str) -> list[Row]:
     """Return the rows of a file of results."""
-    rows: list[Row] = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+    rows: list[Row] = results_of(name)["rows"]
     return rows
 
 
@@ -29,7 +34,7 @@ def lj38() -> str:
     """Return the LJ38 table, short enough to read: what counts, and the published mean."""
     from benchmarks.lj38.tables import published
 
-    results = json.loads((RESULTS / "lj38.json").read_text())
+    results = results_of("lj38")
     beside = {name: entry for _, entry in published() for name in entry.ours}
     lines = [
         "| optimizer | mean | median | max | failed | evaporated | mean energy | published mean |",
@@ -46,7 +51,7 @@ def lj38() -> str:
 
 def update_cost() -> str:
     """Return the cost of one update by number of atoms."""
-    results = json.loads((RESULTS / "update_cost.json").read_text())
+    results = results_of("update_cost")
     sizes = results["sizes"]
     lines = [
         f"| rule | {' | '.join(f'{n:,} atoms' for n in sizes)} | exponent |",
@@ -180,7 +185,7 @@ def expensive_dft() -> str:
     """Return what whole relaxations with density-functional theory take, with a cheap prior and without."""
     from benchmarks.expensive.tables import whole_relaxations
 
-    results = json.loads((RESULTS / "expensive_dft-example.json").read_text())
+    results = results_of("expensive_dft-example")
     return "\n".join(whole_relaxations(results))
 
 
@@ -198,7 +203,7 @@ def metals() -> str:
     from benchmarks.metals.tables import COLUMNS, WORDS, tables
     from relax.analysis.comparison.tables import markdown
 
-    found = tables(json.loads((RESULTS / "metals.json").read_text()))
+    found = tables(results_of("metals"))
     rows = [[f"{atoms:,}", *cells] for atoms, table in found.items() for cells in table]
     return "\n".join(markdown(("atoms", *COLUMNS), rows, WORDS))
 
@@ -207,7 +212,7 @@ def alloy(part: str) -> str:
     """Return a part of the benchmark of the alloy: ``"paper"``, ``"grains"`` or ``"verdict"``."""
     from benchmarks.alloy import summary
 
-    results = json.loads((RESULTS / "alloy.json").read_text())
+    results = results_of("alloy")
     parts = {"paper": summary.beside_paper, "grains": summary.by_grains, "verdict": summary.verdict}
     return parts[part](results)
 
@@ -223,7 +228,7 @@ def single_cost() -> str:
 
 def command_cost() -> str:
     """Return the times of the command and of the relaxation alone, and what the whole run needs."""
-    results = json.loads((RESULTS / "command_cost.json").read_text())
+    results = results_of("command_cost")
     lines = [
         "| clusters | steps at most | force calls | `relax_many`, ms | `relax run`, ms | ratio |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -252,14 +257,14 @@ def campaign(name: str) -> str:
     from benchmarks.campaign import tables
 
     file = "scale" if name == "plan" else name
-    results = json.loads((RESULTS / f"campaign_{file}.json").read_text())
+    results = results_of(f"campaign_{file}")
     found: str = getattr(tables, name)(results)
     return found
 
 
 def cell_cost() -> str:
     """Return the cost of a step with the cell, outside the calculator."""
-    results = json.loads((RESULTS / "cell_cost.json").read_text())
+    results = results_of("cell_cost")
     lines = [f"| {results['atoms']} atoms | median, ms | fastest, ms |", "| --- | ---: | ---: |"]
     for row in results["rows"]:
         lines.append(f"| `{row['optimizer']}` | {1e3 * row['median']:.2f} | {1e3 * row['fastest']:.2f} |")
@@ -278,7 +283,7 @@ def step_cost() -> str:
 
 def stiffness() -> str:
     """Return how near models are to the Hessians of molecules, and the constants that bring one nearest."""
-    results = json.loads((RESULTS / "stiffness.json").read_text())
+    results = results_of("stiffness")
     lines = [
         f"| {results['molecules']} molecules | spread | softest mode | stiffest mode | stiffest of all |",
         "| --- | ---: | ---: | ---: | ---: |",
@@ -308,7 +313,7 @@ def disturbed(kind: str) -> str:
     from benchmarks.disturbed.tables import sheet
     from relax.analysis.comparison.tables import markdown
 
-    found = sheet(json.loads((RESULTS / "disturbed.json").read_text()), kind)
+    found = sheet(results_of("disturbed"), kind)
     return "\n".join(markdown(found.columns, found.rows))
 
 
@@ -323,7 +328,7 @@ def features() -> str:
     """Return what the command can do, beside other tools."""
     from benchmarks.features.table import table
 
-    return "\n".join(table(json.loads((RESULTS / "features.json").read_text())))
+    return "\n".join(table(results_of("features")))
 
 
 def reproduction(part: str) -> str:
@@ -338,7 +343,7 @@ def minima() -> str:
     from benchmarks.minima.tables import sheet, summary
     from relax.analysis.comparison.tables import markdown
 
-    results = json.loads((RESULTS / "minima.json").read_text())
+    results = results_of("minima")
     found = sheet(results)
     return "\n".join([*markdown(found.columns, found.rows, found.left), "", summary(results)])
 
@@ -361,7 +366,7 @@ def throughput(name: str) -> str:
     """Return one table of the throughput benchmark, with what there is to say below it."""
     from benchmarks.throughput.tables import named, table_of
 
-    sheet = named(json.loads((RESULTS / "throughput.json").read_text()), name)
+    sheet = named(results_of("throughput"), name)
     return "\n".join([*([table_of(sheet), ""] if sheet.rows else []), *sheet.notes]).rstrip()
 
 

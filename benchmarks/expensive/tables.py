@@ -20,7 +20,9 @@ NOTES = (
     "counts / outside, the cheap calculator included."
 )
 
-ALONE = "Kriging alone: the same of direct:kriging, beside others that begin from the structure as it is."
+KRIGING_ALONE = (
+    "Kriging alone: the same of direct:kriging, beside others that begin from the structure as it is."
+)
 
 BESIDE = (
     ("ours", ("ours, of its", "over 2 more", "ends no higher: ours / its")),
@@ -37,10 +39,13 @@ def as_markdown(results: Json) -> str:
     count = len(results["structures"]) // part.draws
     title = f"{count} {part.title}, {part.calculator}, fmax {results['fmax']:g} eV/A"
     rows = sorted(results["rows"], key=lambda row: row["mean"])
-    alone = any("alone" in row for row in rows)
-    more = BESIDE if alone else BESIDE[:1]
-    columns = ["method", "mean", "median", "max", "failed"]
-    columns += [column for _, columns in more for column in columns]
+    notes, more = [NOTES], BESIDE[:1]
+    if any("alone" in row for row in rows):
+        notes, more = [*notes, KRIGING_ALONE], BESIDE
+    if part.draws > 1:
+        notes.append(DRAWS.format(part.draws))
+    beside = [column for _, three in more for column in three]
+    columns = ["method", "mean", "median", "max", "failed", *beside, "s a call"]
     cells = [
         [
             f"`{row['optimizer']}`",
@@ -53,10 +58,7 @@ def as_markdown(results: Json) -> str:
         ]
         for row in rows
     ]
-    notes = "  ".join(
-        [NOTES, *([ALONE] if alone else []), *([DRAWS.format(part.draws)] if part.draws > 1 else [])]
-    )
-    lines = [f"# {title}", "", notes, "", *markdown([*columns, "s a call"], cells, ("method",)), ""]
+    lines = [f"# {title}", "", "  ".join(notes), "", *markdown(columns, cells, ("method",)), ""]
     lines += failure_list(failure_counts(rows))
     lines += [f"`{results['command']}`", "", f"{versions_text(results)}."]
     return "\n".join(lines) + "\n"
