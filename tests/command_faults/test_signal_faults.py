@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import random
@@ -19,6 +20,7 @@ import pytest
 from ase.io import read, write
 from fault_rows import OUTPUT, frames, metal, statuses, write_good
 
+from relax.io.check import digest
 from relax.io.outputs import results_file
 
 pytestmark = pytest.mark.faults
@@ -166,6 +168,26 @@ def test_a_signal_while_structures_are_read(start, relax, number):
     assert ended(process) == 128 + number
     assert Path("err").read_text() == ""
     assert statuses() == dict.fromkeys(("one.extxyz", "two.extxyz"), "converged")
+
+
+@pytest.mark.usefixtures("hangup")
+@SIGNALS
+def test_a_signal_while_a_structure_is_checked(relax, monkeypatch, number):
+    """It is neither begun nor forgotten; before it, two are read, relaxed and written."""
+
+    def disturbed(atoms: Any) -> str:
+        if next(places) == 2:
+            signal.raise_signal(number)
+        return digest(atoms)
+
+    set_up("pass")
+    places = itertools.count()
+    monkeypatch.setattr("relax.io.check.digest", disturbed)
+    code, out, errors = relax(*COMMAND)
+    assert (code, errors) == (128 + number, [])
+    assert statuses() == dict.fromkeys(NAMES[:2], "converged")
+    assert "not begun: two.extxyz" in out
+    assert_resumes(relax, Path(OUTPUT).read_bytes())
 
 
 @pytest.mark.usefixtures("hangup")

@@ -124,27 +124,34 @@ class Runner:
 
     def read(self) -> Iterator[Record]:
         """Yield the structures that are to be relaxed, as they are read; report those that are invalid."""
-        from relax.io.check import digest
-
         for file in input_files(self.options):
             try:
                 for source, frame, atoms in named_structures(file, self.options.format):
-                    record = Record(file, frame, source, atoms, place=self.n_read)
-                    self.n_read += 1
-                    try:
-                        if self.output:
-                            record.digest = digest(atoms)
-                            if self.output.already_done(record.place, source, record.digest):
-                                self.advance()
-                                continue
-                        checked = checked_record(record, self.options)
-                        self.waiting[record.place] = source
-                        yield checked
-                    except InvalidStructure as error:
-                        self.report_invalid(file, frame, source, error)
-                        self.advance()
+                    with self.interrupts.held():  # what is read waits, was relaxed before, or is invalid
+                        record = self.taken(Record(file, frame, source, atoms, place=self.n_read))
+                    if record:
+                        yield record
             except InvalidStructure as error:
                 self.report_invalid(file, None, file, error)
+
+    def taken(self, record: Record) -> Record | None:
+        """Return a structure that has been read, which waits then, if it is valid and not relaxed before."""
+        from relax.io.check import digest
+
+        self.n_read += 1
+        try:
+            if self.output:
+                record.digest = digest(record.atoms)
+                if self.output.already_done(record.place, record.source, record.digest):
+                    self.advance()
+                    return None
+            checked = checked_record(record, self.options)
+        except InvalidStructure as error:
+            self.report_invalid(record.file, record.frame, record.source, error)
+            self.advance()
+            return None
+        self.waiting[record.place] = record.source
+        return checked
 
     def relax(self, first: list[Record], others: Iterator[Record]) -> None:
         """Relax the first one or two structures, on which outputs depend, and the others; write each."""
