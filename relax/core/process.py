@@ -49,22 +49,20 @@ class Interrupts:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold a signal back within the block, but where it is allowed."""
-        with self.put_off():
+        with self._holding(True):
             yield
         self._raise_pending()
 
     @contextlib.contextmanager
-    def put_off(self) -> Iterator[None]:
-        """Hold a signal back within the block, and until interruption is allowed the next time."""
-        with self._holding(True):
-            yield
-
-    @contextlib.contextmanager
     def allowed(self) -> Iterator[None]:
-        """Allow interruption within the block."""
+        """Allow interruption within the block, up to :meth:`hold`."""
         with self._holding(False):
             self._raise_pending()  # only now: one that comes from here on is raised where it comes
             yield
+
+    def hold(self) -> None:
+        """Hold a signal back from here on, until interruption is allowed the next time."""
+        self._held = True
 
     @contextlib.contextmanager
     def _holding(self, held: bool) -> Iterator[None]:

@@ -11,15 +11,17 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ase import Atoms
 from ase.io import read, write
 from fault_rows import OUTPUT, frames, metal, statuses, write_good
 
+from relax.engine.minima.draws import Draws
 from relax.io.check import digest
 from relax.io.outputs import results_file
 
@@ -188,6 +190,26 @@ def test_a_signal_while_a_structure_is_checked(relax, monkeypatch, number):
     assert statuses() == dict.fromkeys(NAMES[:2], "converged")
     assert "not begun: two.extxyz" in out
     assert_resumes(relax, Path(OUTPUT).read_bytes())
+
+
+@pytest.mark.usefixtures("hangup")
+@SIGNALS
+def test_a_signal_on_the_way_of_a_structure_to_the_batch(relax, monkeypatch, number):
+    def disturbed(self: Draws, structures: Iterable[Atoms]) -> Iterator[Atoms]:
+        for atoms in starts(self, structures):
+            if next(places) == 1:
+                signal.raise_signal(number)
+            yield atoms
+
+    set_up("pass")
+    starts, places = Draws.starts, itertools.count()
+    monkeypatch.setattr(Draws, "starts", disturbed)
+    code, out, errors = relax(*COMMAND)
+    assert (code, errors) == (128 + number, [])
+    assert statuses() == {"one.extxyz": "converged", SILVER: "interrupted"}
+    assert "not begun: two.extxyz" in out
+    assert relax(*COMMAND, "--resume")[::2] == (0, [])
+    assert statuses() == ALL
 
 
 @pytest.mark.usefixtures("hangup")

@@ -190,11 +190,11 @@ class Runner:
     def started(self, records: Iterator[Record]) -> Iterator[Record]:
         """Yield ``records``, each of which is active from then on."""
         for number, record in enumerate(records):
-            with self.interrupts.put_off():  # what is active is to reach the batch, which yields it
-                self.following.begin(number, record)
-                self.active[number] = record
-                del self.waiting[record.place]
-                self.show_progress()
+            self.interrupts.hold()  # what is active is to reach the batch, which yields it
+            self.following.begin(number, record)
+            self.active[number] = record
+            del self.waiting[record.place]
+            self.show_progress()
             yield record
 
     def finish(self, number: int, atoms: Any, result: Result) -> None:
