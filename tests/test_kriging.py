@@ -205,12 +205,22 @@ def test_large_structures_and_known_hessians_take_the_steps_of_the_default_rule(
     assert "144 rows are too many for the model of kriging, which takes 120" in warning
 
 
-def test_only_the_first_trust_radius_is_longer_beside_a_cheap_surface():
+@pytest.mark.parametrize("steps", [0, 1, 5])
+def test_trust_radii_are_longer_beside_a_cheap_surface_that_counts(steps):
     rule, x = Kriging(), np.zeros((4, 3))
     point = Point(x, x, x[:, :1], Segments([2, 2]), None, surfaces=(lambda y: (0.0, y), None))
-    first, later = rule.init(x), rule.init(x) | {"t": np.ones((4, 1))}
-    assert rule._reach(first, point).ravel().tolist() == [2.0, 2.0, 1.0, 1.0]
-    assert np.broadcast_to(rule._reach(later, point), (4, 1)).ravel().tolist() == [1.0, 1.0, 1.0, 1.0]
+    state = rule.init(x) | {"t": np.full((4, 1), float(steps))}
+    failed, doubted = np.ones((4, 1)), np.full((4, 1), float(Kriging.DOUBTS))
+    assert rule._reach(state, point).ravel().tolist() == [2.0, 2.0, 1.0, 1.0]
+    assert rule._reach(state | {"doubts": doubted - 1}, point).ravel().tolist() == [2.0, 2.0, 1.0, 1.0]
+    for left_out in ({"lost": failed}, {"doubts": doubted}):
+        assert np.broadcast_to(rule._reach(state | left_out, point), (4, 1)).ravel().tolist() == [1.0] * 4
+
+
+def test_large_structures_have_the_trust_radii_of_the_default_rule_beside_a_cheap_surface():
+    rule, x = Kriging(), np.zeros((Kriging.LARGEST + 1, 3))
+    point = Point(x, x, x[:, :1], Segments([len(x)]), None, surfaces=(lambda y: (0.0, y),))
+    assert np.unique(rule._reach(rule.init(x), point)).tolist() == [1.0]
 
 
 def test_a_cheap_surface_is_left_out_after_two_doubts_and_counts_again():

@@ -53,7 +53,7 @@ def in_processes(tasks: list[Task], calculator: str, jobs: int) -> Generator[tup
 def main(
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", help=f"Sets, with commas between: {', '.join(SETS)}.  [default: all]"),
+        typer.Option("--set", help=f"Sets, with commas between: {', '.join(SETS)}.  [default: all but dev]"),
     ] = None,
     calculator: Annotated[str, typer.Option(help="As for relax run.")] = "chgnet",
     optimizers: Optimizers = None,

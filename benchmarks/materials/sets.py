@@ -16,7 +16,7 @@ from benchmarks.materials.frameworks import frameworks
 from benchmarks.materials.layers import layers
 from benchmarks.materials.molcrystals import molcrystals
 from benchmarks.materials.perovskites import perovskites
-from benchmarks.materials.slabs import slabs
+from benchmarks.materials.slabs import development_slabs, slabs
 from relax.analysis.comparison.files.provenance import sha256_of
 from relax.analysis.comparison.minimizers.names import System
 from relax.calculators.registry import unsupported
@@ -39,7 +39,10 @@ SETS = {
     "layers": Kind(layers, System.POSITIONS, "layers"),
     "defects": Kind(defects, System.CRYSTALS, "crystals with a defect"),
     "amorphous": Kind(amorphous, System.CRYSTALS, "random packings"),
+    "dev": Kind(development_slabs, System.POSITIONS, "molecules on surfaces, for tuning"),
 }
+
+REPORTED = tuple(name for name in SETS if name != "dev")
 
 
 @dataclass
@@ -92,7 +95,7 @@ def starts(kind: str, seed: int, calculator: Any) -> Starts:
 
 
 def chosen_sets(texts: Sequence[str]) -> list[str]:
-    """Return the names in lists with commas, or all if there are none.
+    """Return the names in lists with commas, or all that are reported if there are none.
 
     Raises
     ------
@@ -103,4 +106,4 @@ def chosen_sets(texts: Sequence[str]) -> list[str]:
     for name in names:
         if name not in SETS:
             raise ValueError(f"there is no set {name!r} (there are: {', '.join(SETS)})")
-    return names or list(SETS)
+    return names or list(REPORTED)

@@ -29,7 +29,10 @@ LOWEST = 0.3
 """Atoms within this (A) of the lowest one are put above the site, in their middle."""
 
 Slab = Callable[[], Atoms]
-METALS: dict[str, tuple[Slab, str, float]] = {
+Metals = dict[str, tuple[Slab, str, float]]
+Oxides = dict[str, tuple[Slab, float]]
+
+METALS: Metals = {
     "O-Ni111": (lambda: fcc111("Ni", (3, 3, 3)), "fcc", 1.3),
     "CO-Pd111": (lambda: fcc111("Pd", (3, 3, 3)), "bridge", 1.6),
     "CH3-Ir111": (lambda: fcc111("Ir", (3, 3, 3)), "ontop", 2.1),
@@ -41,6 +44,20 @@ METALS: dict[str, tuple[Slab, str, float]] = {
     "N-Ti0001": (lambda: hcp0001("Ti", (3, 3, 3)), "fcc", 1.3),
 }
 """Slab, site and height (A) of the lowest atom above the surface, by molecule and surface."""
+
+DEVELOPMENT_METALS: Metals = {
+    "CO-Cu111": (lambda: fcc111("Cu", (3, 3, 3)), "ontop", 1.9),
+    "O-Pd111": (lambda: fcc111("Pd", (3, 3, 3)), "fcc", 1.2),
+    "CH3-Pt111": (lambda: fcc111("Pt", (3, 3, 3)), "ontop", 2.1),
+    "NH3-Pd111": (lambda: fcc111("Pd", (3, 3, 3)), "ontop", 2.2),
+    "H2O-Ni111": (lambda: fcc111("Ni", (3, 3, 3)), "ontop", 2.3),
+    "OH-Rh100": (lambda: fcc100("Rh", (3, 3, 3)), "hollow", 1.4),
+    "C2H4-Ni100": (lambda: fcc100("Ni", (3, 3, 3)), "bridge", 2.1),
+    "HCOOH-Pd100": (lambda: fcc100("Pd", (3, 3, 3)), "bridge", 2.3),
+    "CO-Ru0001": (lambda: hcp0001("Ru", (3, 3, 3)), "ontop", 2.0),
+    "N-Co0001": (lambda: hcp0001("Co", (3, 3, 3)), "fcc", 1.2),
+}
+"""The same of slabs on which optimizers are tuned."""
 
 
 def mgo100() -> Atoms:
@@ -68,12 +85,19 @@ def tio2110(repeat: int = 2, layers: int = 3) -> Atoms:
     return cell.repeat((repeat, 1, 1))
 
 
-OXIDES: dict[str, tuple[Slab, float]] = {
+OXIDES: Oxides = {
     "H2O-MgO100": (mgo100, 2.2),
     "H2O-TiO2110": (tio2110, 0.9),
     "HCOOH-TiO2110": (tio2110, 0.9),
 }
 """Slab, and height (A) of the lowest atom above the highest of the slab; it is above the origin."""
+
+DEVELOPMENT_OXIDES: Oxides = {
+    "NH3-MgO100": (mgo100, 2.3),
+    "OH-MgO100": (mgo100, 1.9),
+    "CO-TiO2110": (tio2110, 1.2),
+}
+"""The same of slabs on which optimizers are tuned."""
 
 
 def adsorbate(name: str) -> Atoms:
@@ -87,11 +111,18 @@ def adsorbate(name: str) -> Atoms:
 
 
 def slabs(seed: int) -> list[Atoms]:
-    """Return the slabs, displaced where they are not fixed."""
-    made = {}
-    for name, (slab, site, height) in METALS.items():
-        made[name] = covered(slab(), name, site, height)
-    for name, (slab, height) in OXIDES.items():
+    """Return the slabs that are reported, displaced where they are not fixed."""
+    return _displaced(METALS, OXIDES, seed)
+
+
+def development_slabs(seed: int) -> list[Atoms]:
+    """Return the slabs on which optimizers are tuned, displaced where they are not fixed."""
+    return _displaced(DEVELOPMENT_METALS, DEVELOPMENT_OXIDES, seed)
+
+
+def _displaced(metals: Metals, oxides: Oxides, seed: int) -> list[Atoms]:
+    made = {name: covered(slab(), name, site, height) for name, (slab, site, height) in metals.items()}
+    for name, (slab, height) in oxides.items():
         made[name] = covered(slab(), name, (0.0, 0.0), height)
     for name, atoms in made.items():
         atoms.info = {"name": name}

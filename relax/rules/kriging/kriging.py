@@ -36,10 +36,10 @@ class Kriging(InternalLBFGS):
 
     The model Hessian is built again at every step, and its scale 1/gamma, the trust radius and steps that are
     taken back are those of :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS`.  Beside a cheap surface the
-    process is on what a share of that misses, see :class:`~relax.rules.kriging.process.Process`, and the
-    first radius is :attr:`REACH` times as long.  Without one, :attr:`ALONE` of ``caution`` counts.  Steps
-    take up to :attr:`SIZE` cubed operations.  Structures with more than :attr:`LARGEST` rows, and those
-    whose Hessian at the start is known, are relaxed as
+    process is on what a share of that misses, see :class:`~relax.rules.kriging.process.Process`, and trust
+    radii are up to :attr:`REACH` times as long while it counts.  Without one, :attr:`ALONE` of ``caution``
+    counts.  Steps take up to :attr:`SIZE` cubed operations.  Structures with more than :attr:`LARGEST` rows,
+    and those whose Hessian at the start is known, are relaxed as
     :class:`~relax.rules.metric.internal_lbfgs.InternalLBFGS` does it.
 
     Source: Denzel and Kaestner, J. Chem. Phys. 148, 094114 (2018); Raggi, Fdez. Galvan, Ritterhoff, Vacher
@@ -58,8 +58,8 @@ class Kriging(InternalLBFGS):
     """Most pairs (s, y) of a structure without a model."""
 
     REACH: ClassVar[float] = 2.0
-    """Factor of the first trust radius beside a cheap surface, too.  Later steps of an angstrom may lead over
-    a low barrier of a soft surface, into another minimum."""
+    """Factor of the trust radii beside a cheap surface that counts, too: it knows what is soft, and another
+    minimum may be angstroms away."""
 
     ALONE: ClassVar[float] = 0.6
     """Part of ``caution`` in runs without a cheap surface, which knows soft directions.  Without one, short
@@ -107,8 +107,11 @@ class Kriging(InternalLBFGS):
     def _reach(self, state: State, point: Point) -> float | Array:
         if not point.surfaces:
             return super()._reach(state, point)
-        beside = np.repeat([surface is not None for surface in point.surfaces], point.seg.lengths)[:, None]
-        return np.where(beside & (state["t"] < 1), self.REACH, super()._reach(state, point))
+        pairs = zip(point.surfaces, point.seg.lengths, strict=True)
+        modelled = [surface is not None and self.room(rows) > 0 for surface, rows in pairs]
+        beside = np.repeat(modelled, point.seg.lengths)[:, None]
+        counts = (state["lost"] == 0) & (state["doubts"] < self.DOUBTS)
+        return np.where(beside & counts, self.REACH, super()._reach(state, point))
 
     def _recalled(self, state: State, point: Point) -> int:
         known = min(self.PAIRS, super()._recalled(state, point))
