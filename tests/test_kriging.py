@@ -205,16 +205,37 @@ def test_large_structures_and_known_hessians_take_the_steps_of_the_default_rule(
     assert "144 rows are too many for the model of kriging, which takes 120" in warning
 
 
-@pytest.mark.parametrize("steps", [0, 1, 5])
-def test_trust_radii_are_longer_beside_a_cheap_surface_that_counts(steps):
-    rule, x = Kriging(), np.zeros((4, 3))
+def reach_of(rule: Kriging, steps: int, length: float, **of_surface: float) -> list[float]:
+    """Return the factors of the trust radii of two structures, the first beside a cheap surface.
+
+    The last step of their last atoms is ``length``, A.
+    """
+    x, shape = np.zeros((4, 3)), (4, 1)
     point = Point(x, x, x[:, :1], Segments([2, 2]), None, surfaces=(lambda y: (0.0, y), None))
-    state = rule.init(x) | {"t": np.full((4, 1), float(steps))}
-    failed, doubted = np.ones((4, 1)), np.full((4, 1), float(Kriging.DOUBTS))
-    assert rule._reach(state, point).ravel().tolist() == [2.0, 2.0, 1.0, 1.0]
-    assert rule._reach(state | {"doubts": doubted - 1}, point).ravel().tolist() == [2.0, 2.0, 1.0, 1.0]
-    for left_out in ({"lost": failed}, {"doubts": doubted}):
-        assert np.broadcast_to(rule._reach(state | left_out, point), (4, 1)).ravel().tolist() == [1.0] * 4
+    state = rule.init(x) | {
+        "t": np.full(shape, float(steps)),
+        "dx": np.array([[0, 0, 0], [0, length, 0]] * 2),
+    }
+    state |= {name: np.full(shape, value) for name, value in of_surface.items()}
+    factors = np.broadcast_to(rule._reach(state, point), shape).reshape(2, 2)
+    np.testing.assert_array_equal(factors[:, 0], factors[:, 1])
+    return factors[:, 0].tolist()
+
+
+def test_trust_radii_are_longer_beside_a_cheap_surface_after_long_steps():
+    rule = Kriging(largest=0.5, grow=1.5)
+    assert reach_of(rule, 0, 0.0) == [2.0, 1.0]
+    assert reach_of(rule, 1, 0.6) == [pytest.approx(0.9 / 0.5), 1.0]
+    assert reach_of(rule, 5, 0.9) == [2.0, 1.0]
+    assert reach_of(rule, 5, 0.3) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_trust_radii_are_as_without_beside_a_cheap_surface_that_does_not_count(steps):
+    rule = Kriging()
+    assert reach_of(rule, steps, 0.9, doubts=Kriging.DOUBTS - 1) == [2.0, 1.0]
+    assert reach_of(rule, steps, 0.9, doubts=Kriging.DOUBTS) == [1.0, 1.0]
+    assert reach_of(rule, steps, 0.9, lost=1.0) == [1.0, 1.0]
 
 
 def test_large_structures_have_the_trust_radii_of_the_default_rule_beside_a_cheap_surface():

@@ -40,11 +40,17 @@ def test_structures_are_those_of_their_seed(kind):
 def test_only_slabs_have_fixed_atoms_and_those_are_where_they_were():
     for kind in SETS:
         for atoms in SETS[kind].make(1):
-            assert bool(fixed_atoms(atoms)) == (kind == "slabs")
-    for one, other in zip(SETS["slabs"].make(1), SETS["slabs"].make(2), strict=True):
-        fixed = fixed_atoms(one)
-        assert (one.positions[fixed] == other.positions[fixed]).all()
-        assert one.positions[fixed, 2].max() < np.delete(one.positions, fixed, axis=0)[:, 2].min()
+            assert bool(fixed_atoms(atoms)) == (kind in ("slabs", "dev"))
+    for kind in ("slabs", "dev"):
+        for one, other in zip(SETS[kind].make(1), SETS[kind].make(2), strict=True):
+            fixed = fixed_atoms(one)
+            assert (one.positions[fixed] == other.positions[fixed]).all()
+            assert one.positions[fixed, 2].max() < np.delete(one.positions, fixed, axis=0)[:, 2].min()
+
+
+def test_no_slab_is_reported_and_used_for_tuning():
+    reported, tuned = ({atoms.info["name"] for atoms in SETS[kind].make(1)} for kind in ("slabs", "dev"))
+    assert reported.isdisjoint(tuned)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +113,7 @@ def test_structures_that_a_calculator_does_not_know_are_left_out():
 
 def test_names_of_sets():
     assert chosen_sets(["slabs, layers", "slabs"]) == ["slabs", "layers"]
-    assert chosen_sets([]) == list(SETS)
+    assert chosen_sets(["dev"]) == ["dev"]
+    assert chosen_sets([]) == [name for name in SETS if name != "dev"]
     with pytest.raises(ValueError, match="no set 'slab'"):
         chosen_sets(["slab"])

@@ -37,8 +37,8 @@ class Kriging(InternalLBFGS):
     The model Hessian is built again at every step, and its scale 1/gamma, the trust radius and steps that are
     taken back are those of :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS`.  Beside a cheap surface the
     process is on what a share of that misses, see :class:`~relax.rules.kriging.process.Process`, and trust
-    radii are up to :attr:`REACH` times as long while it counts.  Without one, :attr:`ALONE` of ``caution``
-    counts.  Steps take up to :attr:`SIZE` cubed operations.  Structures with more than :attr:`LARGEST` rows,
+    radii are up to :attr:`REACH` times as long while it counts: the first one, and later ones after steps that
+    are almost as long.  Without one, :attr:`ALONE` of ``caution`` counts.  Steps take up to :attr:`SIZE` cubed operations.  Structures with more than :attr:`LARGEST` rows,
     and those whose Hessian at the start is known, are relaxed as
     :class:`~relax.rules.metric.internal_lbfgs.InternalLBFGS` does it.
 
@@ -59,7 +59,8 @@ class Kriging(InternalLBFGS):
 
     REACH: ClassVar[float] = 2.0
     """Factor of the trust radii beside a cheap surface that counts, too: it knows what is soft, and another
-    minimum may be angstroms away."""
+    minimum may be angstroms away.  After short steps radii are as without: a long step from a plateau may
+    lead anywhere."""
 
     ALONE: ClassVar[float] = 0.6
     """Part of ``caution`` in runs without a cheap surface, which knows soft directions.  Without one, short
@@ -111,7 +112,9 @@ class Kriging(InternalLBFGS):
         modelled = [surface is not None and self.room(rows) > 0 for surface, rows in pairs]
         beside = np.repeat(modelled, point.seg.lengths)[:, None]
         counts = (state["lost"] == 0) & (state["doubts"] < self.DOUBTS)
-        return np.where(beside & counts, self.REACH, super()._reach(state, point))
+        earned = np.clip(self.grow * point.seg.longest(state["dx"]) / self.largest, 1.0, self.REACH)
+        reach = np.where(state["t"] < 1, self.REACH, earned)
+        return np.where(beside & counts, reach, super()._reach(state, point))
 
     def _recalled(self, state: State, point: Point) -> int:
         known = min(self.PAIRS, super()._recalled(state, point))
