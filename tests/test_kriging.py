@@ -223,11 +223,11 @@ def reach_of(rule: Kriging, steps: int, length: float, **of_surface: float) -> l
 
 
 def test_trust_radii_are_longer_beside_a_cheap_surface_after_long_steps():
-    rule = Kriging(largest=0.5, grow=1.5)
+    rule = Kriging(largest=0.5)
     assert reach_of(rule, 0, 0.0) == [2.0, 1.0]
-    assert reach_of(rule, 1, 0.6) == [pytest.approx(0.9 / 0.5), 1.0]
+    assert reach_of(rule, 1, 0.3) == [pytest.approx(0.6 / 0.5), 1.0]
     assert reach_of(rule, 5, 0.9) == [2.0, 1.0]
-    assert reach_of(rule, 5, 0.3) == [1.0, 1.0]
+    assert reach_of(rule, 5, 0.2) == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("steps", [0, 1])

@@ -36,11 +36,11 @@ class Kriging(InternalLBFGS):
 
     The model Hessian is built again at every step, and its scale 1/gamma, the trust radius and steps that are
     taken back are those of :class:`~relax.rules.metric.metric_lbfgs.MetricLBFGS`.  Beside a cheap surface the
-    process is on what a share of that misses, see :class:`~relax.rules.kriging.process.Process`, and trust
-    radii are up to :attr:`REACH` times as long while it counts: the first one, and later ones after steps that
-    are almost as long.  Without one, :attr:`ALONE` of ``caution`` counts.  Steps take up to :attr:`SIZE` cubed operations.  Structures with more than :attr:`LARGEST` rows,
-    and those whose Hessian at the start is known, are relaxed as
-    :class:`~relax.rules.metric.internal_lbfgs.InternalLBFGS` does it.
+    process is on what a share of that misses, see :class:`~relax.rules.kriging.process.Process`, and while it
+    counts, the first radius is :attr:`REACH` times as long, and later ones are up to that after long steps.
+    Without one, :attr:`ALONE` of ``caution`` counts.  Steps take up to :attr:`SIZE` cubed operations.
+    Structures with more than :attr:`LARGEST` rows, and those whose Hessian at the start is known, are relaxed
+    as :class:`~relax.rules.metric.internal_lbfgs.InternalLBFGS` does it.
 
     Source: Denzel and Kaestner, J. Chem. Phys. 148, 094114 (2018); Raggi, Fdez. Galvan, Ritterhoff, Vacher
     and Lindh, J. Chem. Theory Comput. 16, 3989 (2020).
@@ -59,8 +59,8 @@ class Kriging(InternalLBFGS):
 
     REACH: ClassVar[float] = 2.0
     """Factor of the trust radii beside a cheap surface that counts, too: it knows what is soft, and another
-    minimum may be angstroms away.  After short steps radii are as without: a long step from a plateau may
-    lead anywhere."""
+    minimum may be angstroms away.  Radii longer than ``largest`` are at most as many times the last step: a
+    long step from a plateau may lead anywhere."""
 
     ALONE: ClassVar[float] = 0.6
     """Part of ``caution`` in runs without a cheap surface, which knows soft directions.  Without one, short
@@ -112,7 +112,7 @@ class Kriging(InternalLBFGS):
         modelled = [surface is not None and self.room(rows) > 0 for surface, rows in pairs]
         beside = np.repeat(modelled, point.seg.lengths)[:, None]
         counts = (state["lost"] == 0) & (state["doubts"] < self.DOUBTS)
-        earned = np.clip(self.grow * point.seg.longest(state["dx"]) / self.largest, 1.0, self.REACH)
+        earned = np.clip(self.REACH * point.seg.longest(state["dx"]) / self.largest, 1.0, self.REACH)
         reach = np.where(state["t"] < 1, self.REACH, earned)
         return np.where(beside & counts, reach, super()._reach(state, point))
 
