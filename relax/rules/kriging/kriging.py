@@ -108,13 +108,14 @@ class Kriging(InternalLBFGS):
     def _reach(self, state: State, point: Point) -> float | Array:
         if not point.surfaces:
             return super()._reach(state, point)
-        pairs = zip(point.surfaces, point.seg.lengths, strict=True)
-        modelled = [surface is not None and self.room(rows) > 0 for surface, rows in pairs]
-        beside = np.repeat(modelled, point.seg.lengths)[:, None]
-        counts = (state["lost"] == 0) & (state["doubts"] < self.DOUBTS)
+        lengths = point.seg.lengths
+        works = [
+            self._surface(point, state, s) is not None and self.room(n) > 0 for s, n in enumerate(lengths)
+        ]
+        counts = np.repeat(works, lengths)[:, None] & (state["doubts"] < self.DOUBTS)
         earned = np.clip(self.REACH * point.seg.longest(state["dx"]) / self.largest, 1.0, self.REACH)
         reach = np.where(state["t"] < 1, self.REACH, earned)
-        return np.where(beside & counts, reach, super()._reach(state, point))
+        return np.where(counts, reach, super()._reach(state, point))
 
     def _recalled(self, state: State, point: Point) -> int:
         known = min(self.PAIRS, super()._recalled(state, point))
