@@ -169,7 +169,7 @@ CRYSTALS = Part(
 
 PARTS = {
     "gfn": GFN,
-    "clusters": replace(GFN, title="clusters of molecules", structures=clusters, draws=4),
+    "clusters": replace(GFN, title="clusters of molecules", structures=clusters, draws=8),
     "bad": Part(
         "drugs with priors that mislead", few_drugs, "gfn2", (*DIRECT[:2], *(f"prior:{n}" for n in BAD))
     ),
