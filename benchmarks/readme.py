@@ -120,6 +120,8 @@ def choice() -> str:
 
 def molecules(name: str) -> str:
     """Return what optimizers need for molecules, beside the best of ASE's, and where they end."""
+    from relax.analysis.comparison.tables import interval_text
+
     rows = rows_of(name)
     best = {row["fmax"]: list(row["beside"])[-1] for row in rows}
     titles = [f"fmax {fmax:g}: calls | of `{other}`'s | failed | ≤ 1 meV, %" for fmax, other in best.items()]
@@ -133,8 +135,7 @@ def molecules(name: str) -> str:
             if row is None:
                 cells += [""] * 4
                 continue
-            share, low, high = row["beside"][other]["calls"]
-            beside = "" if optimizer == other else f"{share:.2f} ({low:.2f} to {high:.2f})"
+            beside = "" if optimizer == other else interval_text(row["beside"][other]["calls"])
             cells += [f"{row['mean']:.1f}", beside, f"{row['failed']}", f"{row['within_1']:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

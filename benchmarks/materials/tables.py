@@ -13,6 +13,7 @@ from relax.analysis.comparison.tables import (
     Row,
     Sheet,
     failure_counts,
+    interval_text,
     joined,
     number,
     versions_text,
@@ -23,8 +24,7 @@ def ratio(row: Row) -> str:
     """Return the text of the default's calls over those of a row, with the interval."""
     if row["default_calls"] is None:
         return ""
-    value, low, high = row["default_calls"]
-    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+    return interval_text(row["default_calls"])
 
 
 def ends(row: Row) -> str:

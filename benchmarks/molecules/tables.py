@@ -12,6 +12,7 @@ from relax.analysis.comparison.tables import (
     Cell,
     Page,
     Row,
+    interval_text,
     number,
     rattle_text,
     shared_columns,
@@ -38,8 +39,7 @@ def ratio(name: str, row: Row) -> str:
     """Return the calls of one of ours as a multiple of the row's, with an interval."""
     if name not in row:
         return ""
-    value, low, high = row[name]["calls"]
-    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+    return interval_text(row[name]["calls"])
 
 
 def ends(name: str, row: Row) -> str:

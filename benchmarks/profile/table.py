@@ -9,7 +9,7 @@ from benchmarks.profile.sets import Set
 from relax.analysis.comparison.files.results_file import Json
 from relax.analysis.comparison.minimizers.names import DEFAULT, is_foreign
 from relax.analysis.comparison.statistics import capped_calls, with_interval
-from relax.analysis.comparison.tables import markdown
+from relax.analysis.comparison.tables import interval_text, markdown
 
 COLUMNS = (
     "kind",
@@ -60,7 +60,7 @@ def table(sets: Sequence[Set]) -> list[str]:
         ours, pairs = one.rows[DEFAULT], one.rows.get("pair-lbfgs")
         beside = ["", "", ""]
         if other is not None:
-            interval = f"{other.ratio:.2f} ({other.low:.2f} to {other.high:.2f})"
+            interval = interval_text((other.ratio, other.low, other.high))
             beside = [f"`{other.name}`", f"{other.mean:.1f}", interval]
         row = [one.words, f"{one.structures}", f"{one.fmax:g}", f"{ours['mean']:.1f}", f"{ours['failed']}"]
         rows.append([*row, *beside, f"{pairs['mean']:.1f}" if pairs else ""])

@@ -14,6 +14,7 @@ from relax.analysis.comparison.tables import (
     Cell,
     Page,
     Sheet,
+    interval_text,
     joined,
     number,
     rattle_text,
@@ -42,8 +43,8 @@ def ratio(row: Json) -> str:
     """Return the text of mean calls as a multiple of those of the first, with the interval."""
     if row["calls"] is None:
         return ""
-    value, low, high = row["calls"]
-    return f"{value:.2f}" if low is None else f"{value:.2f} ({low:.2f} to {high:.2f})"
+    value, low, _ = row["calls"]
+    return f"{value:.2f}" if low is None else interval_text(row["calls"])
 
 
 def of_rattles(results: Json) -> dict[str, list[Json]]:

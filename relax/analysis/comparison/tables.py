@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,10 +106,15 @@ def compared(digits: int, other: str, key: str, sign: str = "") -> Cell:
     def cell(row: Row) -> str:
         if row["optimizer"] == other:
             return ""
-        value, low, high = row["beside"][other][key]
-        return f"{value:{sign}.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+        return interval_text(row["beside"][other][key], digits, sign)
 
     return cell
+
+
+def interval_text(numbers: Iterable[float], digits: int = 2, sign: str = "") -> str:
+    """Return the text of a number and its interval, given as the number, the lowest and the highest."""
+    value, low, high = numbers
+    return f"{value:{sign}.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def shared_columns(rows: list[Row]) -> dict[str, Cell]:
