@@ -62,7 +62,18 @@ def crystal() -> Atoms:
     return atoms
 
 
-@pytest.mark.parametrize(("build", "cell"), [(cluster, False), (crystal, False), (crystal, True)])
+def sheared() -> Atoms:
+    """Return a crystal whose way to the minimum is, after two stages, no symmetric strain."""
+    atoms = crystal()
+    atoms.set_cell(
+        atoms.cell.array @ [[1.0, 0.0, 0.0], [0.12, 0.95, 0.0], [-0.08, 0.1, 1.06]], scale_atoms=True
+    )
+    return atoms
+
+
+@pytest.mark.parametrize(
+    ("build", "cell"), [(cluster, False), (crystal, False), (crystal, True), (sheared, True)]
+)
 def test_a_prior_saves_calls_and_ends_in_the_same_minimum(build, cell):
     direct, ours, batched = build(), build(), build()
     alone = relax(direct, EMT(), fmax=0.01, cell=cell)
@@ -76,6 +87,16 @@ def test_a_prior_saves_calls_and_ends_in_the_same_minimum(build, cell):
     assert ours.get_potential_energy() == pytest.approx(direct.get_potential_energy(), abs=2e-3)
     assert done.result.force_calls == result.force_calls
     np.testing.assert_allclose(done.atoms.positions, ours.positions, atol=1e-9)
+
+
+def test_strains_after_a_prior_are_symmetric():
+    """They are on top of the cell in which the run begins, as they are where it has no prior."""
+    optimizer = OPTIMIZERS["kriging"](sheared(), prior=Off(spring=0.02), cell=True, logfile=None)
+    optimizer.atoms.calc = EMT()
+    assert optimizer.run(fmax=0.01)
+    (strain,) = optimizer.engine.structure.coordinates.place.strain
+    assert np.abs(strain).max() > 1e-6
+    np.testing.assert_allclose(strain, strain.T, atol=1e-9)
 
 
 @pytest.mark.parametrize(("build", "cell"), [(cluster, False), (crystal, False), (crystal, True)])

@@ -423,6 +423,19 @@ def test_the_minimum_within_a_radius_is_as_low_as_cauchys_point_and_free_it_is_t
             np.testing.assert_allclose(step.ravel(), np.linalg.solve(a, -b), atol=5e-3)
 
 
+def test_the_search_turns_no_cell():
+    """A gradient by a log strain is no symmetric matrix at another one, and features do not know of turns."""
+    features = CASES["diamond with its cell"]().features(0, 40.0)
+    x, seg = features.x, Segments([len(features.x)], [True])
+    b = 0.05 * np.random.default_rng(3).normal(size=x.shape)
+    bound = quadratic(np.eye(x.size), b.ravel())
+    metric = FeatureMetric(features, x)
+    step, change = minimum_within(lambda y: bound(y - x), x, metric, 1.0, 9.0, seg)
+    b[-3:] = 0.5 * (b[-3:] + b[-3:].T)
+    np.testing.assert_allclose(step[-3:], step[-3:].T, atol=1e-12)
+    assert change == pytest.approx(-0.5 * (b * b).sum(), rel=0.02)
+
+
 def test_the_minimum_far_along_a_torsion_takes_few_places_of_the_model():
     """Methyl turns by 30 degrees, and distances between neighbours are to stay."""
     atoms, places = molecule("C2H6"), []

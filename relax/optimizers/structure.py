@@ -110,8 +110,9 @@ class AtomsStructure:
         """Take up what there is beside the calculator; a ``fresh`` run goes to the cheap minimum (eV/A)."""
         beside, self.beside = self.beside, Beside()
         beside.begin(self.coordinates.starts[0], fmax, fresh)
-        if beside.prior is not None:
-            self.changed()
+        if beside.prior is not None and self.changed() and self.freedom is not None:
+            # On top of the first cell, the way to this one may be a strain and a rotation: no symmetric matrix.
+            self._put(self.atoms.positions.copy(), np.zeros((3, 3)), self.atoms.cell.array.copy())
 
     def to_plain(self) -> dict[str, Any]:
         """Return what a restart needs to see the same coordinates, to the last bit."""

@@ -67,7 +67,7 @@ def minimum_within(
     begin, flat, step, change, small, last = 0.0, FLAT, 0 * x, 0.0, 0, False
     for k in range(ROUNDS):
         value, gradient = model(place)
-        g = gradient.reshape(x.shape)
+        g = without_turns(gradient.reshape(x.shape), seg)
         if k == 0:
             begin, flat = value, min(FLAT, PART * longest(g))
         above = value - begin
@@ -83,6 +83,16 @@ def minimum_within(
         last = longest(place + dx - x) > radius
         place = place + (within(place - x, dx, radius, longest) if last else 1.0) * dx
     return step, change
+
+
+def without_turns(g: np.ndarray, seg: Segments) -> np.ndarray:
+    """Return a gradient (R, 3) without the part by which a strain turns the cell.
+
+    It is small, the model Hessian is soft there, and the derivatives of features are without it.
+    """
+    if not seg.tensors[0]:
+        return g
+    return np.concatenate([g[:-3], 0.5 * (g[-3:] + g[-3:].T)])
 
 
 def within(way: np.ndarray, dx: np.ndarray, radius: float, longest: Callable[[np.ndarray], float]) -> float:

@@ -199,7 +199,9 @@ class MetricLBFGS(Rule):
         cut = length > 0.8 * radius
         radius = xp.where(started & (ratio < self.poor), shorter, radius)
         radius = xp.where(started & (ratio > self.fine) & cut, longer, radius)
-        return started & (ratio < self.worst), xp.minimum(radius, 0 * radius + largest)
+        # After a step within the smallest radius nearly the same one would be tried again.
+        back = started & (ratio < self.worst) & (state["radius"] > self.smallest)
+        return back, xp.minimum(radius, 0 * radius + largest)
 
     def _remembered(self, state: State, point: Point, started: Array, taken_back: Array) -> State:
         """Return the places and gradients of the last force calls, newest first.
