@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.constraints import MirrorForce
@@ -44,6 +44,25 @@ class Curled(Calculator):
         if len(self.atoms) == len(self.centre):
             forces = forces + (self.field @ (self.atoms.positions - self.centre).ravel()).reshape(-1, 3)
         self.results = {"energy": self.inner.get_potential_energy(self.atoms), "forces": forces}
+
+
+class Jump(Calculator):
+    """EMT whose energy is ``size`` (eV) higher where no force is above 0.1 eV/A.
+
+    Energies on plane waves jump where their number changes.
+    """
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, size):
+        super().__init__()
+        self.inner, self.size = EMT(), size
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        energy, forces = self.inner.get_potential_energy(self.atoms), self.inner.get_forces(self.atoms)
+        energy += self.size if np.abs(forces).max() < 0.1 else 0.0
+        self.results = {"energy": energy, "forces": forces}
 
 
 @cache
@@ -125,3 +144,14 @@ def test_a_batch_sees_it_for_each_structure():
     assert (first.result.conservative, second.result.conservative) == (False, True)
     np.testing.assert_allclose(first.atoms.positions, alone.positions, atol=1e-9)
     assert first.result.force_calls == run.result.force_calls
+
+
+@pytest.mark.parametrize("size", [0.01, 0.1])
+@pytest.mark.parametrize("rule", ["internal-lbfgs", "pair-lbfgs", "kriging"])
+def test_an_energy_that_jumps_up_near_the_minimum_does_not_keep_a_run_away(rule, size):
+    for seed in range(4):
+        atoms = bulk("Cu", cubic=True) * (2, 1, 1)
+        atoms.pbc = False
+        atoms.rattle(0.1, seed=seed)
+        result = relax.relax(atoms, Jump(size), rule=rule, fmax=0.01, steps=40)
+        assert result.converged, (seed, result)

@@ -111,7 +111,7 @@ class AtomsStructure:
         beside, self.beside = self.beside, Beside()
         beside.begin(self.coordinates.starts[0], fmax, fresh)
         if beside.prior is not None and self.changed() and self.freedom is not None:
-            # On top of the first cell, the way to this one may be a strain and a rotation: no symmetric matrix.
+            # On top of the first cell, the present one may be a strain and a rotation, no symmetric matrix.
             self._put(self.atoms.positions.copy(), np.zeros((3, 3)), self.atoms.cell.array.copy())
 
     def to_plain(self) -> dict[str, Any]:

@@ -54,6 +54,10 @@ class MetricLBFGS(Rule):
     REACH: ClassVar[float] = 2.0
     """Factor of the trust radii where the Hessian at the start is known."""
 
+    PATIENCE: ClassVar[int] = 2
+    """After how many steps on end that are taken back one within the smallest radius, along which forces say
+    that the energy falls, is not."""
+
     memory: int = param(10, "[1, inf)", "steps", "number of pairs (s, y) that are kept")
     hardness: float = param(5.0, "(0, inf)", "eV/A^2", "stiffness of a bond before there is any pair")
     straight: float = param(0.05, "[0, 1)", "", "smallest cosine of s and y, in the metric H")
@@ -199,8 +203,11 @@ class MetricLBFGS(Rule):
         cut = length > 0.8 * radius
         radius = xp.where(started & (ratio < self.poor), shorter, radius)
         radius = xp.where(started & (ratio > self.fine) & cut, longer, radius)
-        # After a step within the smallest radius nearly the same one would be tried again.
-        back = started & (ratio < self.worst) & (state["radius"] > self.smallest)
+        back = started & (ratio < self.worst)
+        # Where forces say that the same short steps go down, again and again, the energy is what jumps.
+        again = xp.all(state["stayed"][:, : self.PATIENCE] > 0, axis=1, keepdims=True)
+        down = dot(s, point.g + state["g"]) < 0
+        back = back & ~(again & down & (state["radius"] <= self.smallest))
         return back, xp.minimum(radius, 0 * radius + largest)
 
     def _remembered(self, state: State, point: Point, started: Array, taken_back: Array) -> State:
