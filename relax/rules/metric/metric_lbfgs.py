@@ -54,7 +54,7 @@ class MetricLBFGS(Rule):
     REACH: ClassVar[float] = 2.0
     """Factor of the trust radii where the Hessian at the start is known."""
 
-    PATIENCE: ClassVar[int] = 2
+    MOST_BACK: ClassVar[int] = 2
     """After how many steps on end that are taken back one within the smallest radius, along which forces say
     that the energy falls, is not."""
 
@@ -205,7 +205,7 @@ class MetricLBFGS(Rule):
         radius = xp.where(started & (ratio > self.fine) & cut, longer, radius)
         back = started & (ratio < self.worst)
         # Where forces say that the same short steps go down, again and again, the energy is what jumps.
-        again = xp.all(state["stayed"][:, : self.PATIENCE] > 0, axis=1, keepdims=True)
+        again = xp.all(state["stayed"][:, : min(self.MOST_BACK, self.memory)] > 0, axis=1, keepdims=True)
         down = dot(s, point.g + state["g"]) < 0
         back = back & ~(again & down & (state["radius"] <= self.smallest))
         return back, xp.minimum(radius, 0 * radius + largest)
