@@ -55,8 +55,8 @@ class MetricLBFGS(Rule):
     """Factor of the trust radii where the Hessian at the start is known."""
 
     MOST_BACK: ClassVar[int] = 2
-    """After how many steps on end that are taken back one within the smallest radius, along which forces say
-    that the energy falls, is not."""
+    """How many steps on end are taken back at most where the radius is the smallest and forces say that the
+    energy falls."""
 
     memory: int = param(10, "[1, inf)", "steps", "number of pairs (s, y) that are kept")
     hardness: float = param(5.0, "(0, inf)", "eV/A^2", "stiffness of a bond before there is any pair")
@@ -193,8 +193,8 @@ class MetricLBFGS(Rule):
         predicted = state["slope"] * part * (1 - 0.5 * part)
         # If both changes are below the noise, their ratio becomes 1.
         change, noise = point.e - state["e"], self.blur * xp.abs(point.e)
-        without = xp.isnan(change)
-        change = xp.where(without, 0.5 * dot(s, point.g + state["g"]), change - noise)
+        without, work = xp.isnan(change), 0.5 * dot(s, point.g + state["g"])
+        change = xp.where(without, work, change - noise)
         predicted = xp.where(without, predicted, predicted - noise)
         ratio = change / xp.where(predicted < -TINY, predicted, -xp.ones_like(predicted))
         length, radius = point.seg.longest(s), state["radius"]
@@ -206,8 +206,7 @@ class MetricLBFGS(Rule):
         back = started & (ratio < self.worst)
         # Where forces say that the same short steps go down, again and again, the energy is what jumps.
         again = xp.all(state["stayed"][:, : min(self.MOST_BACK, self.memory)] > 0, axis=1, keepdims=True)
-        down = dot(s, point.g + state["g"]) < 0
-        back = back & ~(again & down & (state["radius"] <= self.smallest))
+        back = back & ~(again & (work < 0) & (state["radius"] <= self.smallest))
         return back, xp.minimum(radius, 0 * radius + largest)
 
     def _remembered(self, state: State, point: Point, started: Array, taken_back: Array) -> State:
